@@ -1,0 +1,83 @@
+"""What the commands share: tables and JSON on stdout, progress and errors on stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+ArmName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ARM")]
+Link = Annotated[str | None, tyro.conf.arg(metavar="LINK")]
+OutFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
+
+
+def report_error(message: str) -> int:
+    """Print one error line on stderr and return exit code 2."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"[bold red]error:[/] {_escape(message)}")
+    return 2
+
+
+def progress(*, note: str = "") -> Progress:
+    """A progress bar on stderr with count, time spent and time left; `note` is a field set by update(note=...)."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}" if note else ""),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=False,
+    )
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False) -> None:
+    """Print a table on stdout; the first column is text, the others are numbers, right-aligned, unless `text`."""
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(_escape(column), justify="left" if i == 0 or text else "right")
+    for row in rows:
+        table.add_row(*(_escape(cell) for cell in row))
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+
+
+def write_json(target: str, values: Mapping[str, Any]) -> None:
+    """Write values as JSON.
+
+    Args:
+        target: A path (written to a temporary name, then renamed), or "-" for stdout.
+        values: JSON types only.
+    """
+    text = json.dumps(values, indent=2, allow_nan=False)
+    if target == "-":
+        sys.stdout.write(text + "\n")
+        return
+    path = Path(target)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _escape(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

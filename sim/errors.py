@@ -1,0 +1,55 @@
+"""The project's exceptions: one base class, one subclass per cause, the offending values as attributes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class IKError(Exception):
+    """Base of every error that this project raises on purpose; the command line turns it into exit code 2.
+
+    Args:
+        message: What was given, what is allowed, and what to do.
+        **values: The values the message speaks of; each becomes an attribute.
+    """
+
+    def __init__(self, message: str, **values: Any) -> None:
+        super().__init__(message)
+        for name, value in values.items():
+            setattr(self, name, value)
+
+
+class UnknownNameError(IKError, ValueError):
+    """A name (arm, task, scene, column) that is not among the known ones."""
+
+
+class URDFError(IKError, ValueError):
+    """A robot description that cannot be used: unreadable, a missing link, an unsupported joint, no single tip."""
+
+
+class ShapeError(IKError, ValueError):
+    """An array whose shape or arguments do not fit."""
+
+
+class PoseError(IKError, ValueError):
+    """A target that is no pose: not finite, or its rotation part is no rotation."""
+
+
+class TaskError(IKError, ValueError):
+    """A task that the arm cannot be asked."""
+
+
+class DatasetError(IKError):
+    """A dataset folder that cannot be written, read, or resumed."""
+
+
+class WorldError(IKError):
+    """The physics world was asked for something it does not have."""
+
+
+class CheckpointError(IKError):
+    """A model file that is damaged, of another format, or made for another arm."""
+
+
+class TrainingError(IKError):
+    """Training stopped because it could not go on; the message holds the diagnosis."""
