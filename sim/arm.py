@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,9 @@ from sim.chain import Chain, read_chain
 from sim.errors import ShapeError, UnknownNameError, URDFError
 
 FloatArray = NDArray[np.float64]
+_T = TypeVar("_T", bound=np.generic)
 
+_NO_LIMIT = {"q_min": -np.inf, "q_max": np.inf, "dq_max": np.inf, "effort_max": np.inf}
 _ROUND = 6  # decimals of the geometry that the fingerprint sees: a micrometre, a microradian
 
 
@@ -41,7 +43,7 @@ class Arm:
         urdf_xml: The description's text where it was generated, otherwise None.
 
     Raises:
-        URDFError: A limit is reversed or not a number, or the chain has no joint.
+        URDFError: A limit is reversed or not a number, the chain has no joint, or arrays do not fit the joints.
     """
 
     name: str
@@ -62,13 +64,29 @@ class Arm:
             raise URDFError(
                 f"arm {self.name!r}: no moving joint between {self.base!r} and {self.tip!r}; pick another tip="
             )
+        for key in ("offsets", *_NO_LIMIT):
+            object.__setattr__(self, key, _read_only(np.array(getattr(self, key), dtype=np.float64)))
+        self._check_shapes()
         for joint, low, high in zip(self.joint_names, self.q_min, self.q_max, strict=True):
             if not low < high:
                 raise URDFError(
                     f"arm {self.name!r}: joint {joint!r} has limits [{low}, {high}]; lower must be below upper"
                 )
-        for array in (self.offsets, self.q_min, self.q_max, self.dq_max, self.effort_max):
-            array.setflags(write=False)
+
+    def _check_shapes(self) -> None:
+        n = len(self.joint_names)
+        moving = ("revolute", "continuous", "prismatic")
+        if len(self.joint_types) != n or not set(self.joint_types) <= set(moving):
+            raise URDFError(
+                f"arm {self.name!r}: {n} joints have the types {list(self.joint_types)}; give one of {', '.join(moving)} each"
+            )
+        for key, shape in {"offsets": (n + 1, 4, 4), **dict.fromkeys(_NO_LIMIT, (n,))}.items():
+            if getattr(self, key).shape != shape:
+                raise URDFError(
+                    f"arm {self.name!r}: {key} has shape {getattr(self, key).shape}; {n} joints need {shape}"
+                )
+        if not np.isfinite(self.offsets).all():
+            raise URDFError(f"arm {self.name!r}: the offsets hold NaN or infinity; lengths and angles must be finite")
 
     @property
     def n_joints(self) -> int:
@@ -78,22 +96,22 @@ class Arm:
     @cached_property
     def is_prismatic(self) -> NDArray[np.bool_]:
         """Which joints slide, shape (n,)."""
-        return np.array([kind == "prismatic" for kind in self.joint_types])
+        return _read_only(np.array([kind == "prismatic" for kind in self.joint_types]))
 
     @cached_property
     def period(self) -> FloatArray:
         """The turn after which a joint is back, shape (n,): 2π, or inf for prismatic joints."""
-        return np.where(self.is_prismatic, np.inf, 2 * np.pi)
+        return _read_only(np.where(self.is_prismatic, np.inf, 2 * np.pi))
 
     @cached_property
     def sample_min(self) -> FloatArray:
         """Lower end of the range to sample from, shape (n,): the limit, or -π for a continuous joint."""
-        return np.where(np.isfinite(self.q_min), self.q_min, -np.pi)
+        return _read_only(np.where(np.isfinite(self.q_min), self.q_min, -np.pi))
 
     @cached_property
     def sample_max(self) -> FloatArray:
         """Upper end of the range to sample from, shape (n,): the limit, or π for a continuous joint."""
-        return np.where(np.isfinite(self.q_max), self.q_max, np.pi)
+        return _read_only(np.where(np.isfinite(self.q_max), self.q_max, np.pi))
 
     @cached_property
     def is_planar(self) -> bool:
@@ -120,19 +138,22 @@ class Arm:
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
-        """The chain as plain JSON types (without the meshes), for `from_dict`."""
-        arrays = {key: getattr(self, key).tolist() for key in ("offsets", "q_min", "q_max", "dq_max", "effort_max")}
-        names = {key: getattr(self, key) for key in ("name", "base", "tip")}
+        """The chain as plain JSON types (without the meshes), for `from_dict`; None stands for no limit."""
         return {
-            **names,
+            **{key: getattr(self, key) for key in ("name", "base", "tip")},
             "joint_names": list(self.joint_names),
             "joint_types": list(self.joint_types),
-            **arrays,
+            "offsets": self.offsets.tolist(),
+            **{key: [x if np.isfinite(x) else None for x in getattr(self, key).tolist()] for key in _NO_LIMIT},
         }
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Arm:
         """The arm that `to_dict` described; it has no URDF, so it can be solved for but not simulated."""
+
+        def read(key: str) -> FloatArray:
+            return np.array([_NO_LIMIT[key] if x is None else x for x in values[key]], float)
+
         return cls(
             name=str(values["name"]),
             base=str(values["base"]),
@@ -140,10 +161,10 @@ class Arm:
             joint_names=tuple(values["joint_names"]),
             joint_types=tuple(values["joint_types"]),
             offsets=np.array(values["offsets"], float),
-            q_min=np.array(values["q_min"], float),
-            q_max=np.array(values["q_max"], float),
-            dq_max=np.array(values["dq_max"], float),
-            effort_max=np.array(values["effort_max"], float),
+            q_min=read("q_min"),
+            q_max=read("q_max"),
+            dq_max=read("dq_max"),
+            effort_max=read("effort_max"),
         )
 
 
@@ -173,6 +194,8 @@ def load_arm(source: str | Path, *, base: str | None = None, tip: str | None = N
         return _arm_from_chain(name, chain, path=entry.path)
     path = Path(source).expanduser()
     if not path.is_file():
+        if name and path.is_dir():
+            raise UnknownNameError(f"{name!r} is a folder; give the path of the URDF file in it", name=name)
         if path.suffix or "/" in name:
             raise UnknownNameError(
                 f"no file {name!r}; give the path of a URDF or one of: {', '.join(catalogue.names())}",
@@ -239,6 +262,11 @@ def _arm_from_chain(name: str, chain: Chain, *, path: Path | None = None, xml: s
         urdf_path=path,
         urdf_xml=xml,
     )
+
+
+def _read_only(array: NDArray[_T]) -> NDArray[_T]:
+    array.setflags(write=False)
+    return array
 
 
 def _snap(offsets: FloatArray) -> FloatArray:

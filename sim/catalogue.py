@@ -71,12 +71,15 @@ def find(name: str) -> Entry | None:
 
 def closest(name: str) -> str:
     """ " (did you mean ...?)" for a misspelt name, or an empty string."""
-    close = difflib.get_close_matches(name, names(), n=1)
+    close = difflib.get_close_matches(name.strip().lower(), names(), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def planar_urdf(lengths: Sequence[float], *, name: str, thickness: float = 0.05, density: float = 300.0) -> str:
     """The URDF of a planar arm: box links along x, revolute joints about z within ±π.
+
+    Links have no collision shapes: like stacked links, they pass over each other, so that every
+    configuration within the limits can be taken.
 
     Args:
         lengths: Link lengths [m].
@@ -89,19 +92,36 @@ def planar_urdf(lengths: Sequence[float], *, name: str, thickness: float = 0.05,
     """
     links, joints, start, parent = [], [], 0.0, "base_link"
     for number, length in enumerate(lengths, start=1):
-        links.append(_box_link(f"link{number}", length, thickness, density))
+        links.append(_box_link(number, length, thickness, density))
         joints.append(_JOINT.format(number=number, parent=parent, x=start))
         start, parent = length, f"link{number}"
     tool = f'  <joint name="tool0_joint" type="fixed">\n    <parent link="{parent}"/>\n    <child link="tool0"/>\n'
     tool += f'    <origin xyz="{start:.10g} 0 0"/>\n  </joint>'
-    body = "\n".join([*links, *joints, tool])
-    return f'<?xml version="1.0"?>\n<robot name={quoteattr(name)}>\n{_BASE}\n  <link name="tool0"/>\n{body}\n</robot>\n'
+    body = "\n".join([_materials(), _BASE, *links, _TOOL, *joints, tool])
+    return f'<?xml version="1.0"?>\n<robot name={quoteattr(name)}>\n{body}\n</robot>\n'
 
 
-def _box_link(name: str, length: float, thickness: float, density: float) -> str:
+def _materials() -> str:
+    colours = {**_COLOURS, "graphite": "0.27 0.29 0.33"}
+    return "\n".join(f'  <material name="{name}"><color rgba="{rgb} 1"/></material>' for name, rgb in colours.items())
+
+
+def _box_link(number: int, length: float, thickness: float, density: float) -> str:
     mass = density * length * thickness**2
     thin, long = mass / 6 * thickness**2, mass / 12 * (length**2 + thickness**2)
-    return _LINK.format(name=name, length=length, half=length / 2, thickness=thickness, mass=mass, ixx=thin, iyy=long)
+    colour = list(_COLOURS)[(number - 1) % len(_COLOURS)]
+    return _LINK.format(
+        number=number,
+        length=length,
+        half=length / 2,
+        thickness=thickness,
+        hub=0.8 * thickness,
+        height=1.3 * thickness,
+        mass=mass,
+        ixx=thin,
+        iyy=long,
+        colour=colour,
+    )
 
 
 def _bullet_data() -> Path:
@@ -111,13 +131,29 @@ def _bullet_data() -> Path:
     return Path(next(iter(spec.submodule_search_locations)))
 
 
+_COLOURS = {
+    "blue": "0.26 0.47 0.70",
+    "orange": "0.90 0.55 0.22",
+    "green": "0.35 0.62 0.43",
+    "plum": "0.58 0.40 0.65",
+    "teal": "0.27 0.62 0.66",
+    "rose": "0.80 0.42 0.46",
+}
+
 _BASE = """\
   <link name="base_link">
-    <visual><geometry><cylinder radius="0.06" length="0.05"/></geometry></visual>
+    <inertial>
+      <mass value="0"/>
+      <inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>
+    </inertial>
+    <visual>
+      <geometry><cylinder radius="0.06" length="0.05"/></geometry>
+      <material name="graphite"/>
+    </visual>
   </link>"""
 
 _LINK = """\
-  <link name="{name}">
+  <link name="link{number}">
     <inertial>
       <origin xyz="{half:.10g} 0 0"/>
       <mass value="{mass:.10g}"/>
@@ -126,7 +162,20 @@ _LINK = """\
     <visual>
       <origin xyz="{half:.10g} 0 0"/>
       <geometry><box size="{length:.10g} {thickness:.10g} {thickness:.10g}"/></geometry>
+      <material name="{colour}"/>
     </visual>
+    <visual>
+      <geometry><cylinder radius="{hub:.10g}" length="{height:.10g}"/></geometry>
+      <material name="graphite"/>
+    </visual>
+  </link>"""
+
+_TOOL = """\
+  <link name="tool0">
+    <inertial>
+      <mass value="0"/>
+      <inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>
+    </inertial>
   </link>"""
 
 _JOINT = """\

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import URDFError
+from sim.skeleton import read_skeleton
 
 FloatArray = NDArray[np.float64]
 
@@ -44,9 +45,11 @@ class Chain:
 def read_chain(source: Path | str, *, base: str | None, tip: str | None) -> Chain:
     """The joints between two links of a URDF.
 
+    Shapes, materials and everything else but links and joints is ignored, so it cannot be wrong either.
+
     Args:
         source: A file, or the XML itself.
-        base: Default: the only root link.
+        base: Default: the only root link. The tip is below it, or below a link that fixed joints tie it to.
         tip: Default: the only leaf link beyond a moving joint.
 
     Returns:
@@ -55,6 +58,7 @@ def read_chain(source: Path | str, *, base: str | None, tip: str | None) -> Chai
     Raises:
         URDFError: Unreadable XML, a joint naming a missing link, no unique base or tip (the message lists the
             candidates), tip not below base, or a mimic, floating or planar joint in between.
+        OSError: The file cannot be read.
     """
     where = str(source) if isinstance(source, Path) else "the generated URDF"
     robot = _parse(source, where)
@@ -63,21 +67,23 @@ def read_chain(source: Path | str, *, base: str | None, tip: str | None) -> Chai
     links = [link.name for link in robot.links]
     base = _pick_base(base, links, joint_above, where)
     tip = _pick_tip(tip, base, links, joint_above, where)
-    path = _walk_up(base, tip, joint_above)
+    path = _connect(base, tip, joint_above)
     if path is None:
-        below = ", ".join(link for link in links if link != base and _walk_up(base, link, joint_above))
+        below = ", ".join(link for link in links if link != base and _connect(base, link, joint_above) is not None)
         raise URDFError(
             f"{where}: tip {tip!r} is not below base {base!r}; links below it: {below or 'none'}",
             base=base,
             tip=tip,
         )
-    return Chain(base=base, tip=tip, joints=tuple(_joint(joint, where) for joint in path))
+    back, forth = path
+    joints = [_reversed(_joint(joint, where)) for joint in back] + [_joint(joint, where) for joint in forth]
+    return Chain(base=base, tip=tip, joints=tuple(joints))
 
 
 def _parse(source: Path | str, where: str) -> Any:
     import yourdfpy
 
-    stream: Any = str(source) if isinstance(source, Path) else io.BytesIO(source.encode())
+    stream = io.BytesIO(read_skeleton(source, where))
     logger = logging.getLogger("yourdfpy.urdf")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -87,10 +93,6 @@ def _parse(source: Path | str, where: str) -> Any:
         raise URDFError(f"{where}: not a readable URDF ({type(error).__name__}: {error})") from error
     finally:
         logger.setLevel(level)
-    if not urdf.robot.links or not urdf.robot.joints:
-        raise URDFError(
-            f"{where}: a URDF needs links and joints; found {len(urdf.robot.links)} and {len(urdf.robot.joints)}"
-        )
     return urdf.robot
 
 
@@ -110,6 +112,8 @@ def _check_links(robot: Any, where: str) -> None:
             raise URDFError(
                 f"{where}: link {joint.child!r} is the child of two joints, {children[joint.child]!r} and {joint.name!r}"
             )
+        if joint.parent == joint.child:
+            raise URDFError(f"{where}: joint {joint.name!r} joins link {joint.child!r} to itself", joint=joint.name)
         children[joint.child] = joint.name
 
 
@@ -117,9 +121,11 @@ def _pick_base(base: str | None, links: list[str], joint_above: dict[str, Any], 
     if base is not None:
         return _known(base, "base", links, where)
     roots = [link for link in links if link not in joint_above]
+    if not roots:
+        raise URDFError(f"{where}: every link is the child of a joint: the joints form a loop; a URDF must be a tree")
     if len(roots) != 1:
         raise URDFError(
-            f"{where}: no single root link; name one with base=: {', '.join(roots or links)}",
+            f"{where}: {len(roots)} links have no joint above them; name one with base=: {', '.join(roots)}",
             candidates=roots,
         )
     return roots[0]
@@ -129,16 +135,19 @@ def _pick_tip(tip: str | None, base: str, links: list[str], joint_above: dict[st
     if tip is not None:
         return _known(tip, "tip", links, where)
     parents = {joint.parent for joint in joint_above.values()}
-    leaves = [link for link in links if link not in parents and _moves(base, link, joint_above)]
-    if len(leaves) != 1:
-        below = [link for link in links if _moves(base, link, joint_above)]
-        ends = (
-            f"the chain ends in {len(leaves)} links ({', '.join(leaves)})"
-            if leaves
-            else "no link moves against the base"
-        )
+    below = [link for link in links if _moves(base, link, joint_above)]
+    leaves = [link for link in below if link not in parents]
+    if not leaves:
         raise URDFError(
-            f"{where}: {ends}; name the tip with tip=, one of: {', '.join(below) or 'none'}",
+            f"{where}: no link moves against base {base!r}; pick another base= among: {', '.join(links)}",
+            candidates=leaves,
+        )
+    # what floats freely is no arm, unless everything does: then the error names the floating joint
+    leaves = [link for link in leaves if not _floats(base, link, joint_above)] or leaves
+    if len(leaves) != 1:
+        raise URDFError(
+            f"{where}: the chain ends in {len(leaves)} links ({', '.join(leaves)}); "
+            f"name the tip with tip=, one of: {', '.join(below)}",
             candidates=leaves,
         )
     return leaves[0]
@@ -161,21 +170,52 @@ def _walk_up(base: str, link: str, joint_above: dict[str, Any]) -> list[Any] | N
     return path[::-1]
 
 
+def _connect(base: str, tip: str, joint_above: dict[str, Any]) -> tuple[list[Any], list[Any]] | None:
+    """Fixed joints to walk back from the base, then joints to walk forth to the tip; None where there is no way."""
+    back: list[Any] = []
+    while (forth := _walk_up(base, tip, joint_above)) is None:
+        joint = joint_above.get(base)
+        if joint is None or joint.type != "fixed" or len(back) > len(joint_above):
+            return None
+        back.append(joint)
+        base = joint.parent
+    return back, forth
+
+
 def _moves(base: str, link: str, joint_above: dict[str, Any]) -> bool:
-    path = _walk_up(base, link, joint_above)
-    return bool(path) and any(joint.type != "fixed" for joint in path or [])
+    path = _connect(base, link, joint_above)
+    return path is not None and any(joint.type != "fixed" for joint in path[1])
+
+
+def _floats(base: str, link: str, joint_above: dict[str, Any]) -> bool:
+    path = _connect(base, link, joint_above)
+    return path is not None and any(joint.type == "floating" for joint in path[1])
+
+
+def _reversed(joint: Joint) -> Joint:
+    """A fixed joint, seen from its child."""
+    return replace(joint, origin=_inverse(joint.origin))
+
+
+def _inverse(T: FloatArray) -> FloatArray:
+    inverse = np.eye(4)
+    inverse[:3, :3] = T[:3, :3].T
+    inverse[:3, 3] = -T[:3, :3].T @ T[:3, 3]
+    return inverse
 
 
 def _joint(joint: Any, where: str) -> Joint:
     kind = joint.type
     if kind not in JOINT_KINDS:
         raise URDFError(
-            f"{where}: joint {joint.name!r} is of type {kind!r}; in the chain only {', '.join(JOINT_KINDS)} are allowed",
+            f"{where}: joint {joint.name!r} is of type {kind!r}; in the chain only {', '.join(JOINT_KINDS)} are "
+            "allowed; choose base= and tip= so that it lies outside",
             joint=joint.name,
         )
     if joint.mimic is not None:
         raise URDFError(
-            f"{where}: joint {joint.name!r} mimics {joint.mimic.joint!r}; mimic joints are not allowed between base and tip",
+            f"{where}: joint {joint.name!r} mimics {joint.mimic.joint!r}; mimic joints are not allowed between base and "
+            "tip; choose base= and tip= so that it lies outside",
             joint=joint.name,
         )
     axis = np.array([1.0, 0.0, 0.0]) if joint.axis is None else np.asarray(joint.axis, float)
@@ -203,12 +243,18 @@ def _joint(joint: Any, where: str) -> Joint:
 def _limits(joint: Any, where: str) -> tuple[float, float]:
     if joint.type in ("continuous", "fixed"):
         return -np.inf, np.inf
-    if joint.limit is None or joint.limit.lower is None or joint.limit.upper is None:
+    if joint.limit is None or (joint.limit.lower is None and joint.limit.upper is None):
         raise URDFError(
             f"{where}: {joint.type} joint {joint.name!r} has no <limit lower= upper=>; add one, or make it continuous",
             joint=joint.name,
         )
-    return float(joint.limit.lower), float(joint.limit.upper)
+    lower, upper = float(joint.limit.lower or 0.0), float(joint.limit.upper or 0.0)  # the URDF's default is 0
+    if joint.type == "prismatic" and not (np.isfinite(lower) and np.isfinite(upper)):
+        raise URDFError(
+            f"{where}: prismatic joint {joint.name!r} has limits [{lower}, {upper}]; they must be finite",
+            joint=joint.name,
+        )
+    return lower, upper
 
 
 def _positive_or_inf(value: float | None) -> float:

@@ -77,6 +77,14 @@ def kinematics(arm: Arm, q: Tensor) -> tuple[Tensor, Tensor]:
     return _homogeneous(tip, q.shape[:-1]), J.permute(2, 0, 1).reshape(*q.shape[:-1], 6, arm.n_joints)
 
 
+def joint_origins(arm: Arm, q: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Where each joint and, last, the tip lies in the base frame: shape (..., n + 1, 3) [m] for q (..., n), to draw."""
+    values, frames = _as_tensor(q), list[_Frame]()
+    tip = _sweep(arm, values, joints=frames)
+    points = torch.stack([*(frame.p for frame in frames), tip.p], dim=0)  # (n + 1, 3, N)
+    return points.permute(2, 0, 1).reshape(*values.shape[:-1], arm.n_joints + 1, 3).numpy()
+
+
 class _Frame(NamedTuple):
     """Columns of a rotation and an origin, each (3, N): the batch comes last, so that all arithmetic is contiguous."""
 
@@ -87,7 +95,10 @@ class _Frame(NamedTuple):
 
 
 def _as_tensor(q: NDArray[np.floating]) -> Tensor:
-    return torch.as_tensor(np.asarray(q, dtype=np.float64))
+    try:
+        return torch.from_numpy(np.array(q, dtype=np.float64))  # a copy: torch takes no read-only or reversed arrays
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"q is no array of numbers ({error}); give joint vectors of shape (..., n)") from None
 
 
 def _sweep(arm: Arm, q: Tensor, *, joints: list[_Frame] | None = None) -> _Frame:
@@ -98,6 +109,7 @@ def _sweep(arm: Arm, q: Tensor, *, joints: list[_Frame] | None = None) -> _Frame
             f"({', '.join(arm.joint_names)})",
             shape=tuple(q.shape),
         )
+    q = q if q.is_floating_point() else q.to(torch.float64)
     values = q.reshape(-1, arm.n_joints).mT.contiguous()  # (n, N)
     cos, sin = torch.cos(values), torch.sin(values)
     x, y, z, p = (
@@ -121,10 +133,10 @@ def _combine(weights: NDArray[np.float64], x: Tensor, y: Tensor, z: Tensor) -> A
     for weight, part in zip(weights.tolist(), (x, y, z), strict=True):
         if weight == 0.0:
             continue
-        if total is None:
-            total = part if weight == 1.0 else weight * part
-        else:
+        if total is not None:
             total = torch.add(total, part, alpha=weight)
+            continue
+        total = part if weight == 1.0 else weight * part
     return total
 
 

@@ -65,11 +65,11 @@ def default_task(arm: Arm) -> Task:
         arm: The arm.
 
     Returns:
-        Planar arms: position with two joints, pose with more. Others: position up to four joints,
+        Planar arms: position with two joints (or a tip tilted out of the plane), pose with more. Others: position up to four joints,
         position and tool axis with five, the full pose from six.
     """
     if arm.is_planar:
-        return TASKS["planar_position" if arm.n_joints < 3 else "planar_pose"]
+        return TASKS["planar_pose" if arm.n_joints > 2 and _tip_is_upright(arm) else "planar_position"]
     return TASKS["position" if arm.n_joints < 5 else "position_axis" if arm.n_joints == 5 else "pose"]
 
 
@@ -97,6 +97,11 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
         raise TaskError(f"arm {arm.name!r} leaves the x-y plane of {arm.base!r}; task {task.name!r} needs a planar arm")
     if arm.is_planar and not planar:
         raise TaskError(f"arm {arm.name!r} is planar; use task planar_position or planar_pose instead of {task.name!r}")
+    if task.name == "planar_pose" and not _tip_is_upright(arm):
+        raise TaskError(
+            f"the z axis of tip {arm.tip!r} of arm {arm.name!r} is not perpendicular to the plane, so it has no "
+            "heading; use task planar_position or another tip"
+        )
     if task.n_constraints > arm.n_joints:
         raise TaskError(
             f"task {task.name!r} fixes {task.n_constraints} numbers, arm {arm.name!r} has {arm.n_joints} joints"
@@ -118,7 +123,7 @@ def as_targets(task: Task, target: Tensor | NDArray[np.floating]) -> Tensor:
         ShapeError: The shape is neither.
         PoseError: A number is not finite, the rotation part is no rotation, or the last row is not 0 0 0 1.
     """
-    T = torch.as_tensor(target, dtype=torch.float64)
+    T = _as_tensor(target)
     size = task.point_size
     if T.shape[-2:] != (4, 4):
         if not size or T.ndim == 0 or T.shape[-1] not in (size, 3):
@@ -185,6 +190,14 @@ def task_jacobian(task: Task, jacobian: Tensor, T_base_tip: Tensor) -> Tensor:
     return torch.cat([jacobian[..., :3, :], angular], dim=-2)[..., keep, :]
 
 
+def _tip_is_upright(arm: Arm) -> bool:
+    """Whether a planar arm's tip has its z axis along the base's (joints about z do not change that)."""
+    R = np.eye(3)
+    for offset in arm.offsets:
+        R = R @ offset[:3, :3]
+    return bool(abs(abs(R[2, 2]) - 1.0) < 1e-9)
+
+
 @lru_cache(maxsize=64)
 def _mask(task: Task, dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.tensor(task.rows, dtype=dtype, device=device)
@@ -201,6 +214,15 @@ def _align_z(z_target: Tensor) -> Tensor:
     wx = torch.where(tiny, torch.where(z < 0, angle, -y), -y * scale)
     wy = torch.where(tiny, x, x * scale)
     return torch.stack([wx, wy, torch.zeros_like(wx)], dim=-1)
+
+
+def _as_tensor(target: Tensor | NDArray[np.floating]) -> Tensor:
+    if isinstance(target, Tensor):
+        return target.to(torch.float64)
+    try:
+        return torch.from_numpy(np.array(target, dtype=np.float64))  # a copy: torch takes no read-only arrays
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"target is no array of numbers ({error}); give poses (..., 4, 4)") from None
 
 
 def _check_poses(T: Tensor) -> None:

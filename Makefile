@@ -1,0 +1,27 @@
+# Two commands: `make demo` and `make test`. Both build .venv first, with the pinned versions of constraints.txt.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.10 || command -v python3)
+BIN := .venv/bin
+
+.PHONY: demo test models clean
+
+demo: .venv/installed
+	$(BIN)/python scripts/demo.py
+
+test: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+models: .venv/installed
+	$(BIN)/python scripts/train_models.py
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 10), (3, 11)) else \
+	"Python 3.10 or 3.11 is needed (PyBullet has no wheels for %d.%d); try: make PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv out runs dist build
