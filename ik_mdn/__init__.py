@@ -6,10 +6,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ik_mdn.config import TrainConfig
     from ik_mdn.controller import Controller
     from ik_mdn.mixture import GaussianMixture
     from ik_mdn.solver import IKSolver, Solutions, Status
-    from ik_mdn.training import TrainConfig, train
+    from ik_mdn.training import train
 
 _HOME = {
     "Controller": "ik_mdn.controller",
@@ -17,7 +18,7 @@ _HOME = {
     "IKSolver": "ik_mdn.solver",
     "Solutions": "ik_mdn.solver",
     "Status": "ik_mdn.solver",
-    "TrainConfig": "ik_mdn.training",
+    "TrainConfig": "ik_mdn.config",
     "train": "ik_mdn.training",
 }
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
 
-COMMANDS = ("arms",)
+COMMANDS = {
+    "arms": "list the built-in arms, or show one arm's chain",
+    "generate": "write a forward-kinematics dataset",
+    "train": "train a model for an arm",
+    "plot": "draw the loss of training runs",
+    "solve": "all joint vectors that reach a target",
+    "reach": "run reach tasks in the physics simulator",
+    "compare": "MSE, mixture, refinement and PyBullet side by side",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,8 +30,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     from sim.errors import IKError
 
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_help())
+        return 0 if arguments else 2
+    if arguments[0] not in COMMANDS:
+        return report_error(f"unknown command {arguments[0]!r}; allowed: {', '.join(COMMANDS)}")
     try:
-        _run(arguments)
+        _run(arguments[0], _arm_by_position(arguments[1:]))
     except IKError as error:
         return report_error(str(error))
     except OSError as error:
@@ -36,16 +48,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(arguments: list[str]) -> None:
+def _run(command: str, arguments: list[str]) -> None:
     import tyro
 
-    commands = {name: _command(name) for name in COMMANDS}
-    tyro.extras.subcommand_cli_from_dict(
-        commands,
-        prog="ik-mdn",
-        description="Inverse kinematics with mixture density networks.",
-        args=_arm_by_position(arguments),
-        config=(tyro.conf.OmitArgPrefixes,),
+    module = import_module(f"ik_mdn.cli.{command}")
+    tyro.cli(module.run, prog=f"ik-mdn {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {about}" for name, about in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: ik-mdn COMMAND [ARM] [OPTIONS]",
+            "",
+            "Inverse kinematics with mixture density networks.",
+            "",
+            *lines,
+            "",
+            "ARM is a built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or the path of a URDF.",
+            "`ik-mdn COMMAND --help` tells a command's options.",
+            "",
+        ]
     )
 
 
@@ -53,12 +77,7 @@ def _arm_by_position(arguments: list[str]) -> list[str]:
     """Let every command take its arm by position or as `--arm ARM`: move the named one to the first place."""
     for i, argument in enumerate(arguments):
         if argument == "--arm" and i + 1 < len(arguments):
-            return [*arguments[:1], arguments[i + 1], *arguments[1:i], *arguments[i + 2 :]]
+            return [arguments[i + 1], *arguments[:i], *arguments[i + 2 :]]
         if argument.startswith("--arm="):
-            return [*arguments[:1], argument.removeprefix("--arm="), *arguments[1:i], *arguments[i + 1 :]]
+            return [argument.removeprefix("--arm="), *arguments[:i], *arguments[i + 1 :]]
     return arguments
-
-
-def _command(name: str) -> Callable[..., Any]:
-    run: Callable[..., Any] = import_module(f"ik_mdn.cli.{name}").run
-    return run

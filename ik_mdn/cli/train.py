@@ -1,0 +1,147 @@
+"""`ik-mdn train`: train a mixture density network, or the regressor to compare it with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.config import TrainConfig
+
+if TYPE_CHECKING:
+    from ik_mdn.model import PoseModel
+    from ik_mdn.solver import IKSolver
+    from sim.arm import Arm
+    from sim.task import Task
+
+
+def run(
+    arm: ArmName,
+    /,
+    *,
+    config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
+    both_targets: bool = False,
+    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    run_folder: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
+    dataset: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
+    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
+    base: Link = None,
+    tip: Link = None,
+    json: OutFile = None,
+) -> None:
+    """Train a model for an arm and end with its report card.
+
+        The run folder keeps the state: after Ctrl-C or a crash the same command goes on where it stopped.
+
+        Args:
+            arm: Built-in name, planar:L1,L2,..., or path of a URDF.
+            config: Budget and network.
+            both_targets: Train the regressor (--kind mse) on angles and on cosines and sines, each with the whole budget,
+    and keep the better one.
+            out: The model file; without it, ARM.safetensors (ARM-mse.safetensors for a regressor) in this folder.
+            run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
+            dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
+            task: planar_position, planar_pose, position, position_axis or pose; without it, what the arm can meet.
+            base: Link that poses are given in; without it, the URDF's root.
+            tip: Link whose pose counts; without it, the URDF's only leaf.
+            json: Write the report card to this file ("-": standard output).
+    """
+    from sim.arm import load_arm
+    from sim.task import load_task
+
+    loaded = load_arm(arm, base=base, tip=tip)
+    chosen = load_task(loaded, task)
+    _show_chain(loaded, chosen)
+    label = loaded.name.replace(":", "-") + ("-mse" if config.kind == "mse" else "")
+    out = out or Path(f"{label}.safetensors")
+    folder = run_folder or Path("runs") / (label if config.kind == "mse" else f"{label}-mdn")
+    configs = [config]
+    if config.kind == "mse" and both_targets:
+        configs = [replace(config, targets="angles"), replace(config, targets="cos_sin")]
+    solvers = []
+    for one in configs:
+        where = folder if len(configs) == 1 else folder / one.targets
+        solvers.append(_train_one(loaded, chosen, one, dataset, where))
+    best = min(solvers, key=lambda solver: _model(solver).report.values["raw"]["err_pos"]["median"])
+    if len(solvers) > 1:
+        _say_which(solvers, best)
+    best.save(out)
+    if json:
+        write_json(json, _model(best).report.values)
+    if json != "-":
+        _show_report(best, out)
+
+
+def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, folder: Path) -> IKSolver:
+    from ik_mdn.training import Progress, train
+
+    name = f"{config.kind} {arm.name}" + (f" ({config.targets})" if config.kind == "mse" else "")
+    with progress(note="loss") as bar:
+        job = bar.add_task(f"training {name}", total=1000, note="")
+
+        def show(at: Progress) -> None:
+            note = f"step {at.step} · loss {at.loss:.3f} · floor {at.floor:.3f}"
+            bar.update(job, completed=round(1000 * at.fraction), note=note)
+
+        return train(arm, config, task=task, dataset=dataset, run_folder=folder, on_progress=show)
+
+
+def _show_chain(arm: Arm, task: Task) -> None:
+    """Say on stderr what was understood of the arm, before an hour is spent on the wrong one."""
+    from rich.console import Console
+
+    from ik_mdn.features import PoseFeatures
+
+    features = PoseFeatures(arm, task)
+    symmetries = [
+        f"the turn of {arm.joint_names[0]}" if features.removes_azimuth else "",
+        f"the roll of {arm.joint_names[-1]}" if features.removes_roll else "",
+    ]
+    removed = " and ".join(s for s in symmetries if s) or "nothing"
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"{arm.name}: {arm.n_joints} joints from {arm.base} to {arm.tip}: {', '.join(arm.joint_names)}")
+    console.print(f"task {task.name}: {task.about}; divided out: {removed}")
+
+
+def _model(solver: IKSolver) -> PoseModel:
+    assert solver.model is not None, "training returns a solver with a model"
+    return solver.model
+
+
+def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
+    from rich.console import Console
+
+    rows = [
+        f"{_model(s).config.targets} {1e3 * _model(s).report.values['raw']['err_pos']['median']:.1f} mm"
+        for s in solvers
+    ]
+    Console(stderr=True, highlight=False).print(
+        f"median position error on held-out poses: {', '.join(rows)}; kept: {_model(best).config.targets}"
+    )
+
+
+def _show_report(solver: IKSolver, out: Path) -> None:
+    report = _model(solver).report.values
+    training, raw = report["training"], report["raw"]
+    rows = [
+        ["training", f"{training['minutes']} min, {training['steps']} steps, {training['samples']:,} samples"],
+        ["parameters", f"{training['parameters']:,}"],
+        ["position error, raw: median, p95, max", " ".join(f"{1e3 * v:.2f}" for v in raw["err_pos"].values()) + " mm"],
+        [
+            "rotation error, raw: median, p95, max",
+            " ".join(f"{57.29578 * v:.2f}" for v in raw["err_rot"].values()) + "°",
+        ],
+    ]
+    if "recall" in report:
+        rows += [
+            ["negative log-likelihood", f"{report['nll']:.3f} nats"],
+            ["effective components", f"{report['effective_components']:.1f} of {_model(solver).config.components}"],
+            ["generating configuration found again", f"{100 * report['recall']:.2f} %"],
+            ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
+            ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
+        ]
+    count = report["poses"]["count"]
+    print_table(f"{out}: report card on {count} held-out poses", ["measured", "value"], rows, text=True)

@@ -1,0 +1,342 @@
+"""One training loop for every model: streams samples, anneals, averages, checkpoints, resumes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ik_mdn.conditional import ConditionalNetwork
+from ik_mdn.config import TrainConfig
+from ik_mdn.losses import entropy_bonus, nll, ordering_penalty
+from ik_mdn.model import PoseModel
+from ik_mdn.network import MixtureHead, spread_means
+from sim.arm import Arm
+from sim.errors import TrainingError
+from sim.kinematics import forward_kinematics
+from sim.task import Task
+
+if TYPE_CHECKING:
+    from ik_mdn.solver import IKSolver
+
+_PREPARE_SAMPLES = 16_384
+_LOG_EVERY = 50  # steps between rows of the metrics file
+_SAVE_EVERY_S = 30.0
+
+
+class Progress(NamedTuple):
+    """Where training stands, for a callback."""
+
+    step: int
+    fraction: float  # of the budget, 0 to 1
+    loss: float  # mean since the last report
+    floor: float
+    seconds: float  # of training, over all resumes
+
+
+def train(
+    arm: Arm,
+    config: TrainConfig,
+    *,
+    task: Task | str | None = None,
+    dataset: Path | str | None = None,
+    run_folder: Path | str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IKSolver:
+    """A solver whose model was trained on this arm, with its report card.
+
+    Minimises the negative log-likelihood (or the squared error) of configurations given their poses, q uniform in
+    limits, T = FK(q), with AdamW and averaged weights.
+
+    Args:
+        arm: The arm.
+        config: Budget and model.
+        task: Which part of the pose counts; default: `sim.default_task`.
+        dataset: Folder written by `ik-mdn generate`; default: fresh samples without end.
+        run_folder: Where state and metrics are kept; a second call with the same arguments goes on from there.
+        on_progress: Called every few steps.
+
+    Returns:
+        An `IKSolver`; `solver.save(path)` keeps it.
+
+    Raises:
+        TrainingError: The loss or gradient became NaN, or the run folder holds a run with another config.
+        DatasetError: The dataset is damaged or of another arm.
+    """
+    from ik_mdn.report import measure_report
+    from ik_mdn.solver import IKSolver
+
+    model = build_model(arm, config, task=task)
+    trainer = Trainer(
+        model,
+        config,
+        PoseStream(model, dataset),
+        run_folder=run_folder,
+        identity={"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None},
+    )
+    trainer.run(on_progress)
+    solver = IKSolver(arm, model)
+    model.report.values.update(measure_report(solver, training=trainer.summary()))
+    return solver
+
+
+def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> PoseModel:
+    """An untrained model whose initial weights depend on the config's seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return PoseModel(arm, task, config.model_config())
+
+
+class Stream(Protocol):
+    """Where training samples come from: pairs of network inputs x (B, n_in) and targets y (B, D)."""
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Fresh samples."""
+
+    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches without end; `seed` orders a stored dataset, and differs after a resume."""
+
+
+class PoseStream:
+    """Encoded poses and reduced joint vectors of an arm, q uniform in limits or from a dataset folder.
+
+    Args:
+        model: Whose arm and features to use.
+        dataset: Folder to take configurations from, or None for fresh samples.
+    """
+
+    def __init__(self, model: PoseModel, dataset: Path | str | None = None) -> None:
+        self.arm, self.features = model.arm, model.features
+        self.dataset = Path(dataset) if dataset is not None else None
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Fresh samples: features (count, size), float32, and reduced joint vectors (count, n), float64."""
+        low, high = torch.tensor(self.arm.sample_min), torch.tensor(self.arm.sample_max)
+        unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator)
+        return self._encode(low + (high - low) * unit)
+
+    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches without end: fresh, or from the dataset in an order that the seed decides."""
+        if self.dataset is None:
+            while True:
+                yield self.draw(size, generator)
+        from sim.dataset import read_batches
+
+        for q in read_batches(self.dataset, arm=self.arm, batch_size=size, seed=seed, repeat=True):
+            yield self._encode(torch.from_numpy(q).double())
+
+    def _encode(self, q: Tensor) -> tuple[Tensor, Tensor]:
+        encoded = self.features.encode(forward_kinematics(self.arm, q))
+        return encoded.features, q - encoded.shift
+
+
+class Trainer:
+    """State of one training run: model, averaged model, optimiser, sample stream, clock.
+
+    Args:
+        model: Freshly built.
+        config: How to train it.
+        stream: What to train it on.
+        run_folder: Where to keep state and metrics, or None to keep nothing.
+        identity: What else must agree (JSON types) for a run folder to be taken up again.
+    """
+
+    def __init__(
+        self,
+        model: ConditionalNetwork,
+        config: TrainConfig,
+        stream: Stream,
+        *,
+        run_folder: Path | str | None = None,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model, self.config, self.stream = model, config, stream
+        self.step, self.seconds = 0, 0.0
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.folder = Path(run_folder) if run_folder is not None else None
+        self._prepare()
+        self.averaged = {name: value.clone() for name, value in model.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+        )
+        if self.folder is not None:
+            self._open_folder(self.folder, identity or {})
+
+    def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
+        """Train to the end of the budget; then the model has the averaged weights and is in evaluation mode."""
+        started, losses = time.monotonic() - self.seconds, torch.zeros(())
+        saved, counted = self.seconds, 0
+        batches = self.stream.batches(self.config.batch_size, self.generator, self.config.seed + self.step)
+        try:
+            while self.fraction < 1.0:
+                loss = self._advance(*next(batches))
+                losses, counted = losses + loss, counted + 1
+                self.seconds = time.monotonic() - started
+                if self.step % _LOG_EVERY == 0 or self.fraction >= 1.0:
+                    self._report(
+                        Progress(self.step, self.fraction, float(losses) / counted, self.model.floor, self.seconds),
+                        on_progress,
+                    )
+                    losses, counted = torch.zeros(()), 0
+                if self.seconds - saved > _SAVE_EVERY_S:
+                    self.save_state()
+                    saved = self.seconds
+        finally:
+            self.save_state()
+        self.model.load_state_dict(self.averaged)
+        self.model.floor = self.config.floor
+        self.model.eval()
+
+    @property
+    def fraction(self) -> float:
+        """How much of the budget is used, 0 to 1."""
+        by_steps = self.step / self.config.steps if self.config.steps else 0.0
+        by_time = self.seconds / (60 * self.config.max_minutes)
+        return min(1.0, max(by_steps, by_time))
+
+    def summary(self) -> dict[str, Any]:
+        """What training cost, for the report card."""
+        return {
+            "steps": self.step,
+            "samples": self.step * self.config.batch_size,
+            "minutes": round(self.seconds / 60, 2),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "seed": self.config.seed,
+        }
+
+    def save_state(self) -> None:
+        """Write everything that resuming needs into the run folder, atomically."""
+        if self.folder is None:
+            return
+        from safetensors.torch import save_file
+
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        tensors["generator"] = self.generator.get_state()
+        clock = {"step": str(self.step), "seconds": repr(self.seconds)}
+        temporary = self.folder / "state.tmp"
+        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=clock)
+        os.replace(temporary, self.folder / "state.safetensors")
+
+    def _advance(self, x: Tensor, y: Tensor) -> Tensor:
+        """One step on inputs (B, n_in) and targets (B, D); returns the loss."""
+        floor, rate = self._schedule()
+        self.model.floor = floor
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.config.noise:
+            x = x + self.config.noise * self.model.spread * torch.randn(x.shape, generator=self.generator)
+        loss = self._loss(x, y)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self._guard(loss, norm, y)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return loss.detach()
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.model.kind == "mse":
+            return self.model.regression_loss(x, y)
+        config, mixture = self.config, self.model.mixture(x)
+        loss = nll(mixture, y.float())
+        if config.entropy_weight:
+            loss = loss + entropy_bonus(mixture, config.entropy_weight * max(0.0, 1 - 2 * self.fraction))
+        if config.ordering_weight:
+            loss = loss + ordering_penalty(mixture, config.ordering_weight)
+        return loss
+
+    def _schedule(self) -> tuple[float, float]:
+        """Floor and learning rate at this point of the budget."""
+        config, t = self.config, self.fraction
+        end = max(config.floor, 1e-12)
+        done = min(1.0, t / config.anneal)
+        floor = max(config.floor_start, end) * (end / max(config.floor_start, end)) ** done
+        warm_up = min(1.0, (self.step + 1) / 200)
+        rate = config.learning_rate * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
+        return floor, rate
+
+    def _average(self) -> None:
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                self.averaged[name].lerp_(value, 1 - decay)
+
+    def _guard(self, loss: Tensor, norm: Tensor, y: Tensor) -> None:
+        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
+            return
+        bad = [name for name, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+        raise TrainingError(
+            f"training stopped at step {self.step + 1}: loss {float(loss.detach()):g}, gradient norm {float(norm):g}, "
+            f"floor {self.model.floor:.3g}, targets finite: {bool(y.isfinite().all())}, "
+            f"gradients not finite in: {', '.join(bad[:4]) or 'none'}. The last good state is kept; "
+            "try a lower learning_rate, a higher floor, or a smaller clip",
+            step=self.step + 1,
+        )
+
+    def _prepare(self) -> None:
+        """Scale the inputs and spread the initial means over a sample."""
+        x, y = self.stream.draw(_PREPARE_SAMPLES, self.generator)
+        self.model.prepare(x, y)
+        if isinstance(self.model.head, MixtureHead):
+            means = spread_means(y[:4096], self.config.components, self.model.period, generator=self.generator)
+            self.model.head.start_from(means.float(), scale=self.config.start_scale)
+
+    def _report(self, progress: Progress, on_progress: Callable[[Progress], None] | None) -> None:
+        if self.folder is not None:
+            with (self.folder / "metrics.csv").open("a", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerow(
+                    [progress.step, f"{progress.seconds:.2f}", f"{progress.loss:.6g}", f"{progress.floor:.6g}"]
+                )
+        if on_progress is not None:
+            on_progress(progress)
+
+    def _open_folder(self, folder: Path, identity: Mapping[str, Any]) -> None:
+        """Start a run folder, or take up the run that is in it."""
+        wanted = {**identity, **asdict(self.config)}
+        note = folder / "run.json"
+        if note.exists():
+            found = json.loads(note.read_text(encoding="utf-8"))
+            differing = [k for k in wanted if found.get(k) != wanted[k] and k not in ("minutes", "steps")]
+            if differing:
+                changes = ", ".join(f"{k}: {found.get(k)} there, {wanted[k]} asked for" for k in differing)
+                raise TrainingError(f"{folder} holds another run ({changes}); use another folder, or delete that one")
+        folder.mkdir(parents=True, exist_ok=True)
+        note.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
+        if (folder / "state.safetensors").exists():
+            self._load_state(folder / "state.safetensors")
+        elif not (folder / "metrics.csv").exists():
+            (folder / "metrics.csv").write_text("step,seconds,loss,floor\n", encoding="utf-8")
+
+    def _load_state(self, path: Path) -> None:
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
+            clock = file.metadata()
+        self.step, self.seconds = int(clock["step"]), float(clock["seconds"])
+        self.generator.set_state(tensors.pop("generator"))
+        self.model.load_state_dict(_group(tensors, "model."))
+        self.averaged = _group(tensors, "averaged.")
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for key, value in _group(tensors, "optimizer.").items():
+            index, name = key.split(".", 1)
+            state["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(state)
+
+
+def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,89 @@
+"""The main job, as `make demo` runs it: pictures in out/ and one table of MSE against MDN."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+OUT = Path("out")
+TARGETS = {
+    "planar2": ((1.2, 0.7, 0.0), (-0.6, 1.1, 0.0), (0.3, -0.8, 0.0)),
+    "planar3": ((1.2, 0.6, 0.4), (-0.9, 0.9, 2.2), (0.5, -1.3, -1.0)),
+}
+
+
+def main() -> None:
+    """Draw planar arms, record a real arm reaching, and print the comparison."""
+    started = time.perf_counter()
+    console = Console(stderr=True, highlight=False)
+    console.print("1/3 drawing planar arms ...")
+    draw_planar_arms(OUT / "planar_arms.png")
+    console.print("2/3 recording xArm6 reaching in PyBullet ...")
+    record_xarm6(OUT / "xarm6_reaches.gif")
+    console.print("3/3 comparing on held-out poses ...")
+    print_comparison()
+    console.print(
+        f"done in {time.perf_counter() - started:.0f} s; pictures: {OUT}/planar_arms.png, {OUT}/xarm6_reaches.gif"
+    )
+
+
+def planar_target(x: float, y: float, yaw: float) -> np.ndarray:
+    """`T_base_tip` of a pose in the plane, shape (4, 4)."""
+    T = np.eye(4)
+    c, s = np.cos(yaw), np.sin(yaw)
+    T[:2, :2], T[:2, 3] = [[c, -s], [s, c]], (x, y)
+    return T
+
+
+def draw_planar_arms(out: Path) -> None:
+    """Both modes of the mixture, the regressor's pose and its miss, for three targets of two planar arms."""
+    import torch
+
+    from ik_mdn.checkpoint import load_model
+    from ik_mdn.plots import draw_target_panel, new_figure, save_figure
+    from ik_mdn.solver import IKSolver
+
+    figure, axes = new_figure(len(TARGETS), 3, figsize=(12, 8.4))
+    for row, (arm, targets) in zip(axes, TARGETS.items(), strict=True):
+        solver, mse = IKSolver.load(arm), load_model(f"{arm}-mse")
+        for panel, target in zip(row, targets, strict=True):
+            T = planar_target(*target)
+            found = solver.solve(T)[0]
+            q_mse = mse.mean(torch.tensor(T[None]))[0].numpy()
+            draw_target_panel(panel, solver.arm, T, modes=found.q, weights=found.weight, q_mse=q_mse)
+        row[0].set_ylabel(f"{arm}\ny [m]")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncol=len(labels), frameon=False)
+    figure.suptitle("One target, two answers: the mixture keeps both, squared error averages them and misses")
+    save_figure(figure, out)
+
+
+def record_xarm6(out: Path) -> None:
+    """xArm6 with its meshes reaching a series of targets."""
+    from ik_mdn.reaching import record_reaches
+    from ik_mdn.solver import IKSolver
+
+    record_reaches(IKSolver.load("xarm6"), out, episodes=5, seed=4)
+
+
+def print_comparison() -> None:
+    """One table: every shipped arm, MSE against the mixture read in several ways."""
+    from ik_mdn.checkpoint import load_model
+    from ik_mdn.cli.compare import HEADER, row_of
+    from ik_mdn.cli.console import print_table
+    from ik_mdn.comparison import compare
+    from ik_mdn.solver import IKSolver
+
+    rows = []
+    for arm in ("planar2", "planar3", "xarm6"):
+        results = compare(IKSolver.load(arm), load_model(f"{arm}-mse"), count=2000)
+        shown = [result for result in results if result.name in ("mse", "likely", "best", "refined")]
+        rows += [[f"{arm}: {row[0]}", *row[1:]] for row in map(row_of, shown)]
+    print_table("MSE against MDN on 2,000 held-out poses per arm, nothing trimmed", HEADER, rows)
+
+
+if __name__ == "__main__":
+    main()
