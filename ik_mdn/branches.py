@@ -1,0 +1,132 @@
+"""Branches: joint vectors on the circle turned into limits, told apart, and wound."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sim.arm import Arm
+
+LIMIT_SLACK = 1e-9  # a solution this far outside a limit [rad, m] is put on the limit: refinement is not more exact
+_TURN = 2 * math.pi
+_PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory
+
+
+def turn_into_limits(arm: Arm, q: Tensor, q_near: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Each joint vector by full turns inside the limits, and whether that was possible.
+
+    Args:
+        arm: The arm.
+        q: Joint vectors [rad, m], shape (..., n).
+        q_near: Where to be near when several turns are inside, shape (..., n) or (n,);
+            default: the middle of the limits, 0 for continuous joints (which then lie in [-π, π]).
+
+    Returns:
+        q (..., n), and a mask (...,) of the rows whose every joint is inside; the joints of other rows
+        are turned to within half a turn of `q_near`.
+    """
+    low, high, turns = _limits(arm, q)
+    near = q.new_tensor(_middle(arm)) if q_near is None else q_near
+    fewest = torch.ceil((low - LIMIT_SLACK - q) / _TURN)
+    most = torch.floor((high + LIMIT_SLACK - q) / _TURN)
+    wanted = torch.round((near - q) / _TURN)
+    allowed = torch.minimum(torch.maximum(wanted, fewest), most)
+    turned = q + _TURN * torch.where(turns, torch.where(fewest <= most, allowed, wanted), 0.0)
+    inside = ((turned >= low - LIMIT_SLACK) & (turned <= high + LIMIT_SLACK)).all(-1)
+    return torch.where(inside[..., None], torch.minimum(torch.maximum(turned, low), high), turned), inside
+
+
+def into_limits(arm: Arm, q: Tensor) -> Tensor:
+    """Joint vectors (..., n) turned inside the limits where full turns can do it, near the middle of the limits."""
+    return turn_into_limits(arm, q)[0]
+
+
+def wind(arm: Arm, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Every winding of in-limit joint vectors inside the limits; continuous joints keep their one.
+
+    Args:
+        arm: The arm.
+        q: Joint vectors inside the limits [rad, m], shape (R, n).
+
+    Returns:
+        The row of q that each winding comes from, (W,) in ascending order, and the windings (W, n).
+    """
+    low, high, turns = _limits(arm, q)
+    row = torch.arange(len(q), device=q.device)
+    for i in range(arm.n_joints):
+        if not (turns[i] and torch.isfinite(low[i]) and torch.isfinite(high[i])):
+            continue
+        fewest = torch.ceil((low[i] - LIMIT_SLACK - q[:, i]) / _TURN)
+        count = (torch.floor((high[i] + LIMIT_SLACK - q[:, i]) / _TURN) - fewest).long() + 1
+        source = torch.arange(len(q), device=q.device).repeat_interleave(count)
+        turn = torch.arange(len(source), device=q.device) - (count.cumsum(0) - count)[source]
+        q, row = q[source].clone(), row[source]
+        q[:, i] = (q[:, i] + _TURN * (fewest[source] + turn)).clamp(low[i], high[i])
+    return row, q
+
+
+def first_of_branch(arm: Arm, pose: Tensor, q: Tensor, tolerance: float) -> Tensor:
+    """For each row the first row of the same pose that is the same branch.
+
+    Two rows are the same when their distance on the circle, `sqrt(Σ 4 sin²(Δq_i/2))` over turning joints
+    (plus Δq² [m²] for sliding ones), is within the tolerance, or when a third row links them; rows that start a
+    branch are therefore further apart than the tolerance.
+
+    Args:
+        arm: The arm.
+        pose: Pose of each row, ascending, shape (R,), int64.
+        q: Joint vectors, shape (R, n), better ones first within a pose.
+        tolerance: Distance [rad, m].
+
+    Returns:
+        Row numbers, shape (R,), int64; a row that starts a branch gives its own.
+    """
+    first = torch.arange(len(q), device=q.device)
+    if len(q) < 2:
+        return first
+    _, count = torch.unique_consecutive(pose, return_counts=True)
+    width = int(count.max())
+    start = count.cumsum(0) - count
+    group = torch.arange(len(count), device=q.device).repeat_interleave(count)
+    slot = first - start[group]
+    on_circle = _on_circle(arm, q)
+    table = on_circle.new_zeros(len(count), width, on_circle.shape[1])
+    table[group, slot] = on_circle
+    used = torch.arange(width, device=q.device) < count[:, None]
+    step = max(1, _PAIRS // width**2)
+    leaders = [_leader(table[i : i + step], used[i : i + step], tolerance) for i in range(0, len(table), step)]
+    leader = torch.cat(leaders)[group, slot]
+    return torch.add(start[group], leader)
+
+
+def _leader(table: Tensor, used: Tensor, tolerance: float) -> Tensor:
+    """For each slot (P, S) the first slot that it is linked to."""
+    square = (table * table).sum(-1)
+    distance = square[:, :, None] + square[:, None, :] - 2 * table @ table.mT  # squared; rounding 1e-15
+    near = (distance <= tolerance**2) & used[:, :, None] & used[:, None, :]
+    slots = torch.arange(table.shape[1], device=table.device)
+    near |= slots[:, None] == slots
+    leader = torch.where(near, slots, table.shape[1]).amin(-1)
+    for _ in range(max(1, math.ceil(math.log2(table.shape[1])))):  # leaders of leaders
+        leader = leader.gather(1, leader)
+    return leader
+
+
+def _on_circle(arm: Arm, q: Tensor) -> Tensor:
+    turns = torch.tensor(~arm.is_prismatic, device=q.device)
+    return torch.cat([q[:, turns].cos(), q[:, turns].sin(), q[:, ~turns]], dim=1)
+
+
+def _limits(arm: Arm, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    turns = torch.tensor(~arm.is_prismatic, device=like.device)
+    return like.new_tensor(arm.q_min), like.new_tensor(arm.q_max), turns
+
+
+def _middle(arm: Arm) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    bounded = np.isfinite(arm.q_min) & np.isfinite(arm.q_max)
+    middle: np.ndarray[tuple[int], np.dtype[np.float64]] = np.zeros(arm.n_joints)
+    middle[bounded] = (arm.q_min[bounded] + arm.q_max[bounded]) / 2
+    return middle
