@@ -63,10 +63,17 @@ def draw_planar_arms(out: Path) -> None:
 
 def record_xarm6(out: Path) -> None:
     """xArm6 with its meshes reaching a series of targets."""
-    from ik_mdn.reaching import record_reaches
+    from ik_mdn.cli.console import progress
+    from ik_mdn.controller import Controller
+    from ik_mdn.recording import record_reaches
     from ik_mdn.solver import IKSolver
+    from sim.world import World
 
-    record_reaches(IKSolver.load("xarm6"), out, episodes=5, seed=4)
+    solver = IKSolver.load("xarm6")
+    with World() as world, progress() as bar:
+        job = bar.add_task("pictures", total=None)
+        controller = Controller(world.add_arm(solver.arm), solver)
+        record_reaches(out, controller, world, targets=5, seed=0, fps=8, on_frame=lambda: bar.update(job, advance=1))
 
 
 def print_comparison() -> None:

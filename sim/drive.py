@@ -1,0 +1,94 @@
+"""Executing a motion with the motors, step by step, and what was measured at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.motion import TIME_STEP, Motion
+
+if TYPE_CHECKING:
+    from sim.body import ArmBody
+
+FloatArray = NDArray[np.float64]
+
+_SETTLED_ERROR = 1e-4  # [rad or m] from the target
+_SETTLED_SPEED = 1e-3  # [rad/s or m/s]
+_SETTLED_STEPS = 24  # in a row: 0.1 s
+_PATIENCE = 480  # steps to wait for that: 2 s
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """What a drive came to.
+
+    Args:
+        q_target, q_end: Where it should end and where it did, shape (n,).
+        time: Simulated time from start to rest, settling included [s].
+        settled: Whether every joint stayed within 1e-4 rad of the target and below 1e-3 rad/s for 0.1 s.
+        err_track: Largest distance of a joint from the planned motion on the way [rad, m for prismatic].
+        contacts: Pairs of links (or of a link and another body) that touched on the way, sorted.
+    """
+
+    q_target: FloatArray
+    q_end: FloatArray
+    time: float
+    settled: bool
+    err_track: float
+    contacts: tuple[tuple[str, str], ...]
+
+    @property
+    def err_q(self) -> FloatArray:
+        """Distance of each joint from its target at the end, shape (n,) [rad, m for prismatic]."""
+        return np.abs(self.q_end - self.q_target)
+
+
+def follow(
+    body: ArmBody, motion: Motion, *, watch: Callable[[], None] | None = None, watch_period: float = 0.1
+) -> Drive:
+    """Follow a motion with the motors under gravity, then wait until the arm is at rest.
+
+    On an error (Ctrl-C, or one that `watch` raises) the motors are told to hold the arm where it is.
+
+    Args:
+        body: The arm, at the start of the motion.
+        motion: What to follow.
+        watch: Called at the start, every `watch_period` of simulated time [s], and at the end.
+        watch_period: See above.
+
+    Returns:
+        The result.
+    """
+    every = max(1, round(watch_period / TIME_STEP))
+    target = motion.q[-1]
+    steps, calm, err_track = 0, 0, 0.0
+    contacts: set[tuple[str, str]] = set()
+    try:
+        while calm < _SETTLED_STEPS and steps < len(motion.q) - 1 + _PATIENCE:
+            if watch is not None and steps % every == 0:
+                watch()
+            now, at = min(steps, len(motion.q) - 1), min(steps + 1, len(motion.q) - 1)
+            body.hold(motion.q[now], (motion.q[at] - motion.q[now]) / motion.dt)
+            body.step()
+            steps += 1
+            contacts |= body.contacts()
+            q, dq = body.state()
+            err_track = max(err_track, float(np.abs(q - motion.q[at]).max()))
+            near = np.abs(q - target).max() <= _SETTLED_ERROR and np.abs(dq).max() <= _SETTLED_SPEED
+            calm = calm + 1 if near else 0
+    finally:
+        body.hold(target if calm else body.q)
+    if watch is not None:
+        watch()
+    return Drive(
+        q_target=target,
+        q_end=body.q,
+        time=steps * TIME_STEP,
+        settled=calm >= _SETTLED_STEPS,
+        err_track=err_track,
+        contacts=tuple(sorted(contacts)),
+    )

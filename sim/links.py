@@ -1,0 +1,100 @@
+"""The links and joints of a body in Bullet, by name, with who is whose neighbour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from sim.errors import WorldError
+
+_REVOLUTE, _PRISMATIC, _FIXED = 0, 1, 4  # Bullet's joint types
+_HOLD_FORCE = 100.0  # [N or N m] where the URDF gives none
+
+
+@dataclass(frozen=True)
+class LinkInfo:
+    """One link and the joint above it, as Bullet numbers them."""
+
+    name: str
+    joint: str
+    kind: int
+    parent: int
+    lower: float
+    upper: float
+    force: float
+
+
+@dataclass(frozen=True)
+class LinkTree:
+    """The tree of links of a body; the root link has number -1, the others count from 0.
+
+    Args:
+        root: Name of the root link.
+        infos: The other links, in Bullet's order.
+    """
+
+    root: str
+    infos: tuple[LinkInfo, ...]
+
+    @cached_property
+    def moving(self) -> list[int]:
+        """Numbers of the joints that move, in the order of Bullet's own IK."""
+        return [i for i, info in enumerate(self.infos) if info.kind in (_REVOLUTE, _PRISMATIC)]
+
+    def joint(self, name: str) -> int:
+        """Number of a joint by name; WorldError where there is none."""
+        names = {info.joint: i for i, info in enumerate(self.infos)}
+        if name not in names:
+            raise WorldError(f"no joint {name!r} in Bullet's copy of the arm; it has {', '.join(names)}", joint=name)
+        return names[name]
+
+    def link(self, name: str) -> int:
+        """Number of a link by name, -1 for the root; WorldError where there is none."""
+        names = {self.root: -1, **{info.name: i for i, info in enumerate(self.infos)}}
+        if name not in names:
+            raise WorldError(f"no link {name!r} in Bullet's copy of the arm; it has {', '.join(names)}", link=name)
+        return names[name]
+
+    def name(self, link: int) -> str:
+        """Name of a link by number."""
+        return self.root if link < 0 else self.infos[link].name
+
+    def motor(self, joint: int) -> tuple[str, float, float]:
+        """Name, force limit and resting place (0, or the nearest limit) of a joint that the arm does not use."""
+        info = self.infos[joint]
+        at = min(max(0.0, info.lower), info.upper) if info.lower < info.upper else 0.0
+        return info.joint, info.force if info.force > 0 else _HOLD_FORCE, at
+
+    def neighbours(self) -> list[tuple[int, int]]:
+        """Pairs of links that are joined rigidly or by one moving joint, through massless fixed links too."""
+        group = {-1: -1}
+        for i, info in enumerate(self.infos):  # parents come first
+            group[i] = group[info.parent] if info.kind == _FIXED else i
+        joined = {(group[info.parent], group[i]) for i, info in enumerate(self.infos)}
+        numbers = sorted(group)
+        return [
+            (a, b)
+            for a in numbers
+            for b in numbers
+            if a < b and (group[a] == group[b] or {(group[a], group[b]), (group[b], group[a])} & joined)
+        ]
+
+
+def load_links(client: Any, body: int) -> LinkTree:
+    """The links of a body, asked from Bullet once."""
+    infos = []
+    for i in range(client.getNumJoints(body)):
+        row = client.getJointInfo(body, i)
+        infos.append(
+            LinkInfo(
+                name=row[12].decode(),
+                joint=row[1].decode(),
+                kind=row[2],
+                parent=row[16],
+                lower=row[8],
+                upper=row[9],
+                force=row[10],
+            )
+        )
+    return LinkTree(root=client.getBodyInfo(body)[0].decode(), infos=tuple(infos))

@@ -1,0 +1,129 @@
+"""The arrows of the design: who may import, print and parse, and that imports stay light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SIM = sorted((ROOT / "sim").rglob("*.py"))
+IK_MDN = sorted((ROOT / "ik_mdn").rglob("*.py"))
+CLI = ROOT / "ik_mdn" / "cli"
+HEAVY = ("torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio")
+
+
+@cache
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path) -> set[str]:
+    """Top-level names of the modules a file imports anywhere, lazily or not."""
+    found = set()
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found.add((node.module or "").split(".")[0])
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", "")) == "import_module":
+            found |= {arg.value.split(".")[0] for arg in node.args if isinstance(arg, ast.Constant)}
+    return found
+
+
+@cache
+def calls(path: Path) -> set[str]:
+    """What a file calls, as it is written: "print", "torch.manual_seed", "self.run"."""
+    nodes = ast.walk(parse(path))
+    return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", SIM, ids=name_of)
+def test_sim_knows_nothing_of_learning_or_scripts(path: Path) -> None:
+    assert not imported(path) & {"ik_mdn", "scripts", "tests"}
+
+
+@pytest.mark.parametrize("path", IK_MDN, ids=name_of)
+def test_ik_mdn_knows_nothing_of_scripts(path: Path) -> None:
+    assert not imported(path) & {"scripts", "tests"}
+
+
+def test_only_the_world_imports_pybullet() -> None:
+    assert [name_of(path) for path in [*SIM, *IK_MDN] if "pybullet" in imported(path)] == ["sim/world.py"]
+
+
+@pytest.mark.parametrize("path", [path for path in [*SIM, *IK_MDN] if CLI not in path.parents], ids=name_of)
+def test_libraries_do_not_print_or_parse_arguments(path: Path) -> None:
+    assert not imported(path) & {"argparse", "tyro", "rich", "click", "typer"}
+    assert not calls(path) & {"print", "pprint", "input", "exit"}
+    assert "sys.argv" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("path", [*SIM, *IK_MDN], ids=name_of)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(parse(path))
+
+
+@pytest.mark.parametrize("path", [*SIM, *IK_MDN], ids=name_of)
+def test_no_global_types_seeds_or_pickles(path: Path) -> None:
+    assert not calls(path) & {"torch.set_default_dtype", "torch.set_default_device", "np.random.seed", "random.seed"}
+    assert not imported(path) & {"pickle", "dill", "joblib"}
+    text = path.read_text(encoding="utf-8")
+    assert "torch.manual_seed" not in calls(path) or "torch.random.fork_rng" in text, "it seeds the caller's generator"
+
+
+def loaded_after(code: str) -> set[str]:
+    """Which heavy modules are loaded after running code in a fresh interpreter."""
+    program = f"import sys\n{code}\nprint('LOADED', *[m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def test_importing_the_packages_loads_nothing_heavy_and_prints_nothing() -> None:
+    assert loaded_after("import sim, ik_mdn") == set()
+    done = subprocess.run([sys.executable, "-c", "import sim, ik_mdn"], cwd=ROOT, capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")
+
+
+def run_help(*arguments: str) -> str:
+    return (
+        "from ik_mdn.cli import main\n"
+        f"try:\n    code = main({list(arguments)!r})\n"
+        "except SystemExit as stop:\n    code = stop.code\n"
+        "assert code in (0, None), code"
+    )
+
+
+def test_help_loads_nothing_heavy() -> None:
+    assert loaded_after(run_help("--help")) == set()
+
+
+def test_help_of_every_command_loads_nothing_heavy() -> None:
+    from ik_mdn.cli import COMMANDS
+
+    assert loaded_after("\n".join(run_help(command, "--help") for command in COMMANDS)) == set()
+
+
+def test_listing_the_arms_does_not_wake_torch_or_bullet() -> None:
+    assert not loaded_after("from ik_mdn.cli import main\nassert main(['arms']) == 0") & {"torch", "pybullet"}
+
+
+@pytest.mark.parametrize("package", ["sim", "ik_mdn"])
+def test_unknown_public_names_are_answered_with_the_known_ones(package: str) -> None:
+    module = __import__(package)
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'; it has "):
+        _ = module.nothing
+    assert all(name in module.__all__ for name in module._HOME)
