@@ -1,0 +1,157 @@
+"""The description of a dataset: what decides its numbers, and what `dataset.json` tells a reader without this code."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.arm import Arm
+from sim.errors import DatasetError
+
+FORMAT = "ik-mdn-fk"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What decides every number of a dataset: two datasets with equal infos are equal.
+
+    Args:
+        fingerprint: Of the arm.
+        base, tip: Links; poses are of `tip` in `base`.
+        joint_names: Order of the numbers in `q`.
+        seed: Not negative.
+        count: Number of samples.
+        shard_size: Samples per shard; the last one may have fewer.
+        self_collision_free: Whether samples in which the arm touches itself were left out.
+
+    Raises:
+        DatasetError: A number is out of range.
+    """
+
+    fingerprint: str
+    base: str
+    tip: str
+    joint_names: tuple[str, ...]
+    seed: int
+    count: int
+    shard_size: int
+    self_collision_free: bool
+
+    def __post_init__(self) -> None:
+        for name, least in (("count", 1), ("shard_size", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < least:
+                raise DatasetError(f"{name} is {value!r}; a whole number from {least} on is needed", **{name: value})
+
+    @property
+    def n_shards(self) -> int:
+        """Number of shards."""
+        return -(-self.count // self.shard_size)
+
+    def rows(self, index: int) -> int:
+        """Number of samples in one shard."""
+        return min(self.shard_size, self.count - index * self.shard_size)
+
+
+def info_path(folder: Path) -> Path:
+    """Where the dataset's description lies."""
+    return folder / "dataset.json"
+
+
+def describe(info: DatasetInfo, arm: Arm) -> dict[str, Any]:
+    """Everything a reader without this code needs, as JSON types: the content of `dataset.json`."""
+    return {
+        "format": FORMAT,
+        "version": FORMAT_VERSION,
+        **asdict(info),
+        "joint_names": list(info.joint_names),
+        "n_shards": info.n_shards,
+        "shards": "shards/shard-{index:05d}.parquet, index from 0",
+        "columns": {
+            "q": f"float32[{arm.n_joints}], joint vector in the order of joint_names, units as in joint_units",
+            "position": "float32[3], origin of the link 'tip' in the frame of the link 'base', in metres",
+            "quat_xyzw": "float32[4], orientation of 'tip' in the frame of 'base', unit quaternion, order x y z w, w >= 0",
+        },
+        "sampling": "joint vectors independent and uniform in [sample_min, sample_max]"
+        + (", those in which the arm touches itself left out" if info.self_collision_free else ""),
+        "accuracy": "the pose is that of the stored q, computed in float64 and rounded to float32",
+        "arm": arm.name,
+        "joint_types": list(arm.joint_types),
+        "joint_units": ["m" if slides else "rad" for slides in arm.is_prismatic],
+        "sample_min": arm.sample_min.tolist(),
+        "sample_max": arm.sample_max.tolist(),
+        "limits": [_finite(pair) for pair in zip(arm.q_min, arm.q_max, strict=True)],
+        "kinematics": "T_base_tip = C_0 J(q_1) C_1 ... J(q_n) C_n, C_i = offsets[i] in metres; J(q) turns about z by q "
+        "(revolute, continuous) or moves along z by q (prismatic)",
+        "offsets": arm.offsets.tolist(),
+        "written_with": {name: _version(name) for name in ("ik-mdn", "numpy", "torch", "pyarrow")},
+    }
+
+
+def write_info(folder: Path, info: DatasetInfo, arm: Arm) -> None:
+    """Write `dataset.json` under a temporary name and rename it, so that it is whole or not there."""
+    path = info_path(folder)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(describe(info, arm), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_info(folder: str | Path) -> DatasetInfo:
+    """What the dataset in a folder is.
+
+    Args:
+        folder: Where `generate` wrote it, finished or not.
+
+    Returns:
+        Its info.
+
+    Raises:
+        DatasetError: There is no such folder, no `dataset.json` in it, or one that is damaged or of another format.
+    """
+    path = info_path(Path(folder))
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DatasetError(f"no dataset in {str(folder)!r}: {path.name} is missing; write one with generate") from None
+    except ValueError as error:
+        raise DatasetError(f"{path} is damaged ({error}); write the dataset anew into another folder") from None
+    if not isinstance(values, dict) or (values.get("format"), values.get("version")) != (FORMAT, FORMAT_VERSION):
+        raise DatasetError(f"{path} is no description of format {FORMAT!r}, version {FORMAT_VERSION}, read here")
+    return parse_info(values, path)
+
+
+def differences(found: DatasetInfo, wanted: DatasetInfo) -> list[str]:
+    """One line per field in which two infos differ; empty where they are equal."""
+    pairs = [(name, asdict(found)[name], value) for name, value in asdict(wanted).items()]
+    return [f"{name} is {old!r} there, {new!r} here" for name, old, new in pairs if old != new]
+
+
+def parse_info(values: dict[str, Any], path: Path) -> DatasetInfo:
+    """The info among the values of `describe`, read from `path`; DatasetError where one is missing or impossible."""
+    try:
+        kept = {name: values[name] for name in DatasetInfo.__dataclass_fields__}
+        return DatasetInfo(**{**kept, "joint_names": tuple(kept["joint_names"])})
+    except (KeyError, TypeError, DatasetError) as error:
+        raise DatasetError(f"{path} is damaged: {error}") from None
+
+
+def _finite(pair: tuple[np.float64, np.float64]) -> list[float | None]:
+    """Limits as JSON knows them: null for none."""
+    return [float(x) if np.isfinite(x) else None for x in pair]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
