@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.branches import into_limits
+from ik_mdn.branches import first_of_branch, into_limits
 from ik_mdn.metrics import ErrorSummary, pose_errors, summarise_errors
 from ik_mdn.report import held_out
 from sim.arm import Arm
@@ -35,6 +35,9 @@ METHODS = {
     "bullet100": "PyBullet IK, 100 iterations",
 }
 
+_LIGHT = 0.01  # weight below which a raw mode does not count
+_SAME = 0.1  # [rad, m] distance below which two raw modes are one
+
 
 @dataclass(frozen=True)
 class MethodResult:
@@ -43,7 +46,7 @@ class MethodResult:
     Args:
         name: Key of `METHODS`.
         errors: Of its best answer per pose.
-        in_limits: Share of the poses answered within joint limits.
+        in_limits: Share of the poses answered within joint limits, after full turns that bring a joint inside.
         modes: Mean number of distinct answers per pose.
         us_per_pose: Wall-clock time per pose [µs]; batched where the method is, one call per pose for PyBullet.
         q: The best answers, (N, n); NaN where there was none.
@@ -87,6 +90,7 @@ def compare(
     mse: PoseModel | None,
     *,
     body: ArmBody | None = None,
+    methods: Collection[str] = tuple(METHODS),
     count: int = 2000,
     seed: int = 0,
 ) -> Iterator[MethodResult]:
@@ -96,6 +100,7 @@ def compare(
         solver: With a mixture model.
         mse: The regressor, or None to leave it out.
         body: The arm in a physics world, or None to leave PyBullet's IK out.
+        methods: Which ones, keys of `METHODS`.
         count: Number of poses.
         seed: Of the poses; they come from the held-out stream.
 
@@ -105,6 +110,8 @@ def compare(
     arm = solver.arm
     _, T = held_out(arm, count, seed=7_777_777 + 1 + seed)
     for name, answer in _methods(solver, mse, body).items():
+        if name not in methods:
+            continue
         answer(T[: min(8, count)])  # first use pays for imports and allocations, whoever comes first
         started = time.perf_counter()
         answers = answer(T)
@@ -163,7 +170,17 @@ def _best_mode(model: PoseModel, T: Tensor) -> Answers:
     q = into_limits(model.arm, proposal.q)
     err_pos, err_rot = pose_errors(model.arm, model.task, q, T[:, None])
     best = (err_pos + err_rot).argmin(dim=1)
-    return Answers(q[torch.arange(len(T)), best], float(q.shape[1]))
+    return Answers(q[torch.arange(len(T)), best], _distinct(model.arm, q, proposal.weight))
+
+
+def _distinct(arm: Arm, q: Tensor, weight: Tensor) -> float:
+    """Mean number per pose of raw modes that matter and are not the same; see `_LIGHT` and `_SAME`."""
+    order = weight.argsort(dim=1, descending=True)
+    keep = weight.gather(1, order) >= _LIGHT
+    rows = q.gather(1, order[..., None].expand_as(q))[keep]
+    pose = torch.arange(len(q))[:, None].expand_as(weight)[keep]
+    first = first_of_branch(arm, pose, rows, _SAME)
+    return float((first == torch.arange(len(rows))).sum()) / len(q)
 
 
 def _solved(solver: IKSolver, T: Tensor) -> Answers:
@@ -180,12 +197,4 @@ def _bullet(body: ArmBody, T: Tensor, *, iterations: int) -> Answers:
     arm = body.arm
     start = 0.5 * (arm.sample_min + arm.sample_max)
     rows = [body.inverse_kinematics(target, start, iterations=iterations) for target in T.numpy()]
-    return Answers(torch.as_tensor(np.array(rows)), 1.0)
-
-
-def distinct_modes(
-    arm: Arm, q: FloatArray, weight: FloatArray, *, least: float = 0.02
-) -> tuple[FloatArray, FloatArray]:
-    """The answers worth drawing: those with at least this share of the weight, (m, n) and (m,)."""
-    keep = weight >= least * weight.max()
-    return q[keep], weight[keep]
+    return Answers(into_limits(arm, torch.as_tensor(np.array(rows))), 1.0)

@@ -92,7 +92,8 @@ def draw_target_panel(
     tip = joint_origins(arm, q_mse)[-1, :2]
     goal = target[:2, 3]
     miss = float(np.linalg.norm(tip - goal))
-    axes.plot(*zip(tip, goal, strict=True), color=MSE_COLOUR, linewidth=1, linestyle=":")
+    axes.plot(*zip(tip, goal, strict=True), color=MSE_COLOUR, linewidth=1.5, linestyle=":")
+    axes.plot(*tip, marker="X", markersize=13, color=MSE_COLOUR, markeredgecolor="black", linestyle="", label="its tip")
     axes.plot(
         *goal,
         marker="*",

@@ -6,27 +6,33 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tyro
 from rich.console import Console
 
-OUT = Path("out")
-TARGETS = {
-    "planar2": ((1.2, 0.7, 0.0), (-0.6, 1.1, 0.0), (0.3, -0.8, 0.0)),
-    "planar3": ((1.2, 0.6, 0.4), (-0.9, 0.9, 2.2), (0.5, -1.3, -1.0)),
+TARGETS = {  # x, y [m] and heading [rad]; in the last column the elbow is bent by more than 90°
+    "planar2": ((1.4, 0.7, 0.0), (-0.9, 1.3, 0.0), (0.3, -0.9, 0.0)),
+    "planar3": ((1.7, 0.7, 0.4), (-1.3, 1.3, 2.2), (0.6, -1.3, -1.0)),
 }
 
 
-def main() -> None:
-    """Draw planar arms, record a real arm reaching, and print the comparison."""
+def main(out: Path = Path("out"), poses: int = 2000, targets: int = 5) -> None:
+    """Draw planar arms, record a real arm reaching, and print the comparison.
+
+    Args:
+        out: Where the pictures go.
+        poses: Held-out poses per arm in the comparison.
+        targets: Targets that xArm6 reaches in the GIF.
+    """
     started = time.perf_counter()
     console = Console(stderr=True, highlight=False)
     console.print("1/3 drawing planar arms ...")
-    draw_planar_arms(OUT / "planar_arms.png")
-    console.print("2/3 recording xArm6 reaching in PyBullet ...")
-    record_xarm6(OUT / "xarm6_reaches.gif")
+    draw_planar_arms(out / "planar_arms.png")
+    console.print("2/3 recording xArm6 reaching targets in PyBullet ...")
+    record_xarm6(out / "xarm6_reaches.gif", targets=targets)
     console.print("3/3 comparing on held-out poses ...")
-    print_comparison()
+    print_comparison(poses)
     console.print(
-        f"done in {time.perf_counter() - started:.0f} s; pictures: {OUT}/planar_arms.png, {OUT}/xarm6_reaches.gif"
+        f"done in {time.perf_counter() - started:.0f} s; pictures: {out}/planar_arms.png, {out}/xarm6_reaches.gif"
     )
 
 
@@ -44,16 +50,17 @@ def draw_planar_arms(out: Path) -> None:
 
     from ik_mdn.checkpoint import load_model
     from ik_mdn.plots import draw_target_panel, new_figure, save_figure
-    from ik_mdn.solver import IKSolver
 
     figure, axes = new_figure(len(TARGETS), 3, figsize=(12, 8.4))
     for row, (arm, targets) in zip(axes, TARGETS.items(), strict=True):
-        solver, mse = IKSolver.load(arm), load_model(f"{arm}-mse")
+        model, mse = load_model(arm), load_model(f"{arm}-mse")
         for panel, target in zip(row, targets, strict=True):
             T = planar_target(*target)
-            found = solver.solve(T)[0]
+            modes = model.posterior(torch.tensor(T[None])).modes()  # as the network says them: nothing is refined
+            clear = modes.valid[0] & (modes.weight[0] > 0.05)
             q_mse = mse.mean(torch.tensor(T[None]))[0].numpy()
-            draw_target_panel(panel, solver.arm, T, modes=found.q, weights=found.weight, q_mse=q_mse)
+            q, weight = modes.loc[0, clear].numpy(), modes.weight[0, clear].numpy()
+            draw_target_panel(panel, model.arm, T, modes=q, weights=weight, q_mse=q_mse)
         row[0].set_ylabel(f"{arm}\ny [m]")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncol=len(labels), frameon=False)
@@ -61,7 +68,7 @@ def draw_planar_arms(out: Path) -> None:
     save_figure(figure, out)
 
 
-def record_xarm6(out: Path) -> None:
+def record_xarm6(out: Path, *, targets: int) -> None:
     """xArm6 with its meshes reaching a series of targets."""
     from ik_mdn.cli.console import progress
     from ik_mdn.controller import Controller
@@ -73,10 +80,12 @@ def record_xarm6(out: Path) -> None:
     with World() as world, progress() as bar:
         job = bar.add_task("pictures", total=None)
         controller = Controller(world.add_arm(solver.arm), solver)
-        record_reaches(out, controller, world, targets=5, seed=0, fps=8, on_frame=lambda: bar.update(job, advance=1))
+        record_reaches(
+            out, controller, world, targets=targets, seed=0, fps=8, on_frame=lambda: bar.update(job, advance=1)
+        )
 
 
-def print_comparison() -> None:
+def print_comparison(poses: int) -> None:
     """One table: every shipped arm, MSE against the mixture read in several ways."""
     from ik_mdn.checkpoint import load_model
     from ik_mdn.cli.compare import HEADER, row_of
@@ -86,11 +95,12 @@ def print_comparison() -> None:
 
     rows = []
     for arm in ("planar2", "planar3", "xarm6"):
-        results = compare(IKSolver.load(arm), load_model(f"{arm}-mse"), count=2000)
-        shown = [result for result in results if result.name in ("mse", "likely", "best", "refined")]
-        rows += [[f"{arm}: {row[0]}", *row[1:]] for row in map(row_of, shown)]
-    print_table("MSE against MDN on 2,000 held-out poses per arm, nothing trimmed", HEADER, rows)
+        solver, mse = IKSolver.load(arm), load_model(f"{arm}-mse")
+        for result in compare(solver, mse, methods=("mse", "likely", "best", "refined"), count=poses):
+            method, *numbers = row_of(result)
+            rows.append([f"{arm}: {method}", *numbers])
+    print_table(f"MSE against MDN on {poses} held-out poses per arm, nothing trimmed", HEADER, rows)
 
 
 if __name__ == "__main__":
-    main()
+    tyro.cli(main)

@@ -64,7 +64,18 @@ def jacobian(arm: Arm, q: Tensor | NDArray[np.floating]) -> Tensor | NDArray[np.
 
 
 def kinematics(arm: Arm, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Pose (..., 4, 4) and Jacobian (..., 6, n) in one sweep along the chain; see the functions above."""
+    """Pose and Jacobian in one sweep along the chain; see `forward_kinematics` and `jacobian`.
+
+    Args:
+        arm: The arm.
+        q: Joint vectors [rad, m for prismatic], shape (..., n).
+
+    Returns:
+        `T_base_tip` (..., 4, 4) and the geometric Jacobian (..., 6, n).
+
+    Raises:
+        ShapeError: The last axis of q is not n long.
+    """
     frames: list[_Frame] = []
     tip = _sweep(arm, q, joints=frames)
     columns = []
@@ -78,7 +89,15 @@ def kinematics(arm: Arm, q: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def joint_origins(arm: Arm, q: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Where each joint and, last, the tip lies in the base frame: shape (..., n + 1, 3) [m] for q (..., n), to draw."""
+    """Where each joint and, last, the tip lies in the base frame, to draw the arm.
+
+    Args:
+        arm: The arm.
+        q: Joint vectors [rad, m for prismatic], shape (..., n).
+
+    Returns:
+        Points [m], shape (..., n + 1, 3).
+    """
     values, frames = _as_tensor(q), list[_Frame]()
     tip = _sweep(arm, values, joints=frames)
     points = torch.stack([*(frame.p for frame in frames), tip.p], dim=0)  # (n + 1, 3, N)

@@ -22,7 +22,7 @@ HEADER = [
     "within\n1 mm",
     "within\n1e-6",
     "in\nlimits",
-    "modes",
+    "modes\nfound",
     "time per\npose [µs]",
 ]
 
@@ -111,7 +111,7 @@ def row_of(result: MethodResult) -> list[str]:
     return [
         METHODS[result.name],
         " / ".join(_short(1e3 * v) for v in errors.pos),
-        " / ".join(_short(57.29577951 * v) for v in errors.rot),
+        " / ".join(_short(57.29577951 * v) for v in errors.rot) if any(errors.rot) else "free",
         *(f"{100 * share:.1f} %" for share in errors.success.values()),
         f"{100 * result.in_limits:.1f} %",
         f"{result.modes:.1f}",
@@ -120,4 +120,6 @@ def row_of(result: MethodResult) -> list[str]:
 
 
 def _short(value: float) -> str:
-    return f"{value:.3g}" if 1e-3 <= abs(value) < 1e4 else f"{value:.0e}" if value else "0"
+    if value >= 1000:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if value >= 1e-3 else f"{value:.0e}" if value else "0"
