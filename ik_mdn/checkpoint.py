@@ -44,7 +44,7 @@ def save_model(model: PoseModel, path: Path | str) -> None:
         model: The model.
         path: Where to; should end in .safetensors.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def save_model(model: PoseModel, path: Path | str) -> None:
         "config": json.dumps(model.describe()),
         "report": json.dumps(model.report.values),
     }
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, temporary, metadata=metadata)
+    temporary.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}, metadata=metadata))
     os.replace(temporary, path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,15 +12,9 @@ from ik_mdn.conditional import ConditionalNetwork
 from ik_mdn.config import ModelConfig
 from ik_mdn.features import PoseFeatures
 from ik_mdn.mixture import GaussianMixture
+from ik_mdn.seeding import Proposal, sigma_points
 from sim.arm import Arm
 from sim.task import Task, load_task
-
-
-class Proposal(NamedTuple):
-    """Joint vectors proposed for each pose, with the probability that the model gives each."""
-
-    q: Tensor  # (B, S, n), float64, not wrapped into limits
-    weight: Tensor  # (B, S), float64, summing to one
 
 
 @dataclass
@@ -84,6 +78,22 @@ class PoseModel(ConditionalNetwork):
                 return Proposal(q + encoded.shift[:, None], torch.ones_like(q[..., 0]))
             mixture = self.mixture(encoded.features)
             return Proposal(mixture.loc.double() + encoded.shift[:, None], mixture.weights.double())
+
+    def seeds(self, T_base_tip: Tensor) -> Proposal:
+        """What refinement is to start from: `propose`, and sigma points of wide components (see `sigma_points`).
+
+        Args:
+            T_base_tip: Targets, shape (B, 4, 4), float64.
+
+        Returns:
+            q (B, S, n) [rad, m] and weight (B, S), float64; a weight of 0 marks an unused place.
+        """
+        if self.kind == "mse":
+            return self.propose(T_base_tip)
+        with torch.no_grad():
+            encoded = self.features.encode(T_base_tip)
+            q, weight = sigma_points(self.mixture(encoded.features))
+            return Proposal(q + encoded.shift[:, None], weight)
 
     def sample(self, T_base_tip: Tensor, count: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Joint vectors drawn from p(q | T), shape (B, count, n), float64."""

@@ -167,6 +167,7 @@ def spread_means(targets: Tensor, components: int, period: Tensor, *, generator:
     Returns:
         (K, D).
     """
+    period = period.to(targets)
     centres = targets[torch.randperm(len(targets), generator=generator)[:components]].clone()
     for _ in range(20):
         difference = _nearest_image(targets[:, None] - centres, period)  # (N, K, D)

@@ -70,7 +70,7 @@ class Search:
             count = self.seeds << max(0, number - 1)
             draws = self._draw(generator, count) if number else None
             for chunk in _chunks(pending, count):
-                seeds = self._proposals(chunk) if draws is None else self._restarts(chunk, draws)
+                seeds = self._proposals(chunk, raw=False) if draws is None else self._restarts(chunk, draws)
                 if number == (0 if self.model is not None else 1):
                     seeds = self._with_near(chunk, seeds)
                 found, met = self._refine(seeds)
@@ -87,7 +87,7 @@ class Search:
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
         parts = [self._no_rows()]
         for chunk in _chunks(torch.arange(len(self.T), device=self.T.device), self.seeds):
-            rows = self._proposals(chunk)
+            rows = self._proposals(chunk, raw=True)
             q, _ = turn_into_limits(self.arm, rows.q, None if self.near is None else self.near[rows.pose])
             parts.append(Rows(rows.pose, q, rows.weight))
         return Rows.join(parts)
@@ -143,10 +143,10 @@ class Search:
         near = self.near[poses]
         return Rows.join([rows, Rows(poses, near, torch.zeros_like(near[:, 0]))])
 
-    def _proposals(self, poses: Tensor) -> Rows:
-        """The components that weigh enough, the heaviest `seeds` of each target."""
+    def _proposals(self, poses: Tensor, *, raw: bool) -> Rows:
+        """The component means (with sigma points unless `raw`) that weigh enough, the heaviest `seeds` per target."""
         assert self.model is not None
-        q, weight = self.model.propose(self.T[poses])
+        q, weight = (self.model.propose if raw else self.model.seeds)(self.T[poses])
         heaviest = weight.topk(min(self.seeds, weight.shape[1]), dim=1).indices
         weight = weight.gather(1, heaviest)
         q = q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1]))

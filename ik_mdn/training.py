@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _PREPARE_SAMPLES = 16_384
 _LOG_EVERY = 50  # steps between rows of the metrics file
 _SAVE_EVERY_S = 30.0
+_WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so many steps, or so much of a short run
 
 
 class Progress(NamedTuple):
@@ -264,7 +265,7 @@ class Trainer:
         end = max(config.floor, 1e-12)
         done = min(1.0, t / config.anneal)
         floor = max(config.floor_start, end) * (end / max(config.floor_start, end)) ** done
-        warm_up = min(1.0, (self.step + 1) / 200)
+        warm_up = min(1.0, max((self.step + 1) / _WARM_UP_STEPS, t / _WARM_UP_SHARE))
         rate = config.learning_rate * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
         return floor, rate
 

@@ -80,7 +80,7 @@ class _LogKernel(torch.autograd.Function):
 
     @staticmethod
     def forward(factor: Tensor, residual: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
-        z = _substitute(factor, residual) if inverse else (factor @ residual.unsqueeze(-1)).squeeze(-1)
+        z = substitute(factor, residual) if inverse else (factor @ residual.unsqueeze(-1)).squeeze(-1)
         return _log_kernel(factor, residual, z, inverse), z
 
     @staticmethod
@@ -122,7 +122,7 @@ def _cholesky_grads(factor: Tensor, residual: Tensor, z: Tensor | None, grad: Te
         u = grad.unsqueeze(-1) * z
         w = torch.linalg.solve_triangular(factor.mT, u.unsqueeze(-1), upper=True).squeeze(-1)
     else:
-        w = _substitute_transposed(factor, grad.unsqueeze(-1) * z)
+        w = substitute_transposed(factor, grad.unsqueeze(-1) * z)
     return _outer_plus_diagonal(w, z, factor, -grad), -w
 
 
@@ -138,7 +138,7 @@ def _outer_plus_diagonal(u: Tensor, v: Tensor, factor: Tensor, grad: Tensor) -> 
     return out
 
 
-def _substitute(lower: Tensor, rhs: Tensor) -> Tensor:
+def substitute(lower: Tensor, rhs: Tensor) -> Tensor:
     """L⁻¹ r by columns across the whole batch; LAPACK is called once per matrix and is slower for small D."""
     z = rhs.clone(memory_format=torch.contiguous_format)
     for j in range(z.shape[-1]):
@@ -147,7 +147,7 @@ def _substitute(lower: Tensor, rhs: Tensor) -> Tensor:
     return z
 
 
-def _substitute_transposed(lower: Tensor, rhs: Tensor) -> Tensor:
+def substitute_transposed(lower: Tensor, rhs: Tensor) -> Tensor:
     """L⁻ᵀ r by columns across the whole batch."""
     w = rhs.clone(memory_format=torch.contiguous_format)
     for j in reversed(range(w.shape[-1])):

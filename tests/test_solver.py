@@ -60,6 +60,8 @@ class FakeModel:
     def propose(self, T: torch.Tensor) -> SimpleNamespace | tuple[torch.Tensor, torch.Tensor]:
         return self.q.expand(len(T), -1, -1), self.weight.expand(len(T), -1)
 
+    seeds = propose
+
 
 def with_model(arm: Arm, q: list[list[float]], weight: list[float]) -> IKSolver:
     model: Any = FakeModel(arm, q, weight)

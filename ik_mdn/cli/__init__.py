@@ -14,6 +14,8 @@ COMMANDS = {
     "solve": "all joint vectors that reach a target",
     "reach": "run reach tasks in the physics simulator",
     "compare": "MSE, mixture, refinement and PyBullet side by side",
+    "evaluate": "likelihood, components, calibration and modes of a trained mixture",
+    "choose": "choose the number of components by cross-validation",
 }
 
 

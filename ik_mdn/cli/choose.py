@@ -1,0 +1,119 @@
+"""`ik-mdn choose`: the number of components and the covariance by cross-validation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.config import Covariance, TrainConfig
+
+if TYPE_CHECKING:
+    from ik_mdn.selection import Choice
+
+_DEFAULT = TrainConfig(
+    steps=600, width=64, blocks=2, batch_size=256, learning_rate=3e-3, floor=0.02, average=0.99
+)  # small: it is trained once per fold and candidate
+
+
+def run(
+    arm: ArmName,
+    /,
+    *,
+    components: Annotated[tuple[int, ...], tyro.conf.arg(metavar="K [K ...]")] = (1, 2, 4, 8),
+    covariances: tuple[Covariance, ...] = ("diagonal", "full"),
+    folds: int = 5,
+    count: int = 5000,
+    steps: int = _DEFAULT.steps,
+    width: int = _DEFAULT.width,
+    blocks: int = _DEFAULT.blocks,
+    floor: float = _DEFAULT.floor,
+    learning_rate: float = _DEFAULT.learning_rate,
+    seed: int = 0,
+    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
+    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    base: Link = None,
+    tip: Link = None,
+    json: OutFile = None,
+) -> None:
+    """Choose the number of components by cross-validation and the one-standard-error rule.
+
+    Every candidate is trained on all folds but one and scored on that one; the smallest mixture whose mean negative
+    log-likelihood is within one standard error of the best is picked. The bias-variance curve shows all of them.
+
+    Args:
+        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
+        components: Numbers of components to try.
+        covariances: Shapes of a component to try.
+        folds: Number of folds.
+        count: Samples, joint vectors uniform in limits, that the folds share.
+        steps: Training steps of each fold and candidate.
+        width: Width of the network's layers.
+        blocks: Number of its residual blocks.
+        floor: Smallest standard deviation after training [rad or m].
+        learning_rate: Its peak.
+        seed: Of samples, folds and initial weights.
+        task: planar_position, planar_pose, position, position_axis or pose; without it, what the arm can meet.
+        figure: The bias-variance curve; the ending decides the format. Without it, ARM-choice.png in this folder.
+        base: Link that poses are given in; without it, the URDF's root.
+        tip: Link whose pose counts; without it, the URDF's only leaf.
+        json: Write all numbers to this file ("-": standard output).
+    """
+    import torch
+
+    from ik_mdn.figures import draw_choice
+    from ik_mdn.selection import choose
+    from ik_mdn.training import PoseStream, build_model
+    from sim.arm import load_arm
+
+    torch.set_num_threads(1)  # the networks are small: threads that wait for each other only slow them down
+    loaded = load_arm(arm, base=base, tip=tip)
+    config = replace(
+        _DEFAULT, steps=steps, width=width, blocks=blocks, floor=floor, learning_rate=learning_rate, seed=seed
+    )
+    model = build_model(loaded, config, task=task)
+    x, y = PoseStream(model).draw(count, torch.Generator().manual_seed(seed))
+    with progress() as bar:
+        job = bar.add_task(f"training on {loaded.name}", total=None)
+        choice = choose(
+            x,
+            y,
+            config,
+            components=components,
+            covariances=covariances,
+            folds=folds,
+            period=loaded.period.tolist(),
+            on_fit=lambda done, total: bar.update(job, completed=done, total=total),
+        )
+    out = figure or Path(f"{loaded.name.replace(':', '-')}-choice.png")
+    draw_choice(choice, out)
+    if json:
+        about = {"arm": loaded.name, "task": model.task.name, "folds": folds, "count": count, "steps": steps}
+        write_json(json, {**about, "seed": seed, **choice.to_dict()})
+    if json != "-":
+        _show(choice, f"{loaded.name}, task {model.task.name}: {folds} folds of {count} samples, {steps} steps each")
+        print(f"wrote {out}")
+
+
+def _show(choice: Choice, title: str) -> None:
+    rows = []
+    for one in choice.candidates:
+        marks = ["best"] * (one == choice.best) + ["picked"] * (one == choice.picked)
+        rows.append(
+            [
+                f"K = {one.components}, {one.covariance}",
+                str(one.size),
+                f"{one.training.mean:.3f} ± {one.training.error:.3f}",
+                f"{one.validation.mean:.3f} ± {one.validation.error:.3f}",
+                ", ".join(marks),
+            ]
+        )
+    columns = ["mixture", "numbers", "NLL in training\n± standard error", "NLL in validation\n± standard error", ""]
+    print_table(title, columns, rows)
+    print(
+        f"one-standard-error rule: the smallest with a validation NLL of at most {choice.limit:.3f} is "
+        f"K = {choice.picked.components}, {choice.picked.covariance} covariance"
+    )

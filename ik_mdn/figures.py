@@ -1,0 +1,187 @@
+"""Figures of measurements: calibration, variance over the workspace, and the choice of K."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from ik_mdn.calibration import coverage
+from ik_mdn.plots import FloatArray, new_figure, save_figure
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from ik_mdn.diagnostics import Evaluation
+    from ik_mdn.selection import Candidate, Choice
+    from sim.arm import Arm
+
+# Okabe & Ito's palette, told apart by colour-blind readers too
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#d55e00",
+    "#6b6b6b",
+)
+_BINS = 20
+
+
+def draw_evaluation(evaluation: Evaluation, arm: Arm, folder: Path) -> list[Path]:
+    """Write the figures of an evaluation: pit.png, coverage.png, variance.png.
+
+    Args:
+        evaluation: What was measured.
+        arm: Whose joints and workspace they show.
+        folder: Where to write; made if missing.
+
+    Returns:
+        The files.
+    """
+    files = [folder / name for name in ("pit.png", "coverage.png", "variance.png")]
+    draw_pit(evaluation, arm, files[0])
+    draw_coverage(evaluation, files[1])
+    draw_variance(evaluation, arm, files[2])
+    return files
+
+
+def draw_pit(evaluation: Evaluation, arm: Arm, out: Path) -> None:
+    """Histograms of the PIT of each joint, against the truth blurred by the floor (above) and the exact one (below)."""
+    n, count = arm.n_joints, evaluation.count
+    figure, axes = new_figure(2, n, figsize=(max(6.5, 2.6 * n), 5.6), sharex=True, squeeze=False)
+    spread = 1.96 * np.sqrt(_BINS / count)  # of a bin's relative density, binomial
+    rows = (("truth blurred\nby the floor", evaluation.blurred, BLUE), ("exact truth", evaluation.exact, ORANGE))
+    for row, (name, calibration, colour) in zip(axes, rows, strict=True):
+        for d, panel in enumerate(row):
+            panel.hist(calibration.pit[:, d].numpy(), bins=_BINS, range=(0, 1), density=True, color=colour, alpha=0.75)
+            panel.axhspan(1 - spread, 1 + spread, color="black", alpha=0.15, linewidth=0)
+            panel.axhline(1.0, color="black", linewidth=1, linestyle="--")
+            panel.set_xlim(0, 1)
+            panel.set_ylim(0, max(2.0, panel.get_ylim()[1]))
+        row[0].set_ylabel(f"{name}\n\ndensity [-]")
+    for d in range(n):
+        axes[0][d].set_title(arm.joint_names[d], fontsize=10)
+        axes[1][d].set_xlabel("PIT [-]")
+    figure.suptitle(
+        f"Probability integral transform, {evaluation.arm}, {count} poses\n"
+        "dashed: calibrated, grey: 95 % of calibrated bins",
+        fontsize=11,
+    )
+    save_figure(figure, out)
+
+
+def draw_coverage(evaluation: Evaluation, out: Path) -> None:
+    """Share of truths inside highest-density regions, over the probability that the density gives the region."""
+    figure, axes = new_figure(1, 1, figsize=(5.4, 5.2))
+    at = torch.linspace(0, 1, 101, dtype=torch.float64)
+    nominal = at.numpy()
+    spread = 1.96 * np.sqrt(nominal * (1 - nominal) / evaluation.count)
+    axes.fill_between(nominal, nominal - spread, nominal + spread, color="black", alpha=0.15, linewidth=0)
+    axes.plot(nominal, nominal, color="black", linewidth=1, linestyle="--", label="calibrated (95 % band)")
+    axes.plot(nominal, coverage(evaluation.blurred.level, at).numpy(), color=BLUE, linewidth=2.2)
+    axes.plot(nominal, coverage(evaluation.exact.level, at).numpy(), color=ORANGE, linewidth=2.2, linestyle="-.")
+    axes.plot([], [], color=BLUE, linewidth=2.2, label=f"truth blurred by the floor ({evaluation.floor:g} rad)")
+    axes.plot([], [], color=ORANGE, linewidth=2.2, linestyle="-.", label="exact truth")
+    axes.set(xlim=(0, 1), ylim=(0, 1.01), aspect="equal")
+    axes.set_xlabel("probability of the highest-density region [-]")
+    axes.set_ylabel("share of truths inside [-]")
+    axes.set_title(f"Coverage, {evaluation.arm}, {evaluation.count} poses", fontsize=11)
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", frameon=False, fontsize=9)
+    save_figure(figure, out)
+
+
+def draw_variance(evaluation: Evaluation, arm: Arm, out: Path) -> None:
+    """Spread inside and between components over the workspace: root mean square over the turning joints, in degrees."""
+    turns = torch.as_tensor(~arm.is_prismatic)
+    if not bool(turns.any()):
+        turns = ~turns
+    position = evaluation.T_base_tip[:, :3, 3].numpy()
+    if arm.is_planar:
+        x, y, names = position[:, 0], position[:, 1], ("x [m]", "y [m]")
+    else:
+        x, y = np.hypot(position[:, 0], position[:, 1]), position[:, 2]
+        names = ("distance from the base axis [m]", "height [m]")
+    figure, axes = new_figure(1, 2, figsize=(10.5 if arm.is_planar else 8.5, 4.6), sharey=True)
+    parts = (("within components", evaluation.within, True), ("between components", evaluation.between, False))
+    for panel, (name, variance, logarithmic) in zip(axes, parts, strict=True):
+        degrees = np.rad2deg(variance[:, turns].mean(1).sqrt().numpy())
+        _draw_map(panel, x, y, degrees, logarithmic=logarithmic)
+        panel.set(xlabel=names[0], aspect="equal")
+        panel.set_title(name, fontsize=11)
+    axes[0].set_ylabel(names[1])
+    figure.suptitle(f"Root mean variance of the joints over the workspace, {evaluation.arm}", fontsize=12)
+    save_figure(figure, out)
+
+
+def draw_choice(choice: Choice, out: Path) -> None:
+    """The bias-variance curve: training and validation NLL over K with standard errors, and what the rule picks.
+
+    Args:
+        choice: Of `ik_mdn.selection.choose`.
+        out: The figure; the ending decides the format.
+    """
+    kinds = list(dict.fromkeys(candidate.covariance for candidate in choice.candidates))
+    figure, axes = new_figure(1, len(kinds), figsize=(max(6.2, 4.6 * len(kinds)), 4.6), sharey=True, squeeze=False)
+    for panel, kind in zip(axes[0], kinds, strict=True):
+        draw_curve(panel, [c for c in choice.candidates if c.covariance == kind], choice)
+        panel.set_title(f"{kind} covariance", fontsize=11)
+    axes[0][0].set_ylabel("negative log-likelihood [nats]")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    for panel in axes[0][1:]:
+        more, names = panel.get_legend_handles_labels()
+        handles += [h for h, name in zip(more, names, strict=True) if name not in labels]
+        labels += [name for name in names if name not in labels]
+    figure.legend(handles, labels, loc="outside lower center", ncol=min(4, len(labels)), frameon=False, fontsize=9)
+    save_figure(figure, out)
+
+
+def draw_curve(axes: Axes, candidates: Sequence[Candidate], choice: Choice) -> None:
+    """Training and validation NLL of candidates over K, with the limit of the rule and its pick where it is shown."""
+    ordered = sorted(candidates, key=lambda c: c.components)
+    ks = [c.components for c in ordered]
+    parts = (("training", GREY, "s--"), ("validation", BLUE, "o-"))
+    for name, colour, style in parts:
+        means = [getattr(c, name).mean for c in ordered]
+        errors = [getattr(c, name).error for c in ordered]
+        axes.errorbar(ks, means, errors, fmt=style, color=colour, capsize=4, linewidth=1.8, label=f"{name} (± 1 SE)")
+    axes.axhline(choice.limit, color=RED, linewidth=1.2, linestyle=":", label="best + 1 SE")
+    if choice.picked in ordered:
+        axes.plot(
+            choice.picked.components,
+            choice.picked.validation.mean,
+            marker="o",
+            markersize=17,
+            markerfacecolor="none",
+            markeredgecolor=RED,
+            markeredgewidth=2.2,
+            linestyle="",
+            label=f"picked: K = {choice.picked.components}, {choice.picked.covariance}",
+        )
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ks, [str(k) for k in ks])
+    axes.minorticks_off()
+    axes.set_xlabel("number of components K [-]")
+    axes.grid(alpha=0.3)
+
+
+def _draw_map(axes: Axes, x: FloatArray, y: FloatArray, values: FloatArray, *, logarithmic: bool) -> None:
+    """Mean of the values in hexagons, with a colour bar in degrees."""
+    across = int(np.clip(np.sqrt(len(x)) / 2.4, 8, 40))
+    gridsize = (across, max(3, round(across * float(np.ptp(y)) / max(float(np.ptp(x)), 1e-9) / np.sqrt(3))))
+    painted = axes.hexbin(
+        x, y, C=values, gridsize=gridsize, cmap="viridis", bins="log" if logarithmic else None, linewidths=0.2
+    )
+    bar = axes.figure.colorbar(painted, ax=axes, shrink=0.9)
+    bar.set_label("standard deviation [°]")
+    if logarithmic:
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+        bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7)))
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        bar.ax.yaxis.set_minor_formatter(NullFormatter())
