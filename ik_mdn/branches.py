@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ik_mdn.refine import compiled_kernel
 from sim.arm import Arm
 
 LIMIT_SLACK = 1e-9  # a solution this far outside a limit [rad, m] is put on the limit: refinement is not more exact
@@ -87,15 +88,24 @@ def first_of_branch(arm: Arm, pose: Tensor, q: Tensor, tolerance: float) -> Tens
     first = torch.arange(len(q), device=q.device)
     if len(q) < 2:
         return first
+    on_circle = _on_circle(arm, q)
+    if q.device.type == "cpu" and compiled_kernel() is not None:
+        from ik_mdn.kernel_branches import first_near
+
+        return torch.from_numpy(first_near(pose.numpy(), on_circle.to(torch.float64).numpy(), tolerance))
+    return _first_near(pose, on_circle, first, tolerance)
+
+
+def _first_near(pose: Tensor, on_circle: Tensor, first: Tensor, tolerance: float) -> Tensor:
+    """The same as `ik_mdn.kernel_branches.first_near`, for any device; `first` (R,) counts the rows."""
     _, count = torch.unique_consecutive(pose, return_counts=True)
     width = int(count.max())
     start = count.cumsum(0) - count
-    group = torch.arange(len(count), device=q.device).repeat_interleave(count)
+    group = torch.arange(len(count), device=pose.device).repeat_interleave(count)
     slot = first - start[group]
-    on_circle = _on_circle(arm, q)
     table = on_circle.new_zeros(len(count), width, on_circle.shape[1])
     table[group, slot] = on_circle
-    used = torch.arange(width, device=q.device) < count[:, None]
+    used = torch.arange(width, device=pose.device) < count[:, None]
     step = max(1, _PAIRS // width**2)
     leaders = [_leader(table[i : i + step], used[i : i + step], tolerance) for i in range(0, len(table), step)]
     leader = torch.cat(leaders)[group, slot]

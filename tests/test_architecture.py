@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SIM = sorted((ROOT / "sim").rglob("*.py"))
 IK_MDN = sorted((ROOT / "ik_mdn").rglob("*.py"))
 CLI = ROOT / "ik_mdn" / "cli"
-HEAVY = ("torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio")
+HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio")
 
 
 @cache

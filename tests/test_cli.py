@@ -17,7 +17,7 @@ def test_every_command_has_help_without_loading_torch(command: str) -> None:
     code = (
         "import sys\nfrom ik_mdn.cli import main\n"
         f"try: main([{command!r}, '--help'])\nexcept SystemExit: pass\n"
-        "heavy = {'torch', 'pybullet', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
+        "heavy = {'torch', 'numba', 'pybullet', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -1,0 +1,235 @@
+"""The compiled refinement: many seeds at a time in vector registers, on all cores."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numba import types
+from numba.core import event
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ik_mdn.kernel_kinematics import AXIS, NO_ROTATION, ROTATION, YAW, fold_chain, linearise
+from ik_mdn.kernel_step import COST, COUNT, begin, decide, finished, layout, step, workspace_size
+from ik_mdn.kernel_vector import LANES, Floats, Vector, kept, lane_numbers, part, put, size, take_number
+from ik_mdn.refine_rule import Refined, Rule
+from sim.arm import Arm
+from sim.task import TASKS, Task
+
+_PER_THREAD = 512  # seeds that are worth a thread: it takes about 0.1 ms to start one
+_ANGULAR = {"planar_position": NO_ROTATION, "planar_pose": YAW, "position": NO_ROTATION}
+_ANGULAR |= {"position_axis": AXIS, "pose": ROTATION}
+_SOURCES = ("kernel.py", "kernel_kinematics.py", "kernel_step.py", "kernel_vector.py", "refine_rule.py")
+
+_log = logging.getLogger(__name__)
+_lock = threading.Lock()
+
+
+def has_task(task: Task) -> bool:
+    """Whether the compiled refinement knows a task: those of `sim.TASKS`."""
+    return task == TASKS.get(task.name)
+
+
+def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, rule: Rule) -> Refined:
+    """Each seed moved to the nearest joint vector that meets its target; see `ik_mdn.refine.refine`.
+
+    As many threads as torch uses (`torch.get_num_threads`) take seeds from one queue; each keeps LANES of them side
+    by side and replaces one as soon as it is finished. A seed's course depends on nothing but itself, so the result
+    is the same bit for bit whatever the number of threads.
+
+    Args:
+        arm: The arm.
+        task: Which constraints count; one that `has_task`.
+        T_base_target: Targets, shape (N, 4, 4), float64, on the CPU.
+        q_seed: Where to start, shape (N, n), float64, on the CPU.
+        rule: When a seed is done, or given up.
+
+    Returns:
+        The end of each seed, converged or not, in the given order; N = 0 gives empty tensors.
+    """
+    advance = load_kernel()
+    count, n = q_seed.shape
+    base, chain, slides, unit, length = _describe(arm)
+    q, err = np.empty((count, n)), np.empty((2, count))
+    iterations, queue = np.empty(count, np.int64), np.zeros(1, np.int64)
+    targets, seeds = _as_array(T_base_target), _as_array(q_seed)
+    task_code = np.array([sum(task.rows[:3]), _ANGULAR[task.name]], dtype=np.int64)
+    limits = np.array([rule.tolerance, rule.max_iterations, rule.max_step, length])
+
+    def work() -> None:
+        ws = _aligned(workspace_size(n) * LANES)
+        advance(targets, seeds, q, err, iterations, base, chain, slides, unit, task_code, limits, queue, ws)
+
+    helpers = min(torch.get_num_threads(), -(-count // _PER_THREAD)) - 1
+    threads = [threading.Thread(target=work) for _ in range(helpers)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+    return Refined(*(torch.from_numpy(x) for x in (q, err[0], err[1], iterations)))
+
+
+@lru_cache(maxsize=64)
+def _describe(arm: Arm) -> tuple[Floats, Floats, NDArray[np.int64], Floats, float]:
+    """What the compiled code knows of an arm: `fold_chain`, which joints slide, units of the joints, unit of length."""
+    length = arm.reach if arm.reach > 0 else 1.0
+    return *fold_chain(arm, length), arm.is_prismatic.astype(np.int64), np.where(arm.is_prismatic, length, 1.0), length
+
+
+@lru_cache(maxsize=1)
+def load_kernel() -> Any:
+    """The compiled function, from numba's cache on disk or compiled now, which is announced in the log.
+
+    The cache lies beside this module, or in numba's folder for the user where that cannot be written
+    (`NUMBA_CACHE_DIR` puts it elsewhere).
+    """
+    with _lock:
+        sources = [Path(__file__).with_name(name).read_bytes() for name in _SOURCES]
+        advance = _define(int.from_bytes(hashlib.sha256(b"".join(sources)).digest()[:6], "little"))
+        with event.install_listener("numba:compile", _Announcement()):
+            advance.compile(_SIGNATURE)
+        advance.disable_compile()
+        return advance
+
+
+class _Announcement(event.Listener):
+    """Says once that something is being compiled; loading from the cache is no such event."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_start(self, event: Any) -> None:
+        if not self._said:
+            _log.warning("compiling the refinement kernel, once, about 10 s")
+        self._said = True
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+def _array(kind: Any, dimensions: int) -> Any:
+    return types.Array(kind, dimensions, "C")
+
+
+_SIGNATURE = (
+    *(_array(types.float64, d) for d in (3, 2, 2, 2)),  # targets, seeds, q, err
+    _array(types.int64, 1),  # iterations
+    _array(types.float64, 2),  # base
+    _array(types.float64, 2),  # chain
+    _array(types.int64, 1),  # slides
+    _array(types.float64, 1),  # unit
+    _array(types.int64, 1),  # task_code
+    _array(types.float64, 1),  # limits
+    _array(types.int64, 1),  # queue
+    _array(types.float64, 1),  # ws
+)
+
+
+def _define(stamp: int) -> Any:
+    """The function to compile; numba's cache looks at this file only, so the stamp of all sources is part of it."""
+
+    def advance(
+        targets: Floats,
+        seeds: Floats,
+        q_out: Floats,
+        err: Floats,
+        iterations: NDArray[np.int64],
+        base: Floats,
+        chain: Floats,
+        slides: NDArray[np.int64],
+        unit: Floats,
+        task_code: NDArray[np.int64],
+        limits: Floats,
+        queue: NDArray[np.int64],
+        ws: Floats,
+    ) -> int:
+        n, total = len(slides), len(seeds)
+        n_linear, angular = task_code
+        m = n_linear + angular
+        tolerance, max_iterations, max_step, length = limits
+        now, new, q, q_next, target, state, equations = layout(n)
+        owner = np.full(LANES, -1)
+        vacant, busy = (1 << LANES) - 1, 0
+        while vacant or busy:
+            for lane in range(LANES):
+                if vacant >> lane & 1:
+                    number = take_number(queue)
+                    if number < total:
+                        away = size(lane_numbers() - float(lane))
+                        _fill(ws, away, targets[number], seeds[number], unit, length, q, target)
+                        begin(ws, away, now, state)
+                        owner[lane] = number
+                        busy |= 1 << lane
+            if not busy:
+                break
+            if n == 6 and m == 6:  # sizes written out here unroll the loops: half the time
+                step(ws, 6, 6, now, q, q_next, state, equations, max_step)
+            elif n == 7 and m == 6:
+                step(ws, 7, 6, now, q, q_next, state, equations, max_step)
+            else:
+                step(ws, n, m, now, q, q_next, state, equations, max_step)
+            cost = linearise(ws, base, chain, slides, n_linear, angular, q_next, target, new)
+            decide(ws, 6 + m * n, n, now, new, q, q_next, state, cost)
+            now, new, q, q_next = new, now, q_next, q
+            vacant = finished(ws, state, tolerance, max_iterations) & busy
+            busy &= ~vacant
+            for lane in range(LANES):
+                if vacant >> lane & 1:
+                    number = owner[lane]
+                    _read_joints(ws, lane, q, unit, q_out[number])
+                    err[0, number], err[1, number] = _errors(ws, lane, n_linear, m, now, state)
+                    err[0, number] *= length
+                    iterations[number] = int(ws[(state + COUNT) * LANES + lane])
+        return stamp
+
+    return kept(advance)
+
+
+@part
+def _fill(ws: Floats, away: Vector, T: Floats, seed: Floats, unit: Floats, length: float, q: int, target: int) -> None:
+    """Put a seed and its target into a lane, lengths in arm lengths."""
+    for k in range(len(unit)):
+        put(ws, q + k, away, seed[k] / unit[k])
+    for i in range(3):
+        for j in range(3):
+            put(ws, target + 3 * i + j, away, T[i, j])
+        put(ws, target + 9 + i, away, T[i, 3] / length)
+
+
+@part
+def _read_joints(ws: Floats, lane: int, q: int, unit: Floats, out: Floats) -> None:
+    for k in range(len(unit)):
+        out[k] = ws[(q + k) * LANES + lane] * unit[k]
+
+
+@part
+def _errors(ws: Floats, lane: int, n_linear: int, m: int, e: int, state: int) -> tuple[float, float]:
+    """Linear [arm lengths] and angular error of a lane; infinite where it never had a finite one."""
+    linear = angular = 0.0
+    for k in range(n_linear):
+        linear += ws[(e + k) * LANES + lane] ** 2
+    for k in range(n_linear, m):
+        angular += ws[(e + k) * LANES + lane] ** 2
+    if not ws[(state + COST) * LANES + lane] < np.inf:
+        return np.inf, np.inf
+    return np.sqrt(linear), np.sqrt(angular)
+
+
+def _as_array(values: Tensor) -> Floats:
+    array: Floats = values.detach().to(torch.float64).contiguous().numpy()
+    return array
+
+
+def _aligned(size: int) -> Floats:
+    """Zeros (size,) that begin where a cache line does."""
+    raw = np.zeros(size + 8)
+    first = -(raw.ctypes.data // 8) % 8
+    return raw[first : first + size]

@@ -1,0 +1,47 @@
+"""What both refinements, compiled and torch, go by: when a step stands, how damping changes, when to give up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+TOLERANCE = 1e-12  # residual [rad, arm lengths] at which a seed is done: a double root is then known to 1e-6
+MAX_ITERATIONS = 100
+MAX_STEP = 1.0  # largest change of a joint in one iteration [rad, or arm lengths for prismatic joints]
+
+DAMPING = 0.2  # μ of the first iteration
+DAMPING_MIN, DAMPING_MAX = 0.1, 1e8
+DAMPING_DROP, DAMPING_RISE = 0.5, 8.0
+FLOOR = 1e-17  # damping that is always there, so that an exactly singular Jacobian can be factored
+PROGRESS = 0.5  # a seed is given up when its residual has not shrunk by this factor within PATIENCE iterations
+PATIENCE = 9
+CLOSE = 0.1  # residual [rad, arm lengths] below which singularities are what is slow, and other rules hold:
+PATIENCE_CLOSE = 15  # wait longer,
+UPHILL = 1e6  # and let a step raise the cost up to this many times what it was at the last progress
+
+
+@dataclass(frozen=True)
+class Refined:
+    """What became of each seed.
+
+    Args:
+        q: Joint vectors [rad, m], shape (N, n), not turned into limits.
+        err_pos: Distance of the tip from the target [m], shape (N,); 0 where the task leaves it free.
+        err_rot: Angle between tip and target [rad], shape (N,); 0 where the task leaves it free.
+        iterations: Forward kinematics evaluations after the first one, shape (N,), int64.
+    """
+
+    q: Tensor
+    err_pos: Tensor
+    err_rot: Tensor
+    iterations: Tensor
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What the caller decides: see `ik_mdn.refine.refine`."""
+
+    tolerance: float = TOLERANCE
+    max_iterations: int = MAX_ITERATIONS
+    max_step: float = MAX_STEP
