@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,9 +17,10 @@ from ik_mdn.config import TrainConfig
 from ik_mdn.losses import entropy_bonus, nll, ordering_penalty
 from ik_mdn.model import PoseModel
 from ik_mdn.network import MixtureHead, spread_means
+from ik_mdn.runs import RunFolder
+from ik_mdn.streams import PoseStream, Stream
 from sim.arm import Arm
 from sim.errors import TrainingError
-from sim.kinematics import forward_kinematics
 from sim.task import Task
 
 if TYPE_CHECKING:
@@ -97,49 +95,6 @@ def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None
         return PoseModel(arm, task, config.model_config())
 
 
-class Stream(Protocol):
-    """Where training samples come from: pairs of network inputs x (B, n_in) and targets y (B, D)."""
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Fresh samples."""
-
-    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches without end; `seed` orders a stored dataset, and differs after a resume."""
-
-
-class PoseStream:
-    """Encoded poses and reduced joint vectors of an arm, q uniform in limits or from a dataset folder.
-
-    Args:
-        model: Whose arm and features to use.
-        dataset: Folder to take configurations from, or None for fresh samples.
-    """
-
-    def __init__(self, model: PoseModel, dataset: Path | str | None = None) -> None:
-        self.arm, self.features = model.arm, model.features
-        self.dataset = Path(dataset) if dataset is not None else None
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Fresh samples: features (count, size), float32, and reduced joint vectors (count, n), float64."""
-        low, high = torch.tensor(self.arm.sample_min), torch.tensor(self.arm.sample_max)
-        unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator)
-        return self._encode(low + (high - low) * unit)
-
-    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches without end: fresh, or from the dataset in an order that the seed decides."""
-        if self.dataset is None:
-            while True:
-                yield self.draw(size, generator)
-        from sim.dataset import read_batches
-
-        for q in read_batches(self.dataset, arm=self.arm, batch_size=size, seed=seed, repeat=True):
-            yield self._encode(torch.from_numpy(q).double())
-
-    def _encode(self, q: Tensor) -> tuple[Tensor, Tensor]:
-        encoded = self.features.encode(forward_kinematics(self.arm, q))
-        return encoded.features, q - encoded.shift
-
-
 class Trainer:
     """State of one training run: model, averaged model, optimiser, sample stream, clock.
 
@@ -163,14 +118,18 @@ class Trainer:
         self.model, self.config, self.stream = model, config, stream
         self.step, self.seconds = 0, 0.0
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.folder = Path(run_folder) if run_folder is not None else None
         self._prepare()
         self.averaged = {name: value.clone() for name, value in model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
             model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
         )
-        if self.folder is not None:
-            self._open_folder(self.folder, identity or {})
+        self.folder: RunFolder | None = None
+        if run_folder is not None:
+            self.folder = RunFolder(run_folder, {**(identity or {}), **asdict(config)})
+            found = self.folder.load()
+            if found is not None:
+                tensors, self.step, self.seconds = found
+                self._load_state(tensors)
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Train to the end of the budget; then the model has the averaged weights and is in evaluation mode."""
@@ -218,17 +177,11 @@ class Trainer:
         """Write everything that resuming needs into the run folder, atomically."""
         if self.folder is None:
             return
-        from safetensors.torch import save_file
-
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"averaged.{k}": v for k, v in self.averaged.items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
-        tensors["generator"] = self.generator.get_state()
-        clock = {"step": str(self.step), "seconds": repr(self.seconds)}
-        temporary = self.folder / "state.tmp"
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, metadata=clock)
-        os.replace(temporary, self.folder / "state.safetensors")
+        self.folder.save(tensors | {"generator": self.generator.get_state()}, step=self.step, seconds=self.seconds)
 
     def _advance(self, x: Tensor, y: Tensor) -> Tensor:
         """One step on inputs (B, n_in) and targets (B, D); returns the loss."""
@@ -297,38 +250,12 @@ class Trainer:
 
     def _report(self, progress: Progress, on_progress: Callable[[Progress], None] | None) -> None:
         if self.folder is not None:
-            with (self.folder / "metrics.csv").open("a", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerow(
-                    [progress.step, f"{progress.seconds:.2f}", f"{progress.loss:.6g}", f"{progress.floor:.6g}"]
-                )
+            self.folder.write_row((progress.step, progress.seconds, progress.loss, progress.floor))
         if on_progress is not None:
             on_progress(progress)
 
-    def _open_folder(self, folder: Path, identity: Mapping[str, Any]) -> None:
-        """Start a run folder, or take up the run that is in it."""
-        wanted = {**identity, **asdict(self.config)}
-        note = folder / "run.json"
-        if note.exists():
-            found = json.loads(note.read_text(encoding="utf-8"))
-            differing = [k for k in wanted if found.get(k) != wanted[k] and k not in ("minutes", "steps")]
-            if differing:
-                changes = ", ".join(f"{k}: {found.get(k)} there, {wanted[k]} asked for" for k in differing)
-                raise TrainingError(f"{folder} holds another run ({changes}); use another folder, or delete that one")
-        folder.mkdir(parents=True, exist_ok=True)
-        note.write_text(json.dumps(wanted, indent=2) + "\n", encoding="utf-8")
-        if (folder / "state.safetensors").exists():
-            self._load_state(folder / "state.safetensors")
-        elif not (folder / "metrics.csv").exists():
-            (folder / "metrics.csv").write_text("step,seconds,loss,floor\n", encoding="utf-8")
-
-    def _load_state(self, path: Path) -> None:
-        from safetensors import safe_open
-
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
-            clock = file.metadata()
-        self.step, self.seconds = int(clock["step"]), float(clock["seconds"])
-        self.generator.set_state(tensors.pop("generator"))
+    def _load_state(self, tensors: dict[str, Tensor]) -> None:
+        self.generator.set_state(tensors["generator"])
         self.model.load_state_dict(_group(tensors, "model."))
         self.averaged = _group(tensors, "averaged.")
         state = self.optimizer.state_dict()

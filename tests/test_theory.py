@@ -14,8 +14,9 @@ from ik_mdn.conditional import ConditionalNetwork
 from ik_mdn.config import TrainConfig
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.network import spread_means
+from ik_mdn.streams import PoseStream
 from ik_mdn.toys import FixedStream, Toy, descend, fit, mean_nll, starved_start, swapped_sine, three_answers, two_sided
-from ik_mdn.training import PoseStream, Trainer, build_model
+from ik_mdn.training import Trainer, build_model
 
 QUICK = TrainConfig(
     steps=200,

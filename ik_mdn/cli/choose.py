@@ -66,7 +66,8 @@ def run(
 
     from ik_mdn.figures import draw_choice
     from ik_mdn.selection import choose
-    from ik_mdn.training import PoseStream, build_model
+    from ik_mdn.streams import PoseStream
+    from ik_mdn.training import build_model
     from sim.arm import load_arm
 
     torch.set_num_threads(1)  # the networks are small: threads that wait for each other only slow them down
