@@ -14,7 +14,6 @@ from ik_mdn.calibration import angular_crps, coverage, density_level, pit, unifo
 from ik_mdn.health import Health, HealthTally
 from ik_mdn.matching import LEAST_MASS, ModeScores, mode_scores
 from ik_mdn.metrics import ErrorSummary, pose_errors, summarise_errors
-from ik_mdn.mixture import GaussianMixture
 from ik_mdn.report import HELD_OUT_SEED, held_out
 from ik_mdn.scores import energy_score
 from sim.errors import CheckpointError, ShapeError
@@ -180,30 +179,12 @@ def evaluate(
     )
 
 
-def nearest_posterior(model: PoseModel, T_base_tip: Tensor) -> GaussianMixture:
-    """The model's density p(q | T) with the nearest image alone, as it was trained, batch (B,), float64.
-
-    All images of a full covariance over six turning joints would be thousands of terms; those left out carry less
-    than 1e-6 where components are narrower than a tenth of a turn, and leaving them out never raises the density.
-    """
-    with torch.no_grad():
-        whole = model.posterior(T_base_tip)
-    full = model.config.covariance == "full"
-    return GaussianMixture(
-        whole.logits,
-        whole.loc,
-        precision_tril=whole.precision_tril if full else None,
-        scale=None if full else whole.scale,
-        period=whole.period,
-        images=0,
-    )
-
-
 def _densities(
     model: PoseModel, q: Tensor, T: Tensor, n_draws: int, generator: torch.Generator, tally: HealthTally
 ) -> dict[str, Tensor]:
     """Per-pose values of one chunk of poses."""
-    mixture = nearest_posterior(model, T)
+    with torch.no_grad():
+        mixture = model.posterior(T)
     tally.add(mixture)
     noise = torch.randn(q.shape, dtype=q.dtype, generator=generator)
     blurred = q + model.config.floor * noise
@@ -228,7 +209,8 @@ def _score_modes(solver: IKSolver, model: PoseModel, T: Tensor, say: Callable[[s
     modes: list[Tensor] = []
     masses: list[Tensor] = []
     for part in _chunks(len(T), 32):
-        found = nearest_posterior(model, T[part]).modes(max_steps=200)
+        with torch.no_grad():
+            found = model.posterior(T[part]).modes(max_steps=200)
         counted = found.valid & (found.weight >= LEAST_MASS)
         modes += [loc[keep] for loc, keep in zip(found.loc, counted, strict=True)]
         masses += [weight[keep] for weight, keep in zip(found.weight, counted, strict=True)]

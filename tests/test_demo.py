@@ -13,7 +13,16 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_demo_leaves_its_pictures_and_prints_its_table(tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "scripts" / "demo.py"), "--out", str(tmp_path), "--poses", "40", "--targets", "1"]
+    command = [
+        sys.executable,
+        str(ROOT / "scripts" / "demo.py"),
+        "--out",
+        str(tmp_path),
+        "--poses",
+        "40",
+        "--targets",
+        "1",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"planar_arms.png", "xarm6_reaches.gif"}

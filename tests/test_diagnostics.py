@@ -6,7 +6,6 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ import sim
 from ik_mdn.calibration import angular_crps, coverage, density_level, pit, uniform_distance
 from ik_mdn.cli import main
 from ik_mdn.config import ModelConfig
-from ik_mdn.diagnostics import Evaluation, evaluate, nearest_posterior
+from ik_mdn.diagnostics import Evaluation, evaluate
 from ik_mdn.health import HealthTally, component_health, duplicate_components
 from ik_mdn.matching import mode_scores
 from ik_mdn.mixture import GaussianMixture
@@ -263,16 +262,6 @@ def test_a_redundant_arm_has_no_countable_modes() -> None:
     result = evaluate(untrained("panda"), count=4, mode_count=2, draws=4)
     assert result.modes is None
     assert result.to_dict()["modes"] is None
-
-
-def test_nearest_posterior_is_the_models_posterior_where_components_are_narrow() -> None:
-    model = IKSolver.load("planar2").model
-    assert model is not None
-    q = np.random.default_rng(0).uniform(-3, 3, (50, 2))
-    T = torch.tensor(sim.forward_kinematics(model.arm, q))
-    with torch.no_grad():
-        whole = model.posterior(T).log_prob(torch.tensor(q))
-    torch.testing.assert_close(nearest_posterior(model, T).log_prob(torch.tensor(q)), whole, atol=1e-5, rtol=0)
 
 
 def test_evaluate_refuses_what_it_cannot_measure() -> None:

@@ -47,7 +47,9 @@ def test_starting_means_are_what_the_untrained_head_predicts() -> None:
     head.start_from(means, scale=0.5)
     mixture = head(torch.zeros(1, 4), floor=1e-6)
     torch.testing.assert_close(mixture.loc[0], means)
-    torch.testing.assert_close(mixture.stddev[0].new_tensor(0.5), mixture.scale_tril[0, 0, 0, 0].detach(), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        mixture.stddev[0].new_tensor(0.5), mixture.scale_tril[0, 0, 0, 0].detach(), rtol=1e-4, atol=0
+    )
     torch.testing.assert_close(mixture.weights[0], torch.full((3,), 1 / 3))
 
 
