@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import math
-import sys
 from pathlib import Path
 from typing import get_args
 
 import numpy as np
 import pytest
 import torch
-
-from ik_mdn.config import TrainConfig
-from sim.errors import ShapeError
-from sim.kinematics import forward_kinematics
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
-
 from kruse.coordinates import Coordinates, from_mixture, to_mixture
 from kruse.evaluation import refine_draws
 from kruse.metrics import mean_kernel, mmd_squared, score
 from kruse.model import ArmPosterior, Recipe, train_posterior
 from kruse.posterior import sample_posterior, sample_posteriors
 from kruse.problem import LENGTHS, NOISE, PRIOR_STD, draw_pairs, draw_targets, forward, rail_arm
+
+from ik_mdn.config import TrainConfig
+from sim.errors import ShapeError
+from sim.kinematics import forward_kinematics
 
 ALL = get_args(Coordinates)
 HARD = ((1.5, 0.0), (1.0, 1.0), (1.95, 0.3), (1.995, 0.0), (1.0, 0.7))  # among them critical values of the reach
