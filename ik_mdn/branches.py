@@ -17,7 +17,7 @@ _PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory
 
 
 def turn_into_limits(arm: Arm, q: Tensor, q_near: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Each joint vector by full turns inside the limits, and whether that was possible.
+    """Each joint vector turned inside the limits by full turns of its joints, and whether that was possible.
 
     Args:
         arm: The arm.
@@ -26,8 +26,8 @@ def turn_into_limits(arm: Arm, q: Tensor, q_near: Tensor | None = None) -> tuple
             default: the middle of the limits, 0 for continuous joints (which then lie in [-π, π]).
 
     Returns:
-        q (..., n), and a mask (...,) of the rows whose every joint is inside; the joints of other rows
-        are turned to within half a turn of `q_near`.
+        q (..., n), and a mask (...,) of the rows whose every joint is inside. In other rows the joints that full
+        turns can bring inside are brought there; those that they cannot come within half a turn of `q_near`.
     """
     low, high, turns = _limits(arm, q)
     near = q.new_tensor(_middle(arm)) if q_near is None else q_near
@@ -41,12 +41,20 @@ def turn_into_limits(arm: Arm, q: Tensor, q_near: Tensor | None = None) -> tuple
 
 
 def into_limits(arm: Arm, q: Tensor) -> Tensor:
-    """Joint vectors (..., n) turned inside the limits where full turns can do it, near the middle of the limits."""
+    """Joint vectors turned inside the limits where full turns can do it, as near to the middle as they allow.
+
+    Args:
+        arm: The arm.
+        q: Joint vectors [rad, m], shape (..., n).
+
+    Returns:
+        The same shape; which rows are inside is told by `turn_into_limits`.
+    """
     return turn_into_limits(arm, q)[0]
 
 
 def wind(arm: Arm, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Every winding of in-limit joint vectors inside the limits; continuous joints keep their one.
+    """Every winding inside the limits of joint vectors inside the limits; continuous joints keep the one they have.
 
     Args:
         arm: The arm.
@@ -72,9 +80,9 @@ def wind(arm: Arm, q: Tensor) -> tuple[Tensor, Tensor]:
 def first_of_branch(arm: Arm, pose: Tensor, q: Tensor, tolerance: float) -> Tensor:
     """For each row the first row of the same pose that is the same branch.
 
-    Two rows are the same when their distance on the circle, `sqrt(Σ 4 sin²(Δq_i/2))` over turning joints
-    (plus Δq² [m²] for sliding ones), is within the tolerance, or when a third row links them; rows that start a
-    branch are therefore further apart than the tolerance.
+    A row belongs to the branch of the first row before it within the tolerance, by the distance on the circle
+    `sqrt(Σ 4 sin²(Δq_i/2))` over turning joints (plus Δq² [m²] for sliding ones). Rows that start a branch are
+    therefore further apart than the tolerance.
 
     Args:
         arm: The arm.

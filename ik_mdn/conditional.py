@@ -59,7 +59,7 @@ class ConditionalNetwork(nn.Module):
 
     def regress(self, x: Tensor) -> Tensor:
         """The regressor's y (B, D) for inputs (B, n_in)."""
-        output: Tensor = self.head(self._hidden(x))
+        output = self._point_output(x)
         if self.config.targets == "angles":
             return output + self.y_centre
         cos, sin = torch.split(output, len(self.period), dim=1)
@@ -75,7 +75,7 @@ class ConditionalNetwork(nn.Module):
         Returns:
             A scalar.
         """
-        output: Tensor = self.head(self._hidden(x))
+        output = self._point_output(x)
         if self.config.targets == "angles":
             return mse(output + self.y_centre, y.float(), self.period.float())
         slides = self.period.isinf()
@@ -98,6 +98,12 @@ class ConditionalNetwork(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Config as plain JSON types."""
         return asdict(self.config)
+
+    def _point_output(self, x: Tensor) -> Tensor:
+        if not isinstance(self.head, PointHead):
+            raise ShapeError("this model is a mixture (kind 'mdn'); it predicts a density, not one point")
+        output: Tensor = self.head(self._hidden(x))
+        return output
 
     def _hidden(self, x: Tensor) -> Tensor:
         hidden: Tensor = self.trunk((x - self.centre) / self.spread)

@@ -80,7 +80,8 @@ class TrainConfig:
         average: Decay of the running average of the weights that becomes the model.
 
     Raises:
-        TrainingError: A value out of range.
+        TrainingError: A value of the training out of range.
+        ShapeError: A value of the network outside what is allowed; see `ModelConfig`.
     """
 
     minutes: float = 0.0
@@ -110,9 +111,11 @@ class TrainConfig:
         for name in ("batch_size", "learning_rate", "clip", "floor_start", "start_scale", "anneal"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} must be positive; got {getattr(self, name)}")
-        for name in ("minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):
+        for name in ("seed", "minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative; got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise TrainingError(f"average must be in [0, 1); got {self.average}")
         self.model_config()
 
     @property

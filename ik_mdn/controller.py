@@ -41,12 +41,21 @@ class Solver(Protocol):
     """What the controller needs of a solver; `ik_mdn.IKSolver` has it."""
 
     @property
-    def arm(self) -> Arm: ...
+    def arm(self) -> Arm:
+        """The arm that it solves for."""
 
     @property
-    def task(self) -> Task: ...
+    def task(self) -> Task:
+        """Which part of a target counts."""
 
-    def solve(self, T_base_tip: Any, /, *, q_seed: Any = None, refine: bool = True) -> Any: ...
+    def solve(self, T_base_tip: Any, /, *, q_seed: Any = None, refine: bool = True) -> Any:
+        """A sequence of length 1, whose item has `q` (m, n), `weight` (m,) and `status`; m = 0: nothing was found.
+
+        Args:
+            T_base_tip: The target, shape (4, 4).
+            q_seed: Joint vector to stay near, shape (n,), or None.
+            refine: False asks for raw, unrefined proposals.
+        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,9 +137,6 @@ class Controller:
 
         Args:
             T_base_tip: The target, shape (4, 4), or a point where the task takes points.
-
-        Returns:
-            The decision.
 
         Raises:
             ShapeError, PoseError: The target is no pose.
@@ -277,7 +283,8 @@ class Controller:
         self, decision: Decision, drives: list[Drive], err_pos: float, err_rot: float
     ) -> tuple[ReachStatus, str]:
         if not drives:
-            return decision.status or ReachStatus.REACHED, decision.reason
+            assert decision.status is not None, "a decision without a motion says why"
+            return decision.status, decision.reason
         touched = sorted({pair for drive in drives for pair in drive.contacts})
         note = f"; touched on the way: {_name_pairs(touched)}" if touched else ""
         if not drives[-1].settled:

@@ -17,7 +17,7 @@ LIMIT_SLACK = 1e-9  # [rad or m] by which a joint may pass its limit: rounding o
 
 
 class ReachStatus(str, Enum):
-    """How a reach went."""
+    """How a reach ended."""
 
     REACHED = "reached"  # at rest within tolerance of the target
     MISSED = "missed"  # at rest, but further from the target than the tolerance
@@ -51,7 +51,15 @@ class Tolerance:
             raise ShapeError(f"tolerances must be positive; got pos={self.pos}, rot={self.rot}, tie={self.tie}")
 
     def miss(self, err_pos: FloatArray, err_rot: FloatArray) -> FloatArray:
-        """The larger of the two errors in units of its tolerance: at most 1 is reached."""
+        """The larger of the two errors in units of its tolerance: at most 1 is reached.
+
+        Args:
+            err_pos: Position errors [m], any shape.
+            err_rot: Rotation errors [rad], the same shape.
+
+        Returns:
+            The same shape, no unit.
+        """
         return np.maximum(err_pos / self.pos, err_rot / self.rot)
 
 
@@ -107,6 +115,7 @@ class Decision:
         chosen: The one to go to, or None.
         route: Configurations to pass, the last is the chosen one; empty where none was chosen.
         reason: Why none was chosen; empty where one was.
+        status: The outcome that this means for a reach; None where one was chosen and is still to be gone to.
     """
 
     candidates: tuple[Candidate, ...]

@@ -1,4 +1,4 @@
-"""The scale of mixture components: isotropic, diagonal, Cholesky, or precision factor, behind one face."""
+"""The scale of mixture components: isotropic, diagonal, Cholesky, or precision factor, behind one interface."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Factor(ABC):
 
     @abstractmethod
     def rows(self, dims: Sequence[int]) -> Factor:
-        """The factor of the marginals on some coordinates."""
+        """The factor of the marginals on some coordinates (numbers from 0 to D - 1), in the order given."""
 
     @abstractmethod
     def colour(self, eps: Tensor, index: Tensor) -> Tensor:
@@ -85,6 +85,7 @@ class ScaleFactor(Factor):
     constraint = constraints.positive
 
     def log_kernel(self, residual: Tensor) -> Tensor:
+        """-½ Σᵢ (rᵢ/σᵢ)² - Σᵢ log σᵢ for residuals r (*sample, ..., K, D), (*sample, ..., K)."""
         z = residual / self.value
         return -0.5 * squared_length(z) - self._log_det()
 
@@ -95,6 +96,9 @@ class ScaleFactor(Factor):
             residual: To the nearest image, (*sample, ..., K, D).
             counts: Images on each side, per coordinate.
             period: (D,), inf where not circular.
+
+        Returns:
+            (*sample, ..., K).
         """
         step = torch.where(period.isfinite(), period, 0.0)
         limit = torch.tensor(counts, device=period.device)
@@ -106,19 +110,32 @@ class ScaleFactor(Factor):
         return (torch.stack(terms).logsumexp(0) - scale.log()).sum(-1)
 
     def scale_tril(self) -> Tensor:
+        """L = diag(σ), (..., K, D, D)."""
         return torch.diag_embed(self._scale())
 
     def precision_tril(self) -> Tensor:
+        """A = diag(1/σ), (..., K, D, D)."""
         return torch.diag_embed(self._scale().reciprocal())
 
     def variance(self) -> Tensor:
+        """σ², (..., K, D)."""
         return self._scale().square()
 
     def rows(self, dims: Sequence[int]) -> ScaleFactor:
+        """The scales of some coordinates; isotropic stays isotropic."""
         isotropic = self.value.shape[-1] != self.size
         return ScaleFactor(self.value if isotropic else self.value[..., list(dims)], len(dims))
 
     def colour(self, eps: Tensor, index: Tensor) -> Tensor:
+        """Deviations σ ε.
+
+        Args:
+            eps: Standard normal numbers, (D, N).
+            index: Components of the flattened batch, (N,).
+
+        Returns:
+            (D, N).
+        """
         entry = _Entries(self.value.flatten(0, -2), index)
         width = self.value.shape[-1]
         return torch.stack([eps[i] * entry(i % width) for i in range(self.size)])
@@ -136,24 +153,38 @@ class CholeskyFactor(Factor):
     name = "scale_tril"
 
     def log_kernel(self, residual: Tensor) -> Tensor:
+        """-½|L⁻¹ r|² - Σᵢ log Lᵢᵢ for residuals r (*sample, ..., K, D), (*sample, ..., K)."""
         return triangular_log_kernel(self.value, residual, inverse=True)
 
     def scale_tril(self) -> Tensor:
+        """L as given, (..., K, D, D)."""
         return self.value
 
     def precision_tril(self) -> Tensor:
+        """A = L⁻¹, (..., K, D, D)."""
         return triangular_inverse(self.value)
 
     def variance(self) -> Tensor:
+        """Σⱼ Lᵢⱼ², (..., K, D)."""
         return squared_length(self.value)
 
     def rows(self, dims: Sequence[int]) -> CholeskyFactor:
+        """The Cholesky factor of the marginal covariance: the leading block of L, else by QR of its rows."""
         leading = list(dims) == list(range(len(dims)))
         n = len(dims)
         value = self.value[..., :n, :n] if leading else lower_factor(self.value[..., list(dims), :])
         return CholeskyFactor(value, n)
 
     def colour(self, eps: Tensor, index: Tensor) -> Tensor:
+        """Deviations L ε.
+
+        Args:
+            eps: Standard normal numbers, (D, N).
+            index: Components of the flattened batch, (N,).
+
+        Returns:
+            (D, N).
+        """
         entry = _Entries(self.value.flatten(0, -3).flatten(-2), index)
         rows = []
         for i in range(self.size):
@@ -170,22 +201,36 @@ class PrecisionFactor(Factor):
     name = "precision_tril"
 
     def log_kernel(self, residual: Tensor) -> Tensor:
+        """Σᵢ log Aᵢᵢ - ½|A r|² for residuals r (*sample, ..., K, D), (*sample, ..., K): nothing is solved."""
         return triangular_log_kernel(self.value, residual, inverse=False)
 
     def scale_tril(self) -> Tensor:
+        """L = A⁻¹, (..., K, D, D)."""
         return triangular_inverse(self.value)
 
     def precision_tril(self) -> Tensor:
+        """A as given, (..., K, D, D)."""
         return self.value
 
     def variance(self) -> Tensor:
+        """Σⱼ Lᵢⱼ² with L = A⁻¹, (..., K, D)."""
         tril = self.scale_tril()
         return squared_length(tril)
 
     def rows(self, dims: Sequence[int]) -> CholeskyFactor:
+        """As of the Cholesky factor A⁻¹: marginals are rows of a covariance, not of a precision."""
         return CholeskyFactor(self.scale_tril(), self.size).rows(dims)
 
     def colour(self, eps: Tensor, index: Tensor) -> Tensor:
+        """Deviations A⁻¹ ε.
+
+        Args:
+            eps: Standard normal numbers, (D, N).
+            index: Components of the flattened batch, (N,).
+
+        Returns:
+            (D, N).
+        """
         entry = _Entries(self.value.flatten(0, -3).flatten(-2), index)
         rows: list[Tensor] = []
         for i in range(self.size):  # forward substitution: nothing is inverted for components that are not drawn

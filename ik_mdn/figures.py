@@ -51,7 +51,13 @@ def draw_evaluation(evaluation: Evaluation, arm: Arm, folder: Path) -> list[Path
 
 
 def draw_pit(evaluation: Evaluation, arm: Arm, out: Path) -> None:
-    """Histograms of the PIT of each joint, against the truth blurred by the floor (above) and the exact one (below)."""
+    """Draw histograms of each joint's PIT, for the truth blurred by the floor (above) and the exact one (below).
+
+    Args:
+        evaluation: What was measured.
+        arm: Whose joints it was measured on.
+        out: The figure; the ending decides the format.
+    """
     n, count = arm.n_joints, evaluation.count
     figure, axes = new_figure(2, n, figsize=(max(6.5, 2.6 * n), 5.6), sharex=True, squeeze=False)
     spread = 1.96 * np.sqrt(_BINS / count)  # of a bin's relative density, binomial
@@ -76,7 +82,12 @@ def draw_pit(evaluation: Evaluation, arm: Arm, out: Path) -> None:
 
 
 def draw_coverage(evaluation: Evaluation, out: Path) -> None:
-    """Share of truths inside highest-density regions, over the probability that the density gives the region."""
+    """Draw the share of truths inside highest-density regions over the probability that the density gives these.
+
+    Args:
+        evaluation: What was measured.
+        out: The figure; the ending decides the format.
+    """
     figure, axes = new_figure(1, 1, figsize=(5.4, 5.2))
     at = torch.linspace(0, 1, 101, dtype=torch.float64)
     nominal = at.numpy()
@@ -97,7 +108,13 @@ def draw_coverage(evaluation: Evaluation, out: Path) -> None:
 
 
 def draw_variance(evaluation: Evaluation, arm: Arm, out: Path) -> None:
-    """Spread inside and between components over the workspace: root mean square over the turning joints, in degrees."""
+    """Draw the spread inside and between components over the workspace: root mean square of the turning joints [°].
+
+    Args:
+        evaluation: What was measured.
+        arm: Decides the axes: x and y for planar arms, otherwise distance from the base axis and height.
+        out: The figure; the ending decides the format.
+    """
     turns = torch.as_tensor(~arm.is_prismatic)
     if not bool(turns.any()):
         turns = ~turns
@@ -120,7 +137,7 @@ def draw_variance(evaluation: Evaluation, arm: Arm, out: Path) -> None:
 
 
 def draw_choice(choice: Choice, out: Path) -> None:
-    """The bias-variance curve: training and validation NLL over K with standard errors, and what the rule picks.
+    """Draw the bias-variance curve: training and validation NLL over K with standard errors, and what the rule picks.
 
     Args:
         choice: Of `ik_mdn.selection.choose`.
@@ -142,7 +159,13 @@ def draw_choice(choice: Choice, out: Path) -> None:
 
 
 def draw_curve(axes: Axes, candidates: Sequence[Candidate], choice: Choice) -> None:
-    """Training and validation NLL of candidates over K, with the limit of the rule and its pick where it is shown."""
+    """Draw the NLL of candidates over K, with the limit of the rule and its pick.
+
+    Args:
+        axes: Where to draw.
+        candidates: Those to show, of one covariance.
+        choice: Gives limit and pick; the pick is marked where it is among the candidates.
+    """
     ordered = sorted(candidates, key=lambda c: c.components)
     ks = [c.components for c in ordered]
     parts = (("training", GREY, "s--"), ("validation", BLUE, "o-"))

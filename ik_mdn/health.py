@@ -18,7 +18,7 @@ SAME_DISTANCE = 1.0  # in pooled standard deviations: nearer means are duplicate
 
 @dataclass(frozen=True)
 class Health:
-    """What became of K components.
+    """How K components are used over many inputs.
 
     Args:
         components: K.

@@ -16,6 +16,9 @@ def first_near(pose: NDArray[np.int64], place: NDArray[np.float64], tolerance: f
         pose: Pose of each row, ascending, shape (R,).
         place: Rows as points whose distance counts, shape (R, c).
         tolerance: Distance up to which two rows are linked.
+
+    Returns:
+        Row numbers, shape (R,); a row that is linked to none before it gives its own.
     """
     first = np.arange(len(pose))
     start = 0

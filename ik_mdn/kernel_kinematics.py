@@ -55,6 +55,19 @@ def linearise(
 
     Linear rows are in the base frame. Angular rows are in the tip frame, for ROTATION in the base frame: turning
     all three rows of e and J together changes neither J^T J nor J^T e.
+
+    Args:
+        ws: Workspace, flat; vector i begins at `i * LANES`.
+        base, chain: The arm, from `fold_chain`.
+        slides: 1 where a joint slides, 0 where it turns, (n,).
+        n_linear: Linear rows that count: 2 (x and y) or 3.
+        kind: Angular rows that count: NO_ROTATION, YAW, AXIS or ROTATION.
+        q: First of n vectors of joint values [rad, or units of length].
+        target: First of TARGET_SIZE vectors.
+        out: First of the `6 + 6 n` vectors that are written: e, then J from `out + 6` on.
+
+    Returns:
+        |e|² of each lane [rad², units of length²].
     """
     n = len(slides)
     J = out + 6

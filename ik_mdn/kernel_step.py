@@ -58,7 +58,14 @@ def layout(n: int) -> Any:
 
 @part
 def begin(ws: Floats, away: Vector, now: int, state: int) -> None:
-    """Put a new seed's state into a lane: its first step is zero, and stands whatever it costs."""
+    """Put a new seed's state into a lane: its first step is zero, and stands whatever it costs.
+
+    Args:
+        ws: Workspace.
+        away: Distance of each lane from the one to write.
+        now: The linearisation before the step; its error is set to zero.
+        state: Where the state is.
+    """
     for k in range(6):
         put(ws, now + k, away, 0.0)
     put(ws, state + COST, away, np.inf)
@@ -70,7 +77,19 @@ def begin(ws: Floats, away: Vector, now: int, state: int) -> None:
 
 @part
 def step(ws: Floats, n: int, m: int, now: int, q: int, q_next: int, state: int, work: int, max_step: float) -> None:
-    """Write the damped step's joint vectors to `q_next`, shortened where a joint would move further than allowed."""
+    """Write the damped step's joint vectors to `q_next`, shortened where a joint would move further than allowed.
+
+    Solves (J J^T + λ I) y = e and takes J^T y where m <= n, otherwise (J^T J + λ I) dq = J^T e; λ = μ |e|².
+
+    Args:
+        ws: Workspace.
+        n, m: Joints and constraints.
+        now: The linearisation at `q`: e, and J from `now + 6` on.
+        q, q_next: The joint vectors before the step, and where those after it go.
+        state: Where the state is.
+        work: First of the vectors that the equations may overwrite.
+        max_step: Largest change of a joint [rad, or arm lengths for prismatic joints].
+    """
     J = now + 6
     H = work
     y = H + n * n
@@ -176,7 +195,14 @@ def decide(ws: Floats, size: int, n: int, now: int, new: int, q: int, q_next: in
 
 @part
 def finished(ws: Floats, state: int, tolerance: float, max_iterations: float) -> int:
-    """Bits of the lanes whose seed has converged or is given up."""
+    """Bits of the lanes whose seed has converged or is given up.
+
+    Args:
+        ws: Workspace.
+        state: Where the state is.
+        tolerance: Residual below which a seed has converged [rad, arm lengths].
+        max_iterations: Iterations after which it is given up.
+    """
     cost = load(ws, state + COST)
     patience = where_less(cost, CLOSE**2, _LATE, _SOON)
     stuck: int = which_less(patience, load(ws, state + IDLE))

@@ -1,4 +1,7 @@
-"""Vectors of LANES float64 numbers for compiled code: one LLVM value each, so that vectorising is no matter of luck."""
+"""Vectors of LANES float64 numbers for compiled code: one LLVM value each, so that vectorising is no matter of luck.
+
+Functions marked `intrinsic` are for compiled code alone, which calls them without `typing`: numba fills that in.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,13 @@ def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any) -> A
 
 @intrinsic
 def load(typing: Any, array: Any, index: Any) -> Any:
-    """Vector number `index` of an array."""
+    """Vector number `index` of an array.
+
+    Args:
+        typing: Numba's.
+        array: Contiguous, float64, one-dimensional; bounds are not checked.
+        index: The vector's first number is at `index * LANES`.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, signature.args[0], *args)
@@ -109,7 +118,14 @@ def load(typing: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write vector number `index` of an array."""
+    """Write vector number `index` of an array.
+
+    Args:
+        typing: Numba's.
+        array: Contiguous, float64, one-dimensional; bounds are not checked.
+        index: The vector's first number goes to `index * LANES`.
+        value: A vector, or a number for every lane.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         pointer = _pointer(context, builder, signature.args[0], *args[:2])
@@ -121,7 +137,12 @@ def store(typing: Any, array: Any, index: Any, value: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, value: Any) -> Any:
-    """A number in every lane."""
+    """A vector with one number in every lane.
+
+    Args:
+        typing: Numba's.
+        value: A float64 number.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return _widen(builder, args[0])
@@ -131,7 +152,7 @@ def spread(typing: Any, value: Any) -> Any:
 
 @intrinsic
 def lane_numbers(typing: Any) -> Any:
-    """0, 1, 2, ..."""
+    """The vector 0, 1, 2, ..., LANES - 1."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return ir.Constant(_VECTOR, [float(i) for i in range(LANES)])
@@ -141,7 +162,13 @@ def lane_numbers(typing: Any) -> Any:
 
 @intrinsic
 def where_less(typing: Any, a: Any, b: Any, then: Any, other: Any) -> Any:
-    """Lane by lane `then` where a < b, otherwise (also beside NaN) `other`."""
+    """Lane by lane `then` where a < b, otherwise (also where a or b is NaN) `other`.
+
+    Args:
+        typing: Numba's.
+        a, b: What is compared: vectors, or numbers for every lane.
+        then, other: What is chosen from: vectors, or numbers for every lane.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         a, b, then, other = (_widen(builder, x) for x in args)
@@ -152,7 +179,12 @@ def where_less(typing: Any, a: Any, b: Any, then: Any, other: Any) -> Any:
 
 @intrinsic
 def which_less(typing: Any, a: Any, b: Any) -> Any:
-    """An integer whose bit i says whether a < b in lane i."""
+    """An integer whose bit i says whether a < b in lane i; 0 beside NaN.
+
+    Args:
+        typing: Numba's.
+        a, b: Vectors, or numbers for every lane.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         less = builder.fcmp_ordered("<", *(_widen(builder, x) for x in args))
@@ -206,7 +238,12 @@ def _negate_half(typing: Any, quarters: Any, value: Any, ahead: Any) -> Any:
 
 @intrinsic
 def take_number(typing: Any, counter: Any) -> Any:
-    """The next number of a counter (int64 array of length 1) that threads share."""
+    """The next number of a counter that threads share, 0 first; no number is given twice.
+
+    Args:
+        typing: Numba's.
+        counter: int64 array of length 1, zero at the start; counted up atomically.
+    """
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, args[0]).data
@@ -217,9 +254,15 @@ def take_number(typing: Any, counter: Any) -> Any:
 
 @part
 def put(array: Floats, index: int, away: Vector, value: float) -> None:
-    """Write one lane of a vector: the one where `away`, the distance of the lane, is 0.
+    """Write one lane of a vector.
 
     By a load and a store of all lanes: after a store of one lane the next load of all would have to wait for it.
+
+    Args:
+        array: Contiguous, float64, one-dimensional.
+        index: Number of the vector.
+        away: Distance of each lane from the one to write, whose own is 0.
+        value: What to write.
     """
     store(array, index, where_less(away, 0.5, value, load(array, index)))
 

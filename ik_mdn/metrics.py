@@ -20,7 +20,7 @@ SUCCESS_LEVELS = {"1cm": (1e-2, 1e-1), "1mm": (1e-3, 1e-2), "1e-6": (1e-6, 1e-6)
 
 @dataclass(frozen=True)
 class ErrorSummary:
-    """Errors of one method over a set of poses; a pose without an answer counts as a failure and as infinite.
+    """Errors of one method over a set of poses; a pose without an answer counts as a failure.
 
     Args:
         count: Number of poses.
@@ -73,7 +73,7 @@ def summarise_errors(err_pos: FloatArray, err_rot: FloatArray) -> ErrorSummary:
 
 
 def joint_distance(q: Tensor, q_other: Tensor, period: Tensor) -> Tensor:
-    """Largest joint difference between configurations on the circle.
+    """Largest difference of a joint between two configurations, for turning joints the short way round.
 
     Args:
         q, q_other: Shape (..., n), broadcastable [rad or m].

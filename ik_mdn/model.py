@@ -31,8 +31,8 @@ class PoseModel(ConditionalNetwork):
 
     Args:
         arm: The arm.
-        task: Its task.
-        config: What the network is made of.
+        task: A `Task`, its name, or None for the arm's default.
+        config: What the network is made of; None for the defaults of `ModelConfig`.
     """
 
     def __init__(self, arm: Arm, task: Task | str | None = None, config: ModelConfig | None = None) -> None:
@@ -100,12 +100,28 @@ class PoseModel(ConditionalNetwork):
             return Proposal(q + encoded.shift[:, None], weight)
 
     def sample(self, T_base_tip: Tensor, count: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Joint vectors drawn from p(q | T), shape (B, count, n), float64."""
+        """Joint vectors drawn from p(q | T), shape (B, count, n), float64, turning joints in [-π, π).
+
+        Args:
+            T_base_tip: Targets, shape (B, 4, 4), float64.
+            count: Draws per target; limits play no part in them.
+            generator: Source of randomness; None is torch's own.
+
+        Raises:
+            ShapeError: The model is a regressor.
+        """
         with torch.no_grad():
             return self.posterior(T_base_tip).sample((count,), generator=generator).transpose(0, 1)
 
     def mean(self, T_base_tip: Tensor) -> Tensor:
-        """The mixture's conditional mean (circular on turning joints), or the regressor's answer, (B, n), float64."""
+        """The mixture's conditional mean (circular on turning joints), or the regressor's answer.
+
+        Args:
+            T_base_tip: Targets, shape (B, 4, 4), float64.
+
+        Returns:
+            Shape (B, n), float64 [rad, m].
+        """
         if self.kind == "mse":
             return self.propose(T_base_tip).q[:, 0]
         with torch.no_grad():

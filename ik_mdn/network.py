@@ -44,7 +44,7 @@ class Trunk(nn.Module):
 
 @dataclass(frozen=True)
 class MixtureShape:
-    """What a mixture head predicts.
+    """The size of the mixtures that a head predicts.
 
     Args:
         components: K.
@@ -112,7 +112,15 @@ class MixtureHead(nn.Module):
             log_scale.fill_(math.log(scale))
 
     def forward(self, hidden: Tensor, *, floor: float) -> GaussianMixture:
-        """The mixture for each hidden state (B, width), with batch shape (B,) and event shape (D,)."""
+        """The mixture for each hidden state, with batch shape (B,) and event shape (D,).
+
+        Args:
+            hidden: Output of the trunk, (B, width).
+            floor: Added to every scale, so that none is smaller [rad or m].
+
+        Returns:
+            A mixture that sums the nearest image only, its values unchecked.
+        """
         logits, mean, log_scale, tangle = self._split(self.out(hidden))
         scale = floor + log_scale.clamp(*_LOG_SCALE_RANGE).exp()
         logits = logits[..., 0]

@@ -75,7 +75,7 @@ class MixtureParameters(Distribution):
 
     @property
     def n_components(self) -> int:
-        """K."""
+        """K, the number of components."""
         return self.logits.shape[-1]
 
     @property

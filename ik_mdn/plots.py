@@ -112,7 +112,15 @@ def draw_target_panel(
 
 
 def new_figure(rows: int, columns: int, **options: Any) -> tuple[Figure, Any]:
-    """A figure that needs no screen, and its axes; options as for `matplotlib.pyplot.subplots`."""
+    """A figure that needs no screen, and its axes.
+
+    Args:
+        rows, columns: Of axes.
+        **options: As for `matplotlib.pyplot.subplots`.
+
+    Returns:
+        The figure, and its axes in the shape that `subplots` gives them.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
@@ -122,9 +130,20 @@ def new_figure(rows: int, columns: int, **options: Any) -> tuple[Figure, Any]:
 
 
 def save_figure(figure: Figure, out: Path) -> None:
-    """Write a figure to a temporary name, then rename it."""
+    """Write a figure to a temporary name, rename it, and close the figure.
+
+    Args:
+        figure: What to write.
+        out: The file, whose folder is made; the ending decides the format.
+
+    Raises:
+        ShapeError: No format has that ending.
+    """
     from matplotlib import pyplot as plt
 
+    endings = figure.canvas.get_supported_filetypes()
+    if out.suffix[1:].lower() not in endings:
+        raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.with_name(f".{out.stem}.tmp{out.suffix}")
     figure.savefig(temporary, dpi=150, bbox_inches="tight")

@@ -39,13 +39,14 @@ class ReachTask:
 
 @dataclass(frozen=True)
 class ReachSummary:
-    """Figures of a suite; errors and times are over all episodes that moved, nothing is trimmed.
+    """Figures of a suite; errors and execution times are over all episodes that moved, nothing is trimmed.
 
     Args:
         episodes, reached: How many, and how many of them ended within tolerance.
         touched: Episodes in which links touched on the way.
         err_pos, err_rot: Median, 95th percentile and maximum at the end [m], [rad].
-        time_solve, time_execute: The same [s], the second simulated.
+        time_solve: The same of the solver's time, over all episodes [s].
+        time_execute: The same of the simulated time of motion [s].
         statuses: How often each status came up.
         failures: How often each reason came up, for the episodes that were not reached.
     """
@@ -87,7 +88,16 @@ def make_task(body: ArmBody, index: int, *, seed: int = 0) -> ReachTask:
 
 
 def make_tasks(body: ArmBody, episodes: int, *, seed: int = 0) -> Iterator[ReachTask]:
-    """The tasks 0 to `episodes` - 1 of a suite; see `make_task`."""
+    """The tasks 0 to `episodes` - 1 of a suite; see `make_task`.
+
+    Args:
+        body: The arm in a world.
+        episodes: How many.
+        seed: Of the suite, from 0.
+
+    Returns:
+        An iterator; each task is made when it is asked for.
+    """
     return (make_task(body, index, seed=seed) for index in range(episodes))
 
 
@@ -124,7 +134,15 @@ def summarise(results: Iterable[ReachResult]) -> ReachSummary:
 
 
 def describe_episode(task: ReachTask, result: ReachResult) -> dict[str, Any]:
-    """An episode as JSON types: the task, the result, and every candidate of the decision."""
+    """An episode as JSON types: the task, the result, and every candidate of the decision.
+
+    Args:
+        task: What was asked.
+        result: What became of it.
+
+    Returns:
+        Names to values, SI units; the margin of a candidate without limits is None.
+    """
     names = ("err_pos", "err_rot", "time_solve", "time_decide", "time_execute", "reason")
     return {
         "episode": task.index,

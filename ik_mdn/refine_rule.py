@@ -40,7 +40,13 @@ class Refined:
 
 @dataclass(frozen=True)
 class Rule:
-    """What the caller decides: see `ik_mdn.refine.refine`."""
+    """What the caller of a refinement decides.
+
+    Args:
+        tolerance: Residual at which a seed is done: length of the error in [rad] and arm lengths.
+        max_iterations: Most iterations per seed.
+        max_step: Largest change of a joint per iteration [rad, or arm lengths for prismatic joints].
+    """
 
     tolerance: float = TOLERANCE
     max_iterations: int = MAX_ITERATIONS

@@ -32,7 +32,11 @@ class RunFolder:
         self.folder = Path(folder)
         note = self.folder / "run.json"
         if note.exists():
-            self._check(json.loads(note.read_text(encoding="utf-8")), identity)
+            try:
+                found = json.loads(note.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise TrainingError(f"{note} is damaged ({error}); delete the folder to start again") from error
+            self._check(found, identity)
         self.folder.mkdir(parents=True, exist_ok=True)
         _replace(note, json.dumps(dict(identity), indent=2) + "\n")
 
@@ -42,7 +46,13 @@ class RunFolder:
             csv.writer(file).writerow([f"{value:.7g}" for value in values])
 
     def save(self, tensors: Mapping[str, Tensor], *, step: int, seconds: float) -> None:
-        """Write the state to a temporary name, then rename it."""
+        """Write the state to a temporary name, then rename it.
+
+        Args:
+            tensors: What resuming needs, by name.
+            step: Steps done.
+            seconds: Training time spent, over all resumes [s].
+        """
         from safetensors.torch import save_file
 
         temporary = self.folder / "state.tmp"
@@ -51,7 +61,11 @@ class RunFolder:
         os.replace(temporary, self.folder / "state.safetensors")
 
     def load(self) -> tuple[dict[str, Tensor], int, float] | None:
-        """The state with its step and seconds, or None for a new run; metrics of later steps are dropped."""
+        """The saved tensors, step and seconds, or None for a new run; metrics of later steps are dropped.
+
+        Raises:
+            TrainingError: The state file is damaged.
+        """
         from safetensors import SafetensorError, safe_open
 
         path = self.folder / "state.safetensors"

@@ -44,6 +44,7 @@ class Rows:
 
     @staticmethod
     def join(parts: list[Rows]) -> Rows:
+        """All rows of the parts (one or more), part after part."""
         return Rows(*(torch.cat([getattr(p, key) for p in parts]) for key in ("pose", "q", "weight")))
 
 
@@ -60,18 +61,27 @@ class Search:
     tolerance: float
 
     def find(self, restarts: int, seed: int) -> tuple[Rows, Tensor]:
-        """Solutions in limits, of targets that have any, and which targets (B,) were met at all, in limits or not."""
+        """Solutions in limits, and which targets were met at all, in limits or not.
+
+        Args:
+            restarts: Most rounds of random seeds per target; with a model, a round of its proposals comes first.
+            seed: Of the random seeds.
+
+        Returns:
+            Rows, none for a target without solution in limits, and a mask (B,).
+        """
         exact = torch.zeros(len(self.T), dtype=torch.bool, device=self.T.device)
         solved = torch.zeros_like(exact)
         parts = [self._no_rows()]
         pending = self._within_reach().nonzero()[:, 0]
         generator = np.random.default_rng(seed)
-        for number in range(0 if self.model is not None else 1, restarts + 1):
+        first = 0 if self.model is not None or not restarts else 1  # without restarts `q_seed` alone is tried
+        for number in range(first, restarts + 1):
             count = self.seeds << max(0, number - 1)
             draws = self._draw(generator, count) if number else None
             for chunk in _chunks(pending, count):
                 seeds = self._proposals(chunk, raw=False) if draws is None else self._restarts(chunk, draws)
-                if number == (0 if self.model is not None else 1):
+                if number == first:
                     seeds = self._with_near(chunk, seeds)
                 found, met = self._refine(seeds)
                 exact[met] = True
@@ -99,7 +109,16 @@ class Search:
         return Rows(rows.pose[source], q, (rows.weight / count)[source])
 
     def collect(self, rows: Rows, exact: Tensor | None, max_solutions: int | None) -> SolutionBatch:
-        """The batch of solutions, best first, measured; `exact` None marks raw proposals."""
+        """The solutions sorted by target, best first, with their errors by forward kinematics and each target's status.
+
+        Args:
+            rows: Solutions or proposals, in any order.
+            exact: Which targets were met at all, (B,), from `find`; None marks raw proposals.
+            max_solutions: Keep only so many of the best per target; None: all.
+
+        Returns:
+            The batch of length B; a target without rows has no solution.
+        """
         better = -rows.weight if self.near is None else (rows.q - self.near[rows.pose]).norm(dim=-1)
         order = better.argsort(stable=True)
         rows = rows[order[rows.pose[order].argsort(stable=True)]]
@@ -145,7 +164,8 @@ class Search:
 
     def _proposals(self, poses: Tensor, *, raw: bool) -> Rows:
         """The component means (with sigma points unless `raw`) that weigh enough, the heaviest `seeds` per target."""
-        assert self.model is not None
+        if self.model is None:
+            return self._no_rows()
         q, weight = (self.model.propose if raw else self.model.seeds)(self.T[poses])
         heaviest = weight.topk(min(self.seeds, weight.shape[1]), dim=1).indices
         weight = weight.gather(1, heaviest)

@@ -35,7 +35,7 @@ class Score:
 
     @property
     def error(self) -> float:
-        """Standard error of the mean, standard deviation of the folds/√folds; ESL, section 7.10."""
+        """Standard error of the mean: standard deviation of the values over folds, divided by √folds."""
         return float(np.std(self.folds, ddof=1) / math.sqrt(len(self.folds)))
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What solving gives back: the solutions of each pose, and why there are so many."""
+"""What solving gives back: the solutions of each pose, and how the search for them ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FloatArray = NDArray[np.float64]
 
 
 class Status(str, Enum):
-    """Why a pose has the solutions that it has."""
+    """How solving for a pose ended; `about` says it in a sentence."""
 
     SOLVED = "solved"
     SINGULAR = "singular"
@@ -50,7 +50,7 @@ class Solutions:
         weight: Probability that the proposals give each solution, shape (m,).
         err_pos: Distance of the tip from the target by forward kinematics [m], shape (m,).
         err_rot: Angle between tip and target by forward kinematics [rad], shape (m,).
-        status: Why m is what it is.
+        status: How solving ended: why there are solutions, or none.
     """
 
     q: FloatArray
@@ -136,7 +136,7 @@ class SolutionBatch(Sequence[Solutions]):
         return first
 
     def tally(self) -> dict[Status, int]:
-        """How many poses have each status, those that occur."""
+        """Number of poses per status; one that no pose has is left out."""
         counts = np.bincount(self.status_index, minlength=len(_STATUSES))
         return {status: int(n) for status, n in zip(_STATUSES, counts, strict=True) if n}
 

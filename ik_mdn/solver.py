@@ -79,6 +79,9 @@ class IKSolver:
     def save(self, path: str | Path) -> None:
         """Write the model to one `.safetensors` file.
 
+        Args:
+            path: The file.
+
         Raises:
             CheckpointError: This solver has no model.
         """
@@ -135,7 +138,7 @@ class IKSolver:
         targets = as_targets(self.task, T_base_tip)
         T = targets.reshape(-1, 4, 4)
         near = self._checked_seed(q_seed, T)
-        _check_numbers(seeds=seeds, restarts=restarts, tolerance=tolerance, max_solutions=max_solutions)
+        _check_numbers(seed, seeds=seeds, restarts=restarts, tolerance=tolerance, max_solutions=max_solutions)
         search = Search(self.arm, self.task, self.model, T, near, seeds, tolerance)
         if not refine:
             return search.collect(search.propose(), None, max_solutions)
@@ -184,9 +187,9 @@ def solver_for(arm: Arm, model: str | Path | None = None, *, task: Task | str | 
     return solver
 
 
-def _check_numbers(*, seeds: int, restarts: int, tolerance: float, max_solutions: int | None) -> None:
-    if seeds < 1 or restarts < 0 or not tolerance > 0 or (max_solutions is not None and max_solutions < 1):
+def _check_numbers(seed: int, *, seeds: int, restarts: int, tolerance: float, max_solutions: int | None) -> None:
+    if seed < 0 or seeds < 1 or restarts < 0 or not tolerance > 0 or (max_solutions is not None and max_solutions < 1):
         raise ShapeError(
-            f"got seeds={seeds}, restarts={restarts}, tolerance={tolerance}, max_solutions={max_solutions}; "
-            "allowed: seeds >= 1, restarts >= 0, tolerance > 0, max_solutions >= 1 or None"
+            f"got seed={seed}, seeds={seeds}, restarts={restarts}, tolerance={tolerance}, max_solutions={max_solutions}; "
+            "allowed: seed >= 0, seeds >= 1, restarts >= 0, tolerance > 0, max_solutions >= 1 or None"
         )

@@ -17,10 +17,27 @@ class Stream(Protocol):
     """Where training samples come from: pairs of network inputs x (B, n_in) and targets y (B, D)."""
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Fresh samples."""
+        """Samples to look at before training: to scale inputs and to place the first means.
+
+        Args:
+            count: How many; a stream of fixed data may give fewer.
+            generator: Source of randomness.
+
+        Returns:
+            x (count, n_in) and y (count, D).
+        """
 
     def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches without end; `seed` orders a stored dataset, and differs after a resume."""
+        """Batches to train on, without end.
+
+        Args:
+            size: Samples per batch.
+            generator: Source of randomness for streams that draw; its state is kept for resuming.
+            seed: Of the order of stored data; differs after a resume, so that training does not see it from the start.
+
+        Returns:
+            An iterator of x (size, n_in) and y (size, D).
+        """
 
 
 class PoseStream:
@@ -36,13 +53,33 @@ class PoseStream:
         self.dataset = Path(dataset) if dataset is not None else None
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Fresh samples: features (count, size), float32, and reduced joint vectors (count, n), float64."""
+        """Fresh samples, q uniform in limits, also where batches come from a dataset.
+
+        Args:
+            count: How many.
+            generator: Source of randomness.
+
+        Returns:
+            Features (count, n_in), float32, and reduced joint vectors (count, n), float64 [rad, m].
+        """
         low, high = torch.tensor(self.arm.sample_min), torch.tensor(self.arm.sample_max)
         unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator)
         return self._encode(low + (high - low) * unit)
 
     def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches without end: fresh, or from the dataset in an order that the seed decides."""
+        """Batches without end: fresh, or from the dataset.
+
+        Args:
+            size: Samples per batch.
+            generator: Source of randomness of fresh samples.
+            seed: Of the dataset's order.
+
+        Returns:
+            An iterator of features (size, n_in), float32, and reduced joint vectors (size, n), float64 [rad, m].
+
+        Raises:
+            DatasetError: At the first batch, the dataset is missing, unfinished or of another arm; later, damaged.
+        """
         if self.dataset is None:
             while True:
                 yield self.draw(size, generator)

@@ -36,12 +36,29 @@ class FixedStream:
         self.x, self.y = x, y.double()
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """At most `count` different rows, in random order."""
+        """Different rows in random order.
+
+        Args:
+            count: How many; all where there are fewer.
+            generator: Source of the order.
+
+        Returns:
+            x (count, n_in) as given, and y (count, D), float64.
+        """
         rows = torch.randperm(len(self.x), generator=generator)[:count]
         return self.x[rows], self.y[rows]
 
     def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches without end, of `size` rows or of all there are."""
+        """Batches without end; a pass that `size` does not divide leaves out a few rows, others each time.
+
+        Args:
+            size: Rows per batch; all of them where there are fewer.
+            generator: Source of the order.
+            seed: Not used: the generator decides.
+
+        Returns:
+            An iterator of x (size, n_in) and y (size, D).
+        """
         size = min(size, len(self.x))
         while True:
             order = torch.randperm(len(self.x), generator=generator)
@@ -68,18 +85,40 @@ class Toy:
     period: tuple[float, ...] = (math.inf,)
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Fresh inputs (count, n_in), float32, and targets (count, D), float64."""
+        """Fresh inputs, uniform in their range, and a target drawn from the truth at each.
+
+        Args:
+            count: How many.
+            generator: Source of randomness.
+
+        Returns:
+            x (count, n_in), float32, and y (count, D), float64.
+        """
         x = self.low + (self.high - self.low) * torch.rand(count, self.n_in, dtype=torch.float64, generator=generator)
         return x.float(), self.truth(x).sample((), generator)
 
     def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Fresh batches without end."""
+        """Fresh batches without end.
+
+        Args:
+            size: Samples per batch.
+            generator: Source of randomness.
+            seed: Not used: nothing is stored that could be ordered.
+
+        Returns:
+            An iterator of what `draw` gives.
+        """
         while True:
             yield self.draw(size, generator)
 
 
 def two_sided(a: float = 2.0, sigma: float = 0.5) -> Toy:
-    """y = ±a + σ ε, each sign with probability ½, whatever x is: the smallest case of two answers."""
+    """y = ±a + σ ε, each sign with probability ½, whatever x is: the smallest case of two answers.
+
+    Args:
+        a: Distance of the answers from 0.
+        sigma: σ, standard deviation of the noise.
+    """
 
     def truth(x: Tensor) -> GaussianMixture:
         loc = x.new_tensor([[-a], [a]]).expand(len(x), 2, 1)
@@ -89,7 +128,12 @@ def two_sided(a: float = 2.0, sigma: float = 0.5) -> Toy:
 
 
 def three_answers(gap: float = 1.5, sigma: float = 0.25) -> Toy:
-    """y = b(x) + σ ε from three curves: b = -gap + ½ sin 2x, ½ x and gap - ½ sin 2x, with weights 0.4, 0.35, 0.25."""
+    """y = b(x) + σ ε from three curves: b = -gap + ½ sin 2x, ½ x and gap - ½ sin 2x, with weights 0.4, 0.35, 0.25.
+
+    Args:
+        gap: Distance of the outer curves from the middle one at x = 0.
+        sigma: σ, standard deviation of the noise.
+    """
 
     def truth(x: Tensor) -> GaussianMixture:
         wave = 0.5 * (2 * x).sin()

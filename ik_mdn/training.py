@@ -33,7 +33,7 @@ _WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so ma
 
 
 class Progress(NamedTuple):
-    """Where training stands, for a callback."""
+    """How far training has come, for a callback."""
 
     step: int
     fraction: float  # of the budget, 0 to 1
@@ -89,7 +89,16 @@ def train(
 
 
 def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> PoseModel:
-    """An untrained model whose initial weights depend on the config's seed alone."""
+    """An untrained model whose initial weights depend on the config's seed alone.
+
+    Args:
+        arm: The arm.
+        config: The network and the seed.
+        task: A `Task`, its name, or None for `sim.default_task`.
+
+    Raises:
+        UnknownNameError, TaskError: See `sim.task.load_task`.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         return PoseModel(arm, task, config.model_config())
@@ -104,6 +113,9 @@ class Trainer:
         stream: What to train it on.
         run_folder: Where to keep state and metrics, or None to keep nothing.
         identity: What else must agree (JSON types) for a run folder to be taken up again.
+
+    Raises:
+        TrainingError: The run folder holds another run, or a damaged state.
     """
 
     def __init__(
@@ -132,7 +144,14 @@ class Trainer:
                 self._load_state(tensors)
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
-        """Train to the end of the budget; then the model has the averaged weights and is in evaluation mode."""
+        """Train to the end of the budget; then the model has the averaged weights and is in evaluation mode.
+
+        Args:
+            on_progress: Called every 50 steps, and at the end.
+
+        Raises:
+            TrainingError: The loss or a gradient is not finite. On this, as on Ctrl-C, the state is saved first.
+        """
         started, losses = time.monotonic() - self.seconds, torch.zeros(())
         saved, counted = self.seconds, 0
         batches = self.stream.batches(self.config.batch_size, self.generator, self.config.seed + self.step)

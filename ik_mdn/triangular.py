@@ -51,7 +51,15 @@ def triangular_inverse(factor: Tensor) -> Tensor:
 
 
 def solve_lower(lower: Tensor, columns: Tensor) -> Tensor:
-    """L⁻¹ B for many columns or where every derivative is needed, (..., D, S)."""
+    """L⁻¹ B by the general solver: for many columns, or where second derivatives are needed.
+
+    Args:
+        lower: L, lower triangular, (..., D, D).
+        columns: B, (..., D, S).
+
+    Returns:
+        (..., D, S).
+    """
     solution: Tensor = torch.linalg.solve_triangular(lower, columns, upper=False)
     return solution
 
@@ -139,7 +147,15 @@ def _outer_plus_diagonal(u: Tensor, v: Tensor, factor: Tensor, grad: Tensor) -> 
 
 
 def substitute(lower: Tensor, rhs: Tensor) -> Tensor:
-    """L⁻¹ r by columns across the whole batch; LAPACK is called once per matrix and is slower for small D."""
+    """L⁻¹ r by columns across the whole batch; LAPACK is called once per matrix and is slower for small D.
+
+    Args:
+        lower: L, lower triangular, (..., D, D).
+        rhs: r, (..., D), the batch shape of L; left as it is.
+
+    Returns:
+        (..., D). Written in place inside: not for autograd (`solve_lower` is).
+    """
     z = rhs.clone(memory_format=torch.contiguous_format)
     for j in range(z.shape[-1]):
         z[..., j].div_(lower[..., j, j])
@@ -148,7 +164,15 @@ def substitute(lower: Tensor, rhs: Tensor) -> Tensor:
 
 
 def substitute_transposed(lower: Tensor, rhs: Tensor) -> Tensor:
-    """L⁻ᵀ r by columns across the whole batch."""
+    """L⁻ᵀ r by columns across the whole batch; see `substitute`.
+
+    Args:
+        lower: L, lower triangular, (..., D, D).
+        rhs: r, (..., D), the batch shape of L; left as it is.
+
+    Returns:
+        (..., D). Not for autograd.
+    """
     w = rhs.clone(memory_format=torch.contiguous_format)
     for j in reversed(range(w.shape[-1])):
         w[..., j].div_(lower[..., j, j])

@@ -25,7 +25,7 @@ _ROUND = 6  # decimals of the geometry that the fingerprint sees: a micrometre, 
 
 @dataclass(frozen=True, eq=False)
 class Arm:
-    """A serial chain of revolute, continuous and prismatic joints, z-aligned.
+    """A serial chain of revolute, continuous and prismatic joints, each along the z axis of its own frame.
 
     The tip's pose is `T_base_tip = C_0 J(q_1) C_1 J(q_2) ... J(q_n) C_n`, where `J(q)` turns about z by q
     [rad] (revolute, continuous) or slides along z by q [m] (prismatic) and `C_i = offsets[i]` are fixed.
@@ -100,7 +100,7 @@ class Arm:
 
     @cached_property
     def period(self) -> FloatArray:
-        """The turn after which a joint is back, shape (n,): 2π, or inf for prismatic joints."""
+        """The change after which a joint stands as before, shape (n,): 2π [rad], or inf for prismatic joints."""
         return _read_only(np.where(self.is_prismatic, np.inf, 2 * np.pi))
 
     @cached_property
@@ -126,7 +126,7 @@ class Arm:
 
     @cached_property
     def reach(self) -> float:
-        """A bound on the distance of the tip from the first joint's axis origin [m]."""
+        """An upper bound on the distance of the tip from the first joint's origin [m]: link lengths and strokes, summed."""
         slide = np.where(self.is_prismatic, np.maximum(np.abs(self.sample_min), np.abs(self.sample_max)), 0.0)
         return float(np.linalg.norm(self.offsets[1:, :3, 3], axis=1).sum() + slide.sum())
 
@@ -169,7 +169,7 @@ class Arm:
 
 
 def load_arm(source: str | Path, *, base: str | None = None, tip: str | None = None) -> Arm:
-    """An arm by built-in name, by planar link lengths, or from any URDF file.
+    """The arm of a built-in name, of planar link lengths, or of any URDF file.
 
     Args:
         source: A name of `sim.builtin_arms()`, "planar:0.5,0.5,1.0" (link lengths in metres), or a path.

@@ -69,7 +69,14 @@ class ArmBody:
         return self._pose_of(self._base)
 
     def set_q(self, q: FloatArray) -> None:
-        """Put the joints at q, shape (n,), at rest and at once, and let the motors hold them there."""
+        """Put the joints at q, at rest and without time passing, and let the motors hold them there.
+
+        Args:
+            q: Joint vector, shape (n,) [rad, m for prismatic]; joint limits are not checked.
+
+        Raises:
+            ShapeError: Not n finite numbers.
+        """
         self._reset(self._vector("q", q))
         self.hold(q)
 
@@ -179,7 +186,12 @@ class ArmBody:
         """Command the motors: positions q and velocities dq (default: rest), forces within the URDF's limits.
 
         Bullet's position motor asks for the velocity `gain * (q - q_now) / dt + dq` and applies the force that
-        gives it within one step, gravity included, up to the limit: a servo that does not sag.
+        gives it within one step, gravity included, up to the limit: a servo that does not sag. The command stands
+        until the next one; the arm moves as the world is stepped.
+
+        Args:
+            q: Where the joints should be, shape (n,) [rad, m for prismatic]; joint limits are not checked.
+            dq: How fast they should pass there, shape (n,) [rad/s, m/s for prismatic]; None: come to rest.
         """
         arm = self.arm
         forces = np.where(np.isfinite(arm.effort_max), arm.effort_max, _UNLIMITED)
@@ -205,7 +217,7 @@ class ArmBody:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Put every joint back, with its velocity, when the block ends, by an error too."""
+        """Put every joint back where it was, with its velocity, when the block ends, also when it ends by an error."""
         moving = self.links.moving
         states = self.client.getJointStates(self.number, moving)
         try:

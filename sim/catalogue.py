@@ -14,7 +14,15 @@ from sim.resources import data_folder
 
 @dataclass(frozen=True)
 class Entry:
-    """A built-in arm: where its URDF lies, which links to use, and a line on what it is."""
+    """A built-in arm: where its URDF lies, which links to use, and a line on what it is.
+
+    Args:
+        name: What users call it.
+        file: The URDF, relative to the shipped arms or to pybullet_data.
+        base, tip: Links at the ends of the chain where the user names none.
+        about: One line for people.
+        from_bullet: Whether the file comes with pybullet_data.
+    """
 
     name: str
     file: str

@@ -21,7 +21,16 @@ JOINT_KINDS = ("revolute", "continuous", "prismatic", "fixed")
 
 @dataclass(frozen=True)
 class Joint:
-    """One joint of the chain; lengths in metres, angles in radians, origin (4, 4) in the parent link."""
+    """One joint of the chain, as the URDF has it.
+
+    Args:
+        name: As in the URDF.
+        kind: One of `JOINT_KINDS`.
+        origin: Pose of the joint in its parent link at q = 0, shape (4, 4), metres.
+        axis: Unit vector in the joint's frame, shape (3,).
+        lower, upper: Limits [rad or m]; -inf and inf for continuous and fixed joints.
+        velocity, effort: Limits [rad/s or m/s], [N m or N]; inf where the URDF gives none.
+    """
 
     name: str
     kind: str
@@ -35,7 +44,12 @@ class Joint:
 
 @dataclass(frozen=True)
 class Chain:
-    """The joints from base to tip, in that order, fixed ones included."""
+    """The joints from base to tip, in that order, fixed ones included.
+
+    Args:
+        base, tip: Names of the links at its ends.
+        joints: In order; those that lead up from the base, all fixed, are seen from their child.
+    """
 
     base: str
     tip: str

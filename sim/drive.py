@@ -24,7 +24,7 @@ _PATIENCE = 480  # steps to wait for that: 2 s
 
 @dataclass(frozen=True, eq=False)
 class Drive:
-    """What a drive came to.
+    """How a drive ended.
 
     Args:
         q_target, q_end: Where it should end and where it did, shape (n,).
@@ -61,7 +61,8 @@ def follow(
         watch_period: See above.
 
     Returns:
-        The result.
+        Where the joints ended, after how long, and what touched. Not at rest within 2 s after the motion's end gives
+        `settled=False`, no error.
     """
     every = max(1, round(watch_period / TIME_STEP))
     target = motion.q[-1]

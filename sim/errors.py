@@ -20,7 +20,7 @@ class IKError(Exception):
 
 
 class UnknownNameError(IKError, ValueError):
-    """A name (arm, task, scene, column) that is not among the known ones."""
+    """A name (of an arm, a task, a backend, a model) that is not among the known ones."""
 
 
 class URDFError(IKError, ValueError):
@@ -28,7 +28,7 @@ class URDFError(IKError, ValueError):
 
 
 class ShapeError(IKError, ValueError):
-    """An array whose shape or arguments do not fit."""
+    """An array whose shape does not fit, or an argument outside what is allowed."""
 
 
 class PoseError(IKError, ValueError):
@@ -36,7 +36,7 @@ class PoseError(IKError, ValueError):
 
 
 class TaskError(IKError, ValueError):
-    """A task that the arm cannot be asked."""
+    """A task that the arm cannot do in general: planar for an arm that is not, or with more constraints than joints."""
 
 
 class DatasetError(IKError):
@@ -44,7 +44,7 @@ class DatasetError(IKError):
 
 
 class WorldError(IKError):
-    """The physics world was asked for something it does not have."""
+    """Something that the physics world cannot do: no display, no URDF, a missing mesh or link, a closed world."""
 
 
 class CheckpointError(IKError):

@@ -25,7 +25,13 @@ def pose_to_bullet(T: FloatArray) -> tuple[list[float], list[float]]:
 
 
 def pose_from_bullet(client: Any, position: Sequence[float], quat_xyzw: Sequence[float]) -> FloatArray:
-    """The pose as a matrix, shape (4, 4)."""
+    """The pose as a matrix, shape (4, 4).
+
+    Args:
+        client: The world's Bullet functions.
+        position: Origin [m], 3 numbers.
+        quat_xyzw: Orientation, unit quaternion in the order x y z w.
+    """
     T = np.eye(4)
     T[:3, 3] = position
     T[:3, :3] = np.reshape(client.getMatrixFromQuaternion(quat_xyzw), (3, 3))
@@ -33,10 +39,15 @@ def pose_from_bullet(client: Any, position: Sequence[float], quat_xyzw: Sequence
 
 
 def link_pose(client: Any, body: int, link: int) -> FloatArray:
-    """`T_world_link`, shape (4, 4), from the pose of the link's inertial frame; link -1 is the root.
+    """`T_world_link`, shape (4, 4), from the pose of the link's inertial frame.
 
     Bullet reports link frames too, but computes them in single precision (4e-7 off); its inertial frames are
     double, as are their places in the links.
+
+    Args:
+        client: The world's Bullet functions.
+        body: Bullet's number of the body.
+        link: Bullet's number of the link; -1 is the root.
     """
     if link < 0:
         pose, inertial = client.getBasePositionAndOrientation(body), client.getDynamicsInfo(body, -1)[3:5]

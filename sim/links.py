@@ -14,7 +14,16 @@ _HOLD_FORCE = 100.0  # [N or N m] where the URDF gives none
 
 @dataclass(frozen=True)
 class LinkInfo:
-    """One link and the joint above it, as Bullet numbers them."""
+    """One link and the joint above it, as Bullet numbers them.
+
+    Args:
+        name: Of the link.
+        joint: Name of the joint above it.
+        kind: Bullet's number for the type of that joint.
+        parent: Number of the link above that joint; -1 is the root.
+        lower, upper: Limits of the joint [rad or m]; none where lower is not below upper.
+        force: Its effort limit [N m or N]; 0 where the URDF gives none.
+    """
 
     name: str
     joint: str
@@ -82,7 +91,15 @@ class LinkTree:
 
 
 def load_links(client: Any, body: int) -> LinkTree:
-    """The links of a body, asked from Bullet once."""
+    """The links of a body, asked from Bullet once.
+
+    Args:
+        client: The world's Bullet functions.
+        body: Bullet's number of the body.
+
+    Returns:
+        The tree, its links in Bullet's order: parents come before their children.
+    """
     infos = []
     for i in range(client.getNumJoints(body)):
         row = client.getJointInfo(body, i)

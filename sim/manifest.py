@@ -66,7 +66,15 @@ def info_path(folder: Path) -> Path:
 
 
 def describe(info: DatasetInfo, arm: Arm) -> dict[str, Any]:
-    """Everything a reader without this code needs, as JSON types: the content of `dataset.json`."""
+    """Everything a reader without this code needs, as JSON types: the content of `dataset.json`.
+
+    Args:
+        info: What decides the dataset's numbers.
+        arm: The arm that `info` is of; gives chain, limits and units.
+
+    Returns:
+        Names to values; an infinite limit is None.
+    """
     return {
         "format": FORMAT,
         "version": FORMAT_VERSION,
@@ -96,7 +104,16 @@ def describe(info: DatasetInfo, arm: Arm) -> dict[str, Any]:
 
 
 def write_info(folder: Path, info: DatasetInfo, arm: Arm) -> None:
-    """Write `dataset.json` under a temporary name and rename it, so that it is whole or not there."""
+    """Write `dataset.json` under a temporary name and rename it, so that it is whole or not there.
+
+    Args:
+        folder: The dataset; must exist.
+        info: What decides the dataset's numbers.
+        arm: The arm that `info` is of.
+
+    Raises:
+        OSError: The folder cannot be written to.
+    """
     path = info_path(folder)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -131,13 +148,32 @@ def read_info(folder: str | Path) -> DatasetInfo:
 
 
 def differences(found: DatasetInfo, wanted: DatasetInfo) -> list[str]:
-    """One line per field in which two infos differ; empty where they are equal."""
+    """One line per field in which two infos differ, for messages.
+
+    Args:
+        found: What is stored; the lines call it "there".
+        wanted: What is asked for; the lines call it "here".
+
+    Returns:
+        The lines; empty where the infos are equal.
+    """
     pairs = [(name, asdict(found)[name], value) for name, value in asdict(wanted).items()]
     return [f"{name} is {old!r} there, {new!r} here" for name, old, new in pairs if old != new]
 
 
 def parse_info(values: dict[str, Any], path: Path) -> DatasetInfo:
-    """The info among the values of `describe`, read from `path`; DatasetError where one is missing or impossible."""
+    """The info that `describe` wrote among other values.
+
+    Args:
+        values: The content of `dataset.json`, or of a shard's metadata.
+        path: Where it was read, for the message.
+
+    Returns:
+        The info.
+
+    Raises:
+        DatasetError: A value is missing or impossible.
+    """
     try:
         kept = {name: values[name] for name in DatasetInfo.__dataclass_fields__}
         return DatasetInfo(**{**kept, "joint_names": tuple(kept["joint_names"])})

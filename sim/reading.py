@@ -29,10 +29,22 @@ def read_batches(
 ) -> Iterator[NDArray[np.float32]]:
     """The joint vectors of a dataset, batch by batch; poses are cheap to compute again.
 
-    Args, order and errors as in `read_samples`.
+    The order is that of `read_samples` with the same arguments.
+
+    Args:
+        folder: A finished dataset.
+        batch_size: Rows per batch.
+        arm: Refuse a dataset of another arm; None takes any.
+        seed: Of the order.
+        repeat: Start again at the end, in another order, for ever; every batch is then full.
+        shuffle: False gives the order in which the samples lie in the files.
 
     Returns:
-        An iterator of arrays, shape (batch_size, n), float32 [rad, m for prismatic].
+        An iterator of arrays, shape (batch_size, n), float32 [rad, m for prismatic]; the last one has fewer rows
+        where `batch_size` does not divide the count.
+
+    Raises:
+        DatasetError: As in `read_samples`.
     """
     stream = read_samples(
         folder, batch_size=batch_size, arm=arm, seed=seed, repeat=repeat, shuffle=shuffle, poses=False
@@ -92,7 +104,16 @@ def read_samples(
 
 
 def check_arm(folder: Path, info: DatasetInfo, arm: Arm) -> None:
-    """Raise DatasetError, naming both, where the dataset is of another arm or its poses of another link."""
+    """Refuse a dataset that is of another arm, or whose poses are of another link.
+
+    Args:
+        folder: The dataset, for the message.
+        info: What it is.
+        arm: What it should be of. Fingerprints are compared: geometry, joint types and limits, not names.
+
+    Raises:
+        DatasetError: They differ; the message names both.
+    """
     if info.fingerprint != arm.fingerprint:
         raise DatasetError(
             f"the dataset in {str(folder)!r} was made for another arm: {info.base} to {info.tip} with joints "

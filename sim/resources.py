@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def data_folder(kind: str) -> Path:
-    """The folder of shipped files of one kind.
+    """The folder that holds one kind of the files shipped with the project.
 
     An installed wheel carries them inside the package that uses them (`<package>/_data/<kind>`);
     a clone keeps them in the top-level folder `data/<kind>`.

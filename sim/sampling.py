@@ -58,7 +58,7 @@ class Samples:
 
 
 def join(parts: list[Samples]) -> Samples:
-    """One `Samples` of all rows, in order; at least one part."""
+    """All rows of the parts (one or more) in one `Samples`, in order."""
     return Samples(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Samples)))
 
 
@@ -84,7 +84,21 @@ def make_shard(arm: Arm, *, seed: int, index: int, rows: int, self_collision_fre
 def shard_blocks(
     arm: Arm, *, seed: int, index: int, rows: int, self_collision_free: bool = False
 ) -> Generator[Samples, None, None]:
-    """The samples of one shard in pieces of at most `BLOCK_ROWS`, for flat memory; arguments as in `make_shard`."""
+    """The samples of one shard in pieces, for flat memory; joined they are those of `make_shard`.
+
+    Args:
+        arm: The arm.
+        seed: Of the dataset.
+        index: Of the shard; the random stream is that of `SeedSequence([seed, index])`.
+        rows: How many in all.
+        self_collision_free: Leave out joint vectors in which the arm touches itself.
+
+    Returns:
+        A generator of pieces of at most `BLOCK_ROWS` samples; with the filter they are smaller, and some are empty.
+
+    Raises:
+        DatasetError: While iterating, the filter found nothing free of self-collision.
+    """
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, index])))
     if self_collision_free:
         with _self_collision_test(arm) as collides:

@@ -20,7 +20,12 @@ _KEY = b"ik_mdn"  # of the Parquet schema's metadata
 
 
 def shard_path(folder: Path, index: int) -> Path:
-    """Where a shard lies: in a folder of its own, so that readers of whole folders meet nothing but Parquet."""
+    """Where a shard lies: in a subfolder of shards alone, so that readers of whole folders meet nothing but Parquet.
+
+    Args:
+        folder: The dataset.
+        index: Of the shard, from 0.
+    """
     return folder / "shards" / f"shard-{index:05d}.parquet"
 
 
@@ -61,7 +66,7 @@ def check_shard(folder: Path, info: DatasetInfo, index: int) -> bool:
 
 
 def write_shard(folder: Path, arm: Arm, info: DatasetInfo, index: int, *, on_rows: Callable[[int], None]) -> int:
-    """Write one shard and return its size on disk [bytes].
+    """Size on disk of one shard, which is written here [bytes].
 
     Rows go to a hidden temporary file, which gets the shard's name once it is complete and on disk.
 
@@ -71,6 +76,9 @@ def write_shard(folder: Path, arm: Arm, info: DatasetInfo, index: int, *, on_row
         info: What the dataset is.
         index: Of the shard.
         on_rows: Called with the number of rows made since the last call; what it raises ends the writing.
+
+    Returns:
+        Bytes of the finished file.
 
     Raises:
         OSError: The disk is full or the folder cannot be written to; the temporary file is gone.

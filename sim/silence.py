@@ -15,7 +15,7 @@ _LOCK = threading.RLock()  # file descriptors belong to the process: one redirec
 
 
 class Captured:
-    """What was written while the descriptors were redirected; empty until the block ends."""
+    """What was written while output was caught; `text` is empty until the block of `silence` ends."""
 
     text = ""
 

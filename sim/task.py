@@ -17,6 +17,9 @@ from sim.errors import PoseError, ShapeError, TaskError, UnknownNameError
 _ROTATION_TOLERANCE = 1e-5  # entries of R^T R - 1 and det R - 1 that a float32 pose still meets
 
 
+_ANGULAR_ROWS = ((False,) * 3, (False, False, True), (True, True, False), (True,) * 3)
+
+
 @dataclass(frozen=True)
 class Task:
     """A choice among the six constraints of a pose.
@@ -30,6 +33,13 @@ class Task:
     name: str
     rows: tuple[bool, bool, bool, bool, bool, bool]
     about: str
+
+    def __post_init__(self) -> None:
+        if self.rows[3:] not in _ANGULAR_ROWS:
+            raise TaskError(
+                f"task {self.name!r} counts the angular rows {self.rows[3:]}; allowed: none, z (heading), "
+                "x and y (tool axis), or all three"
+            )
 
     @property
     def n_constraints(self) -> int:
@@ -65,8 +75,8 @@ def default_task(arm: Arm) -> Task:
         arm: The arm.
 
     Returns:
-        Planar arms: position with two joints (or a tip tilted out of the plane), pose with more. Others: position up to four joints,
-        position and tool axis with five, the full pose from six.
+        Planar arms: planar_position with up to two joints (or a tip tilted out of the plane), planar_pose with more.
+        Others: position up to four joints, position_axis with five, pose from six.
     """
     if arm.is_planar:
         return TASKS["planar_pose" if arm.n_joints > 2 and _tip_is_upright(arm) else "planar_position"]
@@ -140,7 +150,7 @@ def as_targets(task: Task, target: Tensor | NDArray[np.floating]) -> Tensor:
 
 
 def task_error(task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
-    """What separates the tip from the target: the step that would close the gap.
+    """The step that would take the tip to the target, in the constraints of a task.
 
     Linear rows are p_target - p_tip in the base frame; angular rows the rotation vector of
     R_tip^T R_target in the tip frame, for `position_axis` the shortest one that aligns the z axes.
@@ -157,9 +167,9 @@ def task_error(task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
     if not any(task.rows[3:]):
         return torch.cat([linear, torch.zeros_like(linear)], dim=-1) * _mask(task, linear.dtype, linear.device)
     R = T_base_tip[..., :3, :3].mT @ T_base_target[..., :3, :3]
-    if task.name == "pose":
+    if all(task.rows[3:]):
         angular = roma.rotmat_to_rotvec(R)
-    elif task.name == "position_axis":
+    elif not task.rows[5]:
         angular = _align_z(R[..., :, 2])
     else:
         yaw = torch.atan2(R[..., 1, 0] - R[..., 0, 1], R[..., 0, 0] + R[..., 1, 1])

@@ -57,7 +57,7 @@ def write_shards(
     workers: int,
     on_rows: Callable[[int], None] | None = None,
 ) -> None:
-    """Write shards, in this process with one worker, otherwise in as many processes as there are workers.
+    """Write shards: in this process where there is one worker, otherwise in as many processes as workers.
 
     Args:
         folder: The dataset, prepared.

@@ -92,3 +92,8 @@ def test_a_regressor_has_no_mixture() -> None:
     _, T = held_out(model.arm, 3)
     with pytest.raises(ShapeError, match="it predicts one point, not a mixture"):
         model.posterior(T)
+
+
+def test_a_mixture_does_not_regress(planar3: PoseModel) -> None:
+    with pytest.raises(ShapeError, match="it predicts a density, not one point"):
+        planar3.regress(torch.zeros(1, planar3.features.size))

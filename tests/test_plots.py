@@ -39,3 +39,10 @@ def test_a_file_without_metrics_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ShapeError, match="holds no training metrics"):
         plot_training([path], tmp_path / "curve.png")
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.xyz"])
+def test_an_ending_that_is_no_format_is_refused(tmp_path: Path, name: str) -> None:
+    figure, _ = new_figure(1, 1)
+    with pytest.raises(ShapeError, match=r"the ending decides the format; allowed: .*png"):
+        save_figure(figure, tmp_path / name)

@@ -57,3 +57,10 @@ def test_no_temporary_file_is_left(tmp_path: Path) -> None:
     run.load()
     run.save({"x": torch.zeros(1)}, step=1, seconds=0.0)
     assert {path.name for path in tmp_path.iterdir()} == {"run.json", "metrics.csv", "state.safetensors"}
+
+
+def test_a_damaged_description_is_reported(tmp_path: Path) -> None:
+    RunFolder(tmp_path, {"arm": "a"})
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(TrainingError, match=r"run\.json is damaged"):
+        RunFolder(tmp_path, {"arm": "a"})

@@ -331,7 +331,7 @@ def test_solver_for_falls_back_to_random_restarts(planar2: Arm) -> None:
     "wrong", [{"seeds": 0}, {"restarts": -1}, {"tolerance": 0.0}, {"tolerance": np.nan}, {"max_solutions": 0}]
 )
 def test_numbers_that_make_no_sense_are_refused(planar2: Arm, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ShapeError, match="allowed: seeds >= 1"):
+    with pytest.raises(ShapeError, match="seeds >= 1"):
         IKSolver(planar2).solve(np.array([1.0, 0.0]), **wrong)
 
 
@@ -402,3 +402,15 @@ def test_a_damaged_file_of_targets_is_refused(tmp_path: Path, capsys: pytest.Cap
     path.write_text("[[1, 2], [3]]")
     assert main(["solve", "planar2", "--pose-file", str(path)]) == 2
     assert "cannot read targets" in capsys.readouterr().err
+
+
+def test_without_restarts_the_seed_that_was_given_is_still_tried() -> None:
+    arm = load_arm("ur5e")
+    q = np.array([0.3, -1.0, 1.2, 0.4, 0.9, -0.2])
+    found = IKSolver(arm).solve(forward_kinematics(arm, q), q_seed=q + 0.01, restarts=0)[0]
+    np.testing.assert_allclose(found.q, [q], atol=1e-7)
+
+
+def test_a_negative_seed_is_refused() -> None:
+    with pytest.raises(ShapeError, match="got seed=-1"):
+        IKSolver(load_arm("planar2")).solve(np.array([1.0, 0.5]), seed=-1)

@@ -409,3 +409,17 @@ def test_a_task_of_its_own_rows_can_be_given() -> None:
     T = sim.forward_kinematics(arm, q)
     assert load_task(arm, height) is height
     assert task_jacobian(height, sim.jacobian(arm, q), T).shape == (3, 1, 6)
+
+
+def test_a_task_of_ones_own_measures_the_rows_it_names() -> None:
+    """Behaviour follows the rows, not the name."""
+    own, builtin = Task("mine", (True,) * 6, "all of it"), TASKS["pose"]
+    arm = sim.load_arm("ur5e")
+    q = torch.rand(2, 20, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    here, there = sim.forward_kinematics(arm, q)
+    assert torch.equal(task_error(own, here, there), task_error(builtin, here, there))
+
+
+def test_rows_that_are_no_rotation_constraint_are_refused() -> None:
+    with pytest.raises(TaskError, match="counts the angular rows"):
+        Task("odd", (True, True, True, True, False, False), "x alone")

@@ -45,7 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename else ""
         return report_error(f"{error.strerror or error}{where}")
     except KeyboardInterrupt:
-        report_error("stopped by Ctrl-C; what was finished is kept, and the same command goes on from there")
+        resumes = arguments[0] in ("generate", "train")
+        report_error("stopped by Ctrl-C" + ("; the same command goes on where it stopped" if resumes else ""))
         return 130
     return 0
 

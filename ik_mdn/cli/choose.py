@@ -69,7 +69,10 @@ def run(
     from ik_mdn.streams import PoseStream
     from ik_mdn.training import build_model
     from sim.arm import load_arm
+    from sim.errors import ShapeError
 
+    if count < 1 or seed < 0:
+        raise ShapeError(f"got --count {count} and --seed {seed}; allowed: count >= 1, seed >= 0")
     torch.set_num_threads(1)  # the networks are small: threads that wait for each other only slow them down
     loaded = load_arm(arm, base=base, tip=tip)
     config = replace(

@@ -50,7 +50,14 @@ def progress(*, note: str = "") -> Progress:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False) -> None:
-    """Print a table on stdout; the first column is text, the others are numbers, right-aligned, unless `text`."""
+    """Print a table on stdout.
+
+    Args:
+        title: The line above it.
+        columns: Headings.
+        rows: Cells, one per column in each row.
+        text: Align all columns left; default: only the first one, the others as numbers to the right.
+    """
     table = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
         table.add_column(_escape(column), justify="left" if i == 0 or text else "right")

@@ -76,7 +76,18 @@ def run(
 
 
 def record(path: str, controller: Any, world: Any, *, targets: int, seed: int) -> list[ReachResult]:
-    """Record a series of reaches as a GIF, with progress on stderr; see `ik_mdn.recording`."""
+    """Record a series of reaches as a GIF, with progress on stderr; see `ik_mdn.recording.record_reaches`.
+
+    Args:
+        path: The GIF to write.
+        controller: Of an arm in `world`.
+        world: Where it is.
+        targets: How many.
+        seed: Of the targets.
+
+    Returns:
+        What became of each target.
+    """
     from ik_mdn.recording import record_reaches
 
     with progress() as bar:
@@ -87,7 +98,12 @@ def record(path: str, controller: Any, world: Any, *, targets: int, seed: int) -
 
 
 def show(title: str, summary: ReachSummary) -> None:
-    """Print a suite's figures."""
+    """Print a suite's figures, and the reasons where targets were not reached.
+
+    Args:
+        title: First line of the table.
+        summary: The figures.
+    """
     counts = f"{summary.reached} of {summary.episodes}"
     share = f" ({summary.reached / summary.episodes:.1%})" if summary.episodes else ""
     rows = [
@@ -106,7 +122,13 @@ def show(title: str, summary: ReachSummary) -> None:
 
 
 def show_decision(title: str, decision: Decision, *, most: int = _SHOWN) -> None:
-    """Print the candidates of a decision, best first."""
+    """Print the candidates of a decision, best first.
+
+    Args:
+        title: The line above them.
+        decision: What was decided.
+        most: Print at most so many; the title says how many there are.
+    """
     rows = [
         [
             "chosen" if candidate is decision.chosen else candidate.rejected or "",

@@ -122,7 +122,7 @@ def _read_file(path: Path) -> Tensor:
         else:
             values = json_format.loads(path.read_text(encoding="utf-8"))
         return torch.as_tensor(np.asarray(values, dtype=np.float64))
-    except ValueError as error:  # what numpy and json raise for damaged or ragged content
+    except (ValueError, TypeError, EOFError) as error:  # what numpy and json raise for damaged or ragged content
         raise PoseError(
             f"cannot read targets from {path}: {error}; give an .npy or .json file of shape (4, 4), (B, 4, 4) or points"
         ) from error

@@ -34,20 +34,20 @@ def run(
 ) -> None:
     """Train a model for an arm and end with its report card.
 
-        The run folder keeps the state: after Ctrl-C or a crash the same command goes on where it stopped.
+    The run folder keeps the state: after Ctrl-C or a crash the same command goes on where it stopped.
 
-        Args:
-            arm: Built-in name, planar:L1,L2,..., or path of a URDF.
-            config: Budget and network.
-            both_targets: Train the regressor (--kind mse) on angles and on cosines and sines, each with the whole budget,
-    and keep the better one.
-            out: The model file; without it, ARM.safetensors (ARM-mse.safetensors for a regressor) in this folder.
-            run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
-            dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
-            task: planar_position, planar_pose, position, position_axis or pose; without it, what the arm can meet.
-            base: Link that poses are given in; without it, the URDF's root.
-            tip: Link whose pose counts; without it, the URDF's only leaf.
-            json: Write the report card to this file ("-": standard output).
+    Args:
+        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
+        config: Budget and network.
+        both_targets: Train the regressor (--kind mse) on angles and on cosines and sines, each with the whole
+            budget, and keep the better one.
+        out: The model file; without it, ARM.safetensors (ARM-mse.safetensors for a regressor) in this folder.
+        run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
+        dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
+        task: planar_position, planar_pose, position, position_axis or pose; without it, what the arm can meet.
+        base: Link that poses are given in; without it, the URDF's root.
+        tip: Link whose pose counts; without it, the URDF's only leaf.
+        json: Write the report card to this file ("-": standard output).
     """
     from sim.arm import load_arm
     from sim.task import load_task
