@@ -140,7 +140,7 @@ def _truth(runs: Path, *, targets: int, **options: int) -> Truth:
 
 def _train(recipe: Recipe, folder: Path) -> Trained:
     """A trained network with a progress line."""
-    with progress(note="loss") as bar:
+    with progress(note="loss", count=False) as bar:
         task = bar.add_task(folder.name, total=1000, note="")
         trained = train_posterior(
             recipe, folder, lambda p: bar.update(task, completed=int(1000 * p.fraction), note=f"NLL {p.loss:.3f}")

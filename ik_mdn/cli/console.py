@@ -15,6 +15,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
@@ -33,20 +34,20 @@ def report_error(message: str) -> int:
     return 2
 
 
-def progress(*, note: str = "") -> Progress:
-    """A progress bar on stderr with count, time spent and time left; `note` is a field set by update(note=...)."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}" if note else ""),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=False,
-    )
+def progress(*, note: str = "", count: bool = True) -> Progress:
+    """A progress bar on stderr, with the time left, that fits 80 columns.
+
+    Args:
+        note: Not empty: show the field `note` that `update(note=...)` sets, in place of the time spent.
+        count: Show "done/total"; False where the total is a mere scale.
+
+    Returns:
+        A context manager.
+    """
+    columns: list[ProgressColumn] = [TextColumn("{task.description}"), BarColumn(20), TaskProgressColumn()]
+    columns += [MofNCompleteColumn()] if count else []
+    columns += [TextColumn("{task.fields[note]}") if note else TimeElapsedColumn()]
+    return Progress(*columns, TextColumn("left"), TimeRemainingColumn(), console=Console(stderr=True))
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False) -> None:

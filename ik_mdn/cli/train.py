@@ -79,11 +79,11 @@ def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, 
     from ik_mdn.training import Progress, train
 
     name = f"{config.kind} {arm.name}" + (f" ({config.targets})" if config.kind == "mse" else "")
-    with progress(note="loss") as bar:
-        job = bar.add_task(f"training {name}", total=1000, note="")
+    with progress(note="loss", count=False) as bar:
+        job = bar.add_task(name, total=1000, note="")
 
         def show(at: Progress) -> None:
-            note = f"step {at.step} · loss {at.loss:.3f} · floor {at.floor:.3f}"
+            note = f"loss {at.loss:.2f}, floor {at.floor:.3f}"
             bar.update(job, completed=round(1000 * at.fraction), note=note)
 
         return train(arm, config, task=task, dataset=dataset, run_folder=folder, on_progress=show)
