@@ -215,12 +215,14 @@ class Controller:
         checked = [replace(candidate, rejected=self._find_fault(candidate)) for candidate in ranked]
         able = [candidate for candidate in checked if candidate.rejected is None]
         faulty = [candidate for candidate in checked if candidate.rejected is not None]
-        for find_route in (self._go_straight, self._go_around):
+        passes = ((self._go_straight, _NO_STRAIGHT_WAY, None), (self._go_around, _NO_WAY, _NO_STRAIGHT_WAY))
+        for find_route, tried, untried in passes:
             for place, candidate in enumerate(able):
                 route = find_route(candidate.q)
                 if route:
-                    passed = [replace(other, rejected=_NO_STRAIGHT_WAY) for other in able[:place]]
-                    order = (candidate, *able[place + 1 :], *passed, *faulty)
+                    later = [replace(other, rejected=untried) for other in able[place + 1 :]]
+                    passed = [replace(other, rejected=tried) for other in able[:place]]
+                    order = (candidate, *later, *passed, *faulty)
                     return Decision(order, chosen=candidate, route=route, reason="")
         return decide_blocked([*(replace(other, rejected=_NO_WAY) for other in able), *faulty])
 
