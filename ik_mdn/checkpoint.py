@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from ik_mdn.model import PoseModel, ReportCard
 from sim.arm import Arm, load_arm
 from sim.catalogue import builtin_arms
 from sim.errors import CheckpointError, IKError
+from sim.files import whole_file
 from sim.resources import data_folder
 
 FORMAT = "ik-mdn/1"
@@ -46,9 +46,6 @@ def save_model(model: PoseModel, path: Path | str) -> None:
     """
     from safetensors.torch import save
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
     metadata = {
         "format": FORMAT,
         "arm": json.dumps(model.arm.to_dict()),
@@ -57,8 +54,8 @@ def save_model(model: PoseModel, path: Path | str) -> None:
         "config": json.dumps(model.describe()),
         "report": json.dumps(model.report.values),
     }
-    temporary.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}, metadata=metadata))
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}, metadata=metadata))
 
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> PoseModel:
@@ -90,6 +87,27 @@ def load_model(source: Path | str, *, arm: Arm | None = None) -> PoseModel:
             f"{path}: the model does not fit its own description ({error}); train it again"
         ) from error
     return model.eval()
+
+
+def load_fitting(arm: Arm, source: Path | str | None = None) -> PoseModel:
+    """The mixture to use for an arm: the one that was named, or the arm's shipped one.
+
+    Args:
+        arm: The arm.
+        source: As in `load_model`; None for the shipped model.
+
+    Returns:
+        The model in evaluation mode.
+
+    Raises:
+        CheckpointError: As in `load_model`, or no shipped model fits the arm.
+    """
+    source = source or find_shipped(arm)
+    if source is None:
+        raise CheckpointError(
+            f"there is no shipped model for {arm.name!r}; train one with `ik-mdn train {arm.name}` and give it as --model FILE"
+        )
+    return load_model(source, arm=arm)
 
 
 def _locate(source: Path | str) -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import ShapeError
+from sim.files import whole_file
 from sim.kinematics import joint_origins
 
 if TYPE_CHECKING:
@@ -144,10 +144,8 @@ def save_figure(figure: Figure, out: Path) -> None:
     endings = figure.canvas.get_supported_filetypes()
     if out.suffix[1:].lower() not in endings:
         raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.stem}.tmp{out.suffix}")
-    figure.savefig(temporary, dpi=150, bbox_inches="tight")
-    os.replace(temporary, out)
+    with whole_file(out) as temporary:
+        figure.savefig(temporary, dpi=150, bbox_inches="tight")
     plt.close(figure)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from ik_mdn.reaching import make_task
 from sim.body import home
 from sim.camera import Camera, camera_for
 from sim.errors import WorldError
+from sim.files import whole_file
 from sim.world import Marker, World
 
 Picture = NDArray[np.uint8]
@@ -121,19 +121,11 @@ def write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> Non
     sample = np.concatenate(frames[:: max(1, len(frames) // 6)])
     palette = Image.fromarray(sample).quantize(_COLOURS)
     images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    images[0].save(
-        temporary,
-        format="GIF",
-        save_all=True,
-        append_images=images[1:],
-        duration=round(1000 / fps),
-        loop=0,
-        optimize=False,
-    )
-    os.replace(temporary, path)
+    duration = round(1000 / fps)
+    with whole_file(path) as temporary:
+        images[0].save(
+            temporary, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0, optimize=False
+        )
 
 
 def _show_reach(controller: Controller, recorder: Recorder, marker: Marker, T: Any) -> ReachResult:

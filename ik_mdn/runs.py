@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from sim.errors import TrainingError
+from sim.files import whole_file
 
 COLUMNS = ("step", "seconds", "loss", "floor")
 _MAY_CHANGE = ("minutes", "steps")  # a run may be given more time
@@ -55,10 +55,9 @@ class RunFolder:
         """
         from safetensors.torch import save_file
 
-        temporary = self.folder / "state.tmp"
         clock = {"step": str(step), "seconds": repr(seconds)}
-        save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata=clock)
-        os.replace(temporary, self.folder / "state.safetensors")
+        with whole_file(self.folder / "state.safetensors") as temporary:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata=clock)
 
     def load(self) -> tuple[dict[str, Tensor], int, float] | None:
         """The saved tensors, step and seconds, or None for a new run; metrics of later steps are dropped.
@@ -97,6 +96,5 @@ class RunFolder:
 
 
 def _replace(path: Path, text: str) -> None:
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ik_mdn.branches import first_of_branch, turn_into_limits, wind
 from ik_mdn.refine import refine
-from ik_mdn.solutions import SolutionBatch, Status
+from ik_mdn.solutions import STATUSES, SolutionBatch, Status
 from sim.arm import Arm
 from sim.errors import CheckpointError
 from sim.kinematics import forward_kinematics, kinematics
@@ -28,7 +28,6 @@ MIN_WEIGHT = 1e-4  # components that weigh less are not refined
 _ROWS = 1 << 16  # seeds refined in one go; bounds the memory
 _OVERSHOOT = 1e-4  # refinement goes on to this share of the tolerance, so that both halves of a double root merge
 _FINEST = 1e-13  # [rad, arm lengths] what rounding lets refinement reach
-_STATUSES = tuple(Status)
 
 
 @dataclass(frozen=True)
@@ -207,14 +206,14 @@ class Search:
         """Place of each target's status in `tuple(Status)`, (B,), uint8."""
         status = torch.empty(len(self.T), dtype=torch.uint8, device=self.T.device)
         if exact is None:
-            return status.fill_(_STATUSES.index(Status.PROPOSED))
-        status.fill_(_STATUSES.index(Status.UNREACHABLE))
-        status[exact] = _STATUSES.index(Status.OUT_OF_LIMITS)
+            return status.fill_(STATUSES.index(Status.PROPOSED))
+        status.fill_(STATUSES.index(Status.UNREACHABLE))
+        status[exact] = STATUSES.index(Status.OUT_OF_LIMITS)
         solved = (start[1:] > start[:-1]).nonzero()[:, 0]
-        status[solved] = _STATUSES.index(Status.SOLVED)
+        status[solved] = STATUSES.index(Status.SOLVED)
         for chunk in torch.split(solved, _ROWS):
             singular = self._is_singular(rows.q[start[chunk]])
-            status[chunk[singular]] = _STATUSES.index(Status.SINGULAR)
+            status[chunk[singular]] = STATUSES.index(Status.SINGULAR)
         return status
 
     def _is_singular(self, q: Tensor) -> Tensor:

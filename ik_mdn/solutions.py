@@ -38,7 +38,7 @@ _ABOUT = {
     Status.UNREACHABLE: "nothing met the target: it is out of reach",
     Status.PROPOSED: "raw proposals of the model; nothing was refined",
 }
-_STATUSES = tuple(Status)
+STATUSES = tuple(Status)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ class SolutionBatch(Sequence[Solutions]):
             return self._slice(range(len(self))[index])
         i = range(len(self))[index]  # negative indices, IndexError
         rows = slice(self.offsets[i], self.offsets[i + 1])
-        status = _STATUSES[self.status_index[i]]
+        status = STATUSES[self.status_index[i]]
         return Solutions(self.q[rows], self.weight[rows], self.err_pos[rows], self.err_rot[rows], status)
 
     def __iter__(self) -> Iterator[Solutions]:
@@ -119,7 +119,7 @@ class SolutionBatch(Sequence[Solutions]):
     @property
     def solved(self) -> NDArray[np.bool_]:
         """Which poses have an exact solution in limits, shape (B,)."""
-        exact = [_STATUSES.index(Status.SOLVED), _STATUSES.index(Status.SINGULAR)]
+        exact = [STATUSES.index(Status.SOLVED), STATUSES.index(Status.SINGULAR)]
         return np.isin(self.status_index, exact)
 
     @property
@@ -137,8 +137,8 @@ class SolutionBatch(Sequence[Solutions]):
 
     def tally(self) -> dict[Status, int]:
         """Number of poses per status; one that no pose has is left out."""
-        counts = np.bincount(self.status_index, minlength=len(_STATUSES))
-        return {status: int(n) for status, n in zip(_STATUSES, counts, strict=True) if n}
+        counts = np.bincount(self.status_index, minlength=len(STATUSES))
+        return {status: int(n) for status, n in zip(STATUSES, counts, strict=True) if n}
 
     def _slice(self, poses: range) -> SolutionBatch:
         chosen = np.asarray(poses, dtype=np.int64)

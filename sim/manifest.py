@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from sim.arm import Arm
 from sim.errors import DatasetError
+from sim.files import whole_file
 
 FORMAT = "ik-mdn-fk"
 FORMAT_VERSION = 1
@@ -107,20 +107,15 @@ def write_info(folder: Path, info: DatasetInfo, arm: Arm) -> None:
     """Write `dataset.json` under a temporary name and rename it, so that it is whole or not there.
 
     Args:
-        folder: The dataset; must exist.
+        folder: The dataset.
         info: What decides the dataset's numbers.
         arm: The arm that `info` is of.
 
     Raises:
         OSError: The folder cannot be written to.
     """
-    path = info_path(folder)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(info_path(folder)) as temporary:
         temporary.write_text(json.dumps(describe(info, arm), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_info(folder: str | Path) -> DatasetInfo:

@@ -90,17 +90,11 @@ def show(solver: IKSolver, results: list[MethodResult], *, count: int) -> None:
 
 
 def _load(arm: Arm, model: str | None, mse: str | None) -> tuple[IKSolver, PoseModel | None]:
-    from ik_mdn.checkpoint import find_shipped, load_model
+    from ik_mdn.checkpoint import find_shipped, load_fitting, load_model
     from ik_mdn.solver import IKSolver
-    from sim.errors import CheckpointError
 
-    mixture = model or find_shipped(arm)
-    if mixture is None:
-        raise CheckpointError(
-            f"there is no shipped model for {arm.name!r}; train one with `ik-mdn train {arm.name}` and give it as --model FILE"
-        )
     regressor = mse or find_shipped(arm, kind="mse")
-    return IKSolver(arm, load_model(mixture, arm=arm)), load_model(regressor, arm=arm) if regressor else None
+    return IKSolver(arm, load_fitting(arm, model)), load_model(regressor, arm=arm) if regressor else None
 
 
 def row_of(result: MethodResult) -> list[str]:

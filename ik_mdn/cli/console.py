@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
@@ -22,6 +20,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+
+from sim.files import whole_file
 
 ArmName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ARM")]
 Link = Annotated[str | None, tyro.conf.arg(metavar="LINK")]
@@ -78,11 +78,8 @@ def write_json(target: str, values: Mapping[str, Any]) -> None:
     if target == "-":
         sys.stdout.write(text + "\n")
         return
-    path = Path(target)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    with whole_file(target) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
 
 
 def _escape(text: str) -> str:

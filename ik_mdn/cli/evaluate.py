@@ -80,16 +80,10 @@ def run(
 
 
 def _load(arm: Arm, model: str | None) -> IKSolver:
-    from ik_mdn.checkpoint import find_shipped, load_model
+    from ik_mdn.checkpoint import load_fitting
     from ik_mdn.solver import IKSolver
-    from sim.errors import CheckpointError
 
-    source = model or find_shipped(arm)
-    if source is None:
-        raise CheckpointError(
-            f"there is no shipped model for {arm.name!r}; train one with `ik-mdn train {arm.name}` and give it as --model FILE"
-        )
-    return IKSolver(arm, load_model(source, arm=arm))
+    return IKSolver(arm, load_fitting(arm, model))
 
 
 def _show(result: Evaluation, arm: Arm, files: list[Path]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from kruse.metrics import Scores, mean_kernel, miss_distance, score
 from kruse.model import ArmPosterior
 from kruse.posterior import sample_posteriors
 from kruse.problem import CENTRE, TEST_SEED, draw_pairs, draw_targets, rail_arm
+from sim.files import whole_file
 from sim.task import TASKS
 
 _HELD_OUT = 20_000  # pairs for the likelihood
@@ -59,10 +59,8 @@ def load_truth(
         x = sample_posteriors(y.numpy(), 1000, seed=1, on_progress=tell)
         again = sample_posteriors(y.numpy(), 1000, seed=2, on_progress=lambda done: tell(targets + done))
         within = mean_kernel(torch.from_numpy(x)).numpy()
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp.npz")
-        np.savez(temporary, x=x, again=again, within=within)
-        os.replace(temporary, path)
+        with whole_file(path) as temporary:
+            np.savez(temporary, x=x, again=again, within=within)
     with np.load(path) as file:
         return Truth(y, *(torch.from_numpy(file[key]) for key in ("x", "again", "within")))
 
