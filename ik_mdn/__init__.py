@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ik_mdn.config import TrainConfig
     from ik_mdn.controller import Controller
+    from ik_mdn.curves import SelfMotion, Slide
     from ik_mdn.mixture import GaussianMixture
+    from ik_mdn.redundancy import self_motion
+    from ik_mdn.sliding import slide
     from ik_mdn.solver import IKSolver, Solutions, Status
     from ik_mdn.training import train
 
@@ -16,13 +19,29 @@ _HOME = {
     "Controller": "ik_mdn.controller",
     "GaussianMixture": "ik_mdn.mixture",
     "IKSolver": "ik_mdn.solver",
+    "SelfMotion": "ik_mdn.curves",
+    "Slide": "ik_mdn.curves",
     "Solutions": "ik_mdn.solver",
     "Status": "ik_mdn.solver",
     "TrainConfig": "ik_mdn.config",
+    "self_motion": "ik_mdn.redundancy",
+    "slide": "ik_mdn.sliding",
     "train": "ik_mdn.training",
 }
 
-__all__ = ["Controller", "GaussianMixture", "IKSolver", "Solutions", "Status", "TrainConfig", "train"]
+__all__ = [
+    "Controller",
+    "GaussianMixture",
+    "IKSolver",
+    "SelfMotion",
+    "Slide",
+    "Solutions",
+    "Status",
+    "TrainConfig",
+    "self_motion",
+    "slide",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.refine import compiled_kernel
 from sim.arm import Arm
 
 LIMIT_SLACK = 1e-9  # a solution this far outside a limit [rad, m] is put on the limit: refinement is not more exact
@@ -30,7 +30,7 @@ def turn_into_limits(arm: Arm, q: Tensor, q_near: Tensor | None = None) -> tuple
         turns can bring inside are brought there; those that they cannot come within half a turn of `q_near`.
     """
     low, high, turns = _limits(arm, q)
-    near = q.new_tensor(_middle(arm)) if q_near is None else q_near
+    near = q.new_tensor(middle(arm)) if q_near is None else q_near
     fewest = torch.ceil((low - LIMIT_SLACK - q) / _TURN)
     most = torch.floor((high + LIMIT_SLACK - q) / _TURN)
     wanted = torch.round((near - q) / _TURN)
@@ -96,16 +96,11 @@ def first_of_branch(arm: Arm, pose: Tensor, q: Tensor, tolerance: float) -> Tens
     first = torch.arange(len(q), device=q.device)
     if len(q) < 2:
         return first
-    on_circle = _on_circle(arm, q)
-    if q.device.type == "cpu" and compiled_kernel() is not None:
-        from ik_mdn.kernel_branches import first_near
-
-        return torch.from_numpy(first_near(pose.numpy(), on_circle.to(torch.float64).numpy(), tolerance))
-    return _first_near(pose, on_circle, first, tolerance)
+    return _first_near(pose, _on_circle(arm, q), first, tolerance)
 
 
 def _first_near(pose: Tensor, on_circle: Tensor, first: Tensor, tolerance: float) -> Tensor:
-    """The same as `ik_mdn.kernel_branches.first_near`, for any device; `first` (R,) counts the rows."""
+    """See `first_of_branch`; `first` (R,) counts the rows."""
     _, count = torch.unique_consecutive(pose, return_counts=True)
     width = int(count.max())
     start = count.cumsum(0) - count
@@ -143,8 +138,9 @@ def _limits(arm: Arm, like: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return like.new_tensor(arm.q_min), like.new_tensor(arm.q_max), turns
 
 
-def _middle(arm: Arm) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def middle(arm: Arm) -> NDArray[np.float64]:
+    """The middle of the limits, 0 for continuous joints, shape (n,) [rad, m]."""
     bounded = np.isfinite(arm.q_min) & np.isfinite(arm.q_max)
-    middle: np.ndarray[tuple[int], np.dtype[np.float64]] = np.zeros(arm.n_joints)
-    middle[bounded] = (arm.q_min[bounded] + arm.q_max[bounded]) / 2
-    return middle
+    q = np.zeros(arm.n_joints)
+    q[bounded] = (arm.q_min[bounded] + arm.q_max[bounded]) / 2
+    return q

@@ -12,15 +12,16 @@ from ik_mdn.config import ModelConfig
 from ik_mdn.model import PoseModel, ReportCard
 from sim.arm import Arm, load_arm
 from sim.catalogue import builtin_arms
-from sim.errors import CheckpointError, IKError
+from sim.errors import CheckpointError, IKError, UnknownNameError
 from sim.files import whole_file
 from sim.resources import data_folder
 
 FORMAT = "ik-mdn/1"
+SUFFIXES = {"mdn": "", "mse": "-mse", "k1": "-k1"}  # kind of a shipped model → what its name adds to the arm's
 
 
 def shipped_models() -> list[str]:
-    """Names of the shipped models: an arm's name for its mixture, followed by "-mse" for its regressor."""
+    """Names of the shipped models: an arm's name for its mixture, with "-mse" its regressor, with "-k1" its one Gaussian."""
     return sorted(path.stem for path in data_folder("models").glob("*.safetensors"))
 
 
@@ -29,9 +30,14 @@ def find_shipped(arm: Arm, *, kind: str = "mdn") -> Path | None:
 
     Args:
         arm: Compared by name and fingerprint, so that an edited copy of a built-in arm does not match.
-        kind: "mdn" or "mse".
+        kind: A key of `SUFFIXES`: "mdn", "mse" (the regressor) or "k1" (a mixture of one component).
+
+    Raises:
+        UnknownNameError: No such kind.
     """
-    path = data_folder("models") / (arm.name + ("-mse" if kind == "mse" else "") + ".safetensors")
+    if kind not in SUFFIXES:
+        raise UnknownNameError(f"unknown kind of model {kind!r}; allowed: {', '.join(SUFFIXES)}", name=kind)
+    path = data_folder("models") / f"{arm.name}{SUFFIXES[kind]}.safetensors"
     if not path.is_file():
         return None
     return path if _read_metadata(path)["fingerprint"] == arm.fingerprint else None

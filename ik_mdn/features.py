@@ -13,8 +13,8 @@ from torch import Tensor
 from sim.arm import Arm
 from sim.task import Task
 
-_NEAR_AXIS = 0.1  # share of the reach: closer to the base axis, the approach axis gives the azimuth
-_WAVES = 3  # octaves of sine and cosine features per coordinate
+NEAR_AXIS = 0.1  # share of the reach: closer to the base axis, the approach axis gives the azimuth
+WAVES = 3  # octaves of sine and cosine features per coordinate
 
 
 class Encoded(NamedTuple):
@@ -80,11 +80,16 @@ class PoseFeatures:
 
     def _to_chain(self, T: Tensor) -> tuple[Tensor, Tensor]:
         """Position in units of the reach, and rotation, of the frame that the last joint turns about, seen from the first."""
-        to_first = torch.as_tensor(np.linalg.inv(self.arm.offsets[0]), dtype=T.dtype, device=T.device)
-        X = to_first @ T
-        if all(self.task.rows[:2]) and self.task.rows[5]:
-            X = X @ torch.as_tensor(np.linalg.inv(self._last_to_tip), dtype=T.dtype, device=T.device)
+        to_first, from_last = (torch.as_tensor(frame, dtype=T.dtype, device=T.device) for frame in self.frames)
+        X = to_first @ T @ from_last
         return X[:, :3, 3] / self.arm.reach, X[:, :3, :3]
+
+    @cached_property
+    def frames(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What X is the target between: C₀⁻¹ and, where position and roll both count, Cₙ⁻¹, each (4, 4)."""
+        known = all(self.task.rows[:2]) and self.task.rows[5]
+        before, behind = self.arm.offsets[0], self._last_to_tip if known else np.eye(4)
+        return np.asarray(np.linalg.inv(before)), np.asarray(np.linalg.inv(behind))
 
     @cached_property
     def _last_to_tip(self) -> NDArray[np.float64]:
@@ -112,7 +117,7 @@ def _azimuth(p: Tensor, approach: Tensor | None) -> tuple[Tensor, Tensor]:
     phi = torch.atan2(p[:, 1], p[:, 0])
     if approach is None:
         return phi, torch.zeros_like(radius, dtype=torch.bool)
-    near_axis = (radius < _NEAR_AXIS) & (torch.hypot(approach[:, 0], approach[:, 1]) > radius)
+    near_axis = (radius < NEAR_AXIS) & (torch.hypot(approach[:, 0], approach[:, 1]) > radius)
     return torch.where(near_axis, torch.atan2(approach[:, 1], approach[:, 0]), phi), near_axis
 
 
@@ -135,5 +140,5 @@ def _turn_back(p: Tensor, R: Tensor, phi: Tensor) -> tuple[Tensor, Tensor]:
 
 def _waves(x: Tensor) -> Tensor:
     """x with sines and cosines of π x, 2π x, 4π x …, shape (B, d (1 + 2 octaves))."""
-    angles = [x * (np.pi * 2**k) for k in range(_WAVES)]
+    angles = [x * (np.pi * 2**k) for k in range(WAVES)]
     return torch.cat([x, *(wave(a) for a in angles for wave in (torch.sin, torch.cos))], dim=1)

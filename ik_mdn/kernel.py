@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,20 @@ from torch import Tensor
 
 from ik_mdn.kernel_kinematics import AXIS, NO_ROTATION, ROTATION, YAW, fold_chain, linearise
 from ik_mdn.kernel_step import COST, COUNT, begin, decide, finished, layout, step, workspace_size
-from ik_mdn.kernel_vector import LANES, Floats, Vector, kept, lane_numbers, part, put, size, take_number
+from ik_mdn.kernel_vector import (
+    LANES,
+    Floats,
+    Vector,
+    aligned,
+    kept,
+    lane_numbers,
+    part,
+    put,
+    share,
+    size,
+    stamp,
+    take_number,
+)
 from ik_mdn.refine_rule import Refined, Rule
 from sim.arm import Arm
 from sim.task import TASKS, Task
@@ -26,7 +37,6 @@ from sim.task import TASKS, Task
 _PER_THREAD = 512  # seeds that are worth a thread: it takes about 0.1 ms to start one
 _ANGULAR = {"planar_position": NO_ROTATION, "planar_pose": YAW, "position": NO_ROTATION}
 _ANGULAR |= {"position_axis": AXIS, "pose": ROTATION}
-_SOURCES = ("kernel.py", "kernel_kinematics.py", "kernel_step.py", "kernel_vector.py", "refine_rule.py")
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -54,34 +64,54 @@ def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, ru
     Returns:
         The end of each seed, converged or not, in the given order; N = 0 gives empty tensors.
     """
+    pose = np.arange(len(q_seed))
+    rows = refine_rows(arm, task, _as_array(T_base_target), pose, _as_array(q_seed), rule)
+    return Refined(*(torch.from_numpy(x) for x in rows))
+
+
+def refine_rows(
+    arm: Arm, task: Task, T_base_target: Floats, pose: NDArray[np.int64], q_seed: Floats, rule: Rule
+) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+    """The same for seeds of which many share a target.
+
+    Args:
+        arm, task, rule: As for `refine_numba`.
+        T_base_target: Targets, shape (B, 4, 4), contiguous.
+        pose: Which target each seed is for, shape (N,).
+        q_seed: Where to start, shape (N, n), contiguous.
+
+    Returns:
+        What `Refined` holds, as arrays.
+    """
     advance = load_kernel()
     count, n = q_seed.shape
-    base, chain, slides, unit, length = _describe(arm)
+    base, chain, slides, unit, length = describe(arm)
     q, err = np.empty((count, n)), np.empty((2, count))
     iterations, queue = np.empty(count, np.int64), np.zeros(1, np.int64)
-    targets, seeds = _as_array(T_base_target), _as_array(q_seed)
-    task_code = np.array([sum(task.rows[:3]), _ANGULAR[task.name]], dtype=np.int64)
     limits = np.array([rule.tolerance, rule.max_iterations, rule.max_step, length])
+    task_code = code_of(task)
 
     def work() -> None:
-        ws = _aligned(workspace_size(n) * LANES)
-        advance(targets, seeds, q, err, iterations, base, chain, slides, unit, task_code, limits, queue, ws)
+        ws = aligned(workspace_size(n) * LANES)
+        advance(
+            T_base_target, pose, q_seed, q, err, iterations, base, chain, slides, unit, task_code, limits, queue, ws
+        )
 
-    helpers = min(torch.get_num_threads(), -(-count // _PER_THREAD)) - 1
-    threads = [threading.Thread(target=work) for _ in range(helpers)]
-    for thread in threads:
-        thread.start()
-    work()
-    for thread in threads:
-        thread.join()
-    return Refined(*(torch.from_numpy(x) for x in (q, err[0], err[1], iterations)))
+    share(work, -(-count // _PER_THREAD))
+    return q, err[0], err[1], iterations
 
 
 @lru_cache(maxsize=64)
-def _describe(arm: Arm) -> tuple[Floats, Floats, NDArray[np.int64], Floats, float]:
+def describe(arm: Arm) -> tuple[Floats, Floats, NDArray[np.int64], Floats, float]:
     """What the compiled code knows of an arm: `fold_chain`, which joints slide, units of the joints, unit of length."""
     length = arm.reach if arm.reach > 0 else 1.0
     return *fold_chain(arm, length), arm.is_prismatic.astype(np.int64), np.where(arm.is_prismatic, length, 1.0), length
+
+
+@lru_cache(maxsize=8)
+def code_of(task: Task) -> NDArray[np.int64]:
+    """What the compiled code knows of a task: how many linear rows count, and which angular ones."""
+    return np.array([sum(task.rows[:3]), _ANGULAR[task.name]], dtype=np.int64)
 
 
 @lru_cache(maxsize=1)
@@ -92,8 +122,7 @@ def load_kernel() -> Any:
     (`NUMBA_CACHE_DIR` puts it elsewhere).
     """
     with _lock:
-        sources = [Path(__file__).with_name(name).read_bytes() for name in _SOURCES]
-        advance = _define(int.from_bytes(hashlib.sha256(b"".join(sources)).digest()[:6], "little"))
+        advance = _define(stamp())
         with event.install_listener("numba:compile", _Announcement()):
             advance.compile(_SIGNATURE)
         advance.disable_compile()
@@ -120,7 +149,9 @@ def _array(kind: Any, dimensions: int) -> Any:
 
 
 _SIGNATURE = (
-    *(_array(types.float64, d) for d in (3, 2, 2, 2)),  # targets, seeds, q, err
+    _array(types.float64, 3),  # targets
+    _array(types.int64, 1),  # pose
+    *(_array(types.float64, 2) for _ in range(3)),  # seeds, q, err
     _array(types.int64, 1),  # iterations
     _array(types.float64, 2),  # base
     _array(types.float64, 2),  # chain
@@ -133,11 +164,12 @@ _SIGNATURE = (
 )
 
 
-def _define(stamp: int) -> Any:
-    """The function to compile; numba's cache looks at this file only, so the stamp of all sources is part of it."""
+def _define(version: int) -> Any:
+    """The function to compile; see `stamp`."""
 
     def advance(
         targets: Floats,
+        pose: NDArray[np.int64],
         seeds: Floats,
         q_out: Floats,
         err: Floats,
@@ -164,7 +196,7 @@ def _define(stamp: int) -> Any:
                     number = take_number(queue)
                     if number < total:
                         away = size(lane_numbers() - float(lane))
-                        _fill(ws, away, targets[number], seeds[number], unit, length, q, target)
+                        _fill(ws, away, targets[pose[number]], seeds[number], unit, length, q, target)
                         begin(ws, away, now, state)
                         owner[lane] = number
                         busy |= 1 << lane
@@ -188,7 +220,7 @@ def _define(stamp: int) -> Any:
                     err[0, number], err[1, number] = _errors(ws, lane, n_linear, m, now, state)
                     err[0, number] *= length
                     iterations[number] = int(ws[(state + COUNT) * LANES + lane])
-        return stamp
+        return version
 
     return kept(advance)
 
@@ -226,10 +258,3 @@ def _errors(ws: Floats, lane: int, n_linear: int, m: int, e: int, state: int) ->
 def _as_array(values: Tensor) -> Floats:
     array: Floats = values.detach().to(torch.float64).contiguous().numpy()
     return array
-
-
-def _aligned(size: int) -> Floats:
-    """Zeros (size,) that begin where a cache line does."""
-    raw = np.zeros(size + 8)
-    first = -(raw.ctypes.data // 8) % 8
-    return raw[first : first + size]

@@ -5,11 +5,17 @@ Functions marked `intrinsic` are for compiled code alone, which calls them witho
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import operator
+import threading
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
@@ -38,6 +44,41 @@ def kept(function: Any) -> Any:
     except RuntimeError as error:
         _log.warning("compiled code cannot be kept for the next time: %s", error)
         return njit(nogil=True)(function)
+
+
+@lru_cache(maxsize=1)
+def stamp() -> int:
+    """A number that changes with the compiled modules' sources.
+
+    Numba keeps code by the file that a function is in and does not notice when a function that it calls changes
+    in another file; it does look at the variables that a function takes from the one around it, such as this.
+    """
+    folder = Path(__file__).parent
+    sources = [path.read_bytes() for path in sorted([*folder.glob("kernel*.py"), folder / "refine_rule.py"])]
+    return int.from_bytes(hashlib.sha256(b"".join(sources)).digest()[:6], "little")
+
+
+def share(work: Callable[[], None], blocks: int) -> None:
+    """Run the same work in several threads, which take blocks from one queue; return when all are done.
+
+    Args:
+        work: Releases the interpreter's lock while it runs.
+        blocks: How many blocks there are; no more threads than these, or than torch uses.
+    """
+    helpers = min(torch.get_num_threads(), blocks) - 1
+    threads = [threading.Thread(target=work) for _ in range(helpers)]
+    for thread in threads:
+        thread.start()
+    work()
+    for thread in threads:
+        thread.join()
+
+
+def aligned(size: int) -> Floats:
+    """Zeros (size,) that begin where a cache line does."""
+    raw = np.zeros(size + 8)
+    first = -(raw.ctypes.data // 8) % 8
+    return raw[first : first + size]
 
 
 class VectorType(types.Type):

@@ -9,14 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ik_mdn.calibration import coverage, density_level
 from ik_mdn.metrics import joint_distance, pose_errors, summarise_errors
 from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
 if TYPE_CHECKING:
+    from ik_mdn.model import PoseModel
     from ik_mdn.solver import IKSolver
 
 HELD_OUT_SEED = 7_777_777  # far from the small seeds that training uses
+_FEWER = 500  # poses for what takes longer
+_DRAWS = 200  # of the mixture, per pose, for its coverage
 _SAME_BRANCH = 1e-3  # [rad, m]: two configurations nearer than this in every joint are one solution
 
 
@@ -48,7 +52,9 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
     Returns:
         `training`, the pose set, raw errors of the model's answers (median, p95, max; nothing trimmed), and for a
         mixture: NLL, the share of poses whose generating configuration was found again from the mixture's seeds
-        alone (`recall`), the share solved in limits (`solved`), and the time per pose.
+        alone (`recall`), the share solved in limits (`solved`), the time per pose, how often its 50 and 90 % regions
+        hold the generating configuration (`coverage`), and, unless the arm is redundant for the task, the share of
+        the branches of thorough mode that it finds on the first 500 poses (`branches`).
     """
     model = solver.model
     assert model is not None, "a report card needs a model"
@@ -65,6 +71,7 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
         mixture = model.mixture(encoded.features)
         report["nll"] = float(-mixture.log_prob((q - encoded.shift).float()).mean())
         report["effective_components"] = float(mixture.weight_entropy.exp().mean())
+    report["coverage"] = _coverage(model, T[:_FEWER], q[:_FEWER])
     solver.solve(T[:8], restarts=0)  # the first call loads the refinement kernel
     started = time.perf_counter()
     found = solver.solve(T, restarts=0)
@@ -72,7 +79,32 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
     report["recall"] = float(_found_again(solver, found, q).mean())
     report["solved"] = float(np.mean([len(one.q) > 0 for one in found]))
     report["us_per_pose"] = round(1e6 * seconds / count, 1)
+    if solver.task.n_constraints == solver.arm.n_joints:
+        report["branches"] = _branch_recall(solver, T[:_FEWER])
     return report
+
+
+def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:
+    """Share of the branches of thorough mode that a plain solve finds, and their mean number per pose."""
+    every, found = solver.solve(T, thorough=True), solver.solve(T, restarts=0)
+    period, hits = torch.tensor(solver.arm.period), 0
+    for true, ours in zip(every, found, strict=True):
+        if len(true.q) and len(ours.q):
+            distance = joint_distance(torch.as_tensor(true.q)[:, None], torch.as_tensor(ours.q)[None], period)
+            hits += int((distance.amin(dim=1) < _SAME_BRANCH).sum())
+    total = len(every.q)
+    return {"recall": hits / max(total, 1), "per_pose": total / len(T), "poses": len(T)}
+
+
+def _coverage(model: PoseModel, T: Tensor, q: Tensor) -> dict[str, float]:
+    """How often the most probable 50 and 90 % hold the truth, blurred by the floor that training gave the density."""
+    generator = torch.Generator().manual_seed(0)
+    truth = q + model.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
+    with torch.no_grad():
+        mixture = model.posterior(T)
+        level = density_level(mixture, truth, mixture.sample((_DRAWS,), generator=generator))
+    shares = coverage(level, torch.tensor([0.5, 0.9], dtype=level.dtype))
+    return dict(zip(("0.5", "0.9"), shares.tolist(), strict=True))
 
 
 def _found_again(solver: IKSolver, found: Any, q: Tensor) -> np.ndarray[Any, np.dtype[np.bool_]]:

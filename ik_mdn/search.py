@@ -1,235 +1,202 @@
-"""One search: from targets to the distinct solutions in limits, many targets at a time."""
+"""One search: from targets to the distinct solutions in limits, many targets at a time, in rounds of seeds."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from ik_mdn.branches import first_of_branch, turn_into_limits, wind
-from ik_mdn.refine import refine
-from ik_mdn.solutions import STATUSES, SolutionBatch, Status
+from ik_mdn.engine import Engine, FloatArray, Found, IntArray
+from ik_mdn.folds import seeds_across_folds
 from sim.arm import Arm
-from sim.errors import CheckpointError
-from sim.kinematics import forward_kinematics, kinematics
-from sim.task import Task, error_norms, task_error, task_jacobian
-
-if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
-
-MERGE = 1e-4  # distance on the circle [rad, m] below which two solutions are one: where branches meet,
-# the error grows with the square of this distance, so it is the square root of the solver's tolerance
-SINGULAR = 1e-4  # smallest singular value of the task Jacobian (lengths in arm lengths) that counts as singular
-MIN_WEIGHT = 1e-4  # components that weigh less are not refined
+from sim.task import Task
 
 _ROWS = 1 << 16  # seeds refined in one go; bounds the memory
-_OVERSHOOT = 1e-4  # refinement goes on to this share of the tolerance, so that both halves of a double root merge
-_FINEST = 1e-13  # [rad, arm lengths] what rounding lets refinement reach
+_FIRST = 8  # seeds tried first where one solution is enough: as many as are refined side by side
+_QUIET = 3  # rounds without a new branch after which a thorough search ends
+_THOROUGH = 64  # random seeds in each of its rounds, and as many draws from the mixture
+_MOST_ROUNDS = 40  # of a thorough search
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Joint vectors of some targets: which target, where, how probable; in no order."""
+class Effort:
+    """How much a search may do.
 
-    pose: Tensor  # (R,)
-    q: Tensor  # (R, n)
-    weight: Tensor  # (R,)
+    Args:
+        seeds: Most components refined per target; random seeds in the first round.
+        draws: Draws from the mixture per target, besides.
+        restarts: Most rounds of random seeds per target.
+        thorough: Go on until no new branch turns up.
+        first: Stop at a target's first solution.
+        deadline: `time.monotonic()` after which nothing more is begun.
+        seed: Of the random seeds.
+    """
 
-    def __getitem__(self, rows: Tensor) -> Rows:
-        return Rows(self.pose[rows], self.q[rows], self.weight[rows])
-
-    @staticmethod
-    def join(parts: list[Rows]) -> Rows:
-        """All rows of the parts (one or more), part after part."""
-        return Rows(*(torch.cat([getattr(p, key) for p in parts]) for key in ("pose", "q", "weight")))
-
-
-@dataclass(frozen=True)
-class Search:
-    """One call of `IKSolver.solve`."""
-
-    arm: Arm
-    task: Task
-    model: PoseModel | None
-    T: Tensor  # (B, 4, 4)
-    near: Tensor | None  # (B, n)
     seeds: int
-    tolerance: float
+    draws: int
+    restarts: int
+    thorough: bool
+    first: bool
+    deadline: float
+    seed: int
 
-    def find(self, restarts: int, seed: int) -> tuple[Rows, Tensor]:
-        """Solutions in limits, and which targets were met at all, in limits or not.
 
-        Args:
-            restarts: Most rounds of random seeds per target; with a model, a round of its proposals comes first.
-            seed: Of the random seeds.
+class Search:
+    """One call of `IKSolver.solve`.
 
-        Returns:
-            Rows, none for a target without solution in limits, and a mask (B,).
-        """
-        exact = torch.zeros(len(self.T), dtype=torch.bool, device=self.T.device)
-        solved = torch.zeros_like(exact)
-        parts = [self._no_rows()]
-        pending = self._within_reach().nonzero()[:, 0]
-        generator = np.random.default_rng(seed)
-        first = 0 if self.model is not None or not restarts else 1  # without restarts `q_seed` alone is tried
-        for number in range(first, restarts + 1):
-            count = self.seeds << max(0, number - 1)
-            draws = self._draw(generator, count) if number else None
-            for chunk in _chunks(pending, count):
-                seeds = self._proposals(chunk, raw=False) if draws is None else self._restarts(chunk, draws)
-                if number == first:
-                    seeds = self._with_near(chunk, seeds)
-                found, met = self._refine(seeds)
-                exact[met] = True
-                solved[found.pose] = True
-                parts.append(found)
-            given_up = ~exact[pending] & (2 * number >= restarts)
-            pending = pending[~solved[pending] & ~given_up]
-        return Rows.join(parts), exact
+    Args:
+        engine: Does the work.
+        arm, task: What is solved for.
+        has_model: Whether the engine can propose.
+        T: Targets, (B, 4, 4), on the CPU.
+        near: Joint vectors to be near, (B, n), or None.
+        effort: How much to do.
+    """
 
-    def propose(self) -> Rows:
+    def __init__(
+        self,
+        engine: Engine,
+        arm: Arm,
+        task: Task,
+        *,
+        has_model: bool,
+        T: FloatArray,
+        near: FloatArray | None,
+        effort: Effort,
+    ) -> None:
+        self.engine, self.arm, self.task, self.has_model = engine, arm, task, has_model
+        self.T, self.near, self.effort = T, near, effort
+        self.met = np.zeros(len(T), np.bool_)  # targets met, in limits or not
+        self.late = np.zeros(len(T), np.bool_)  # targets not finished when the time was over
+        self.tried = False  # whether anything was refined
+        self._parts: list[Found] = []
+
+    def find(self) -> Found:
+        """Solutions in limits; `met` and `late` are then known."""
+        effort, pending, self.tried = self.effort, self._within_reach(), True
+        if self.has_model:
+            if effort.first:
+                pending = self._round(pending, _FIRST, partial(self._proposals, most=min(_FIRST, effort.seeds)))
+            pending = self._round(pending, effort.seeds + effort.draws, self._proposals)
+            if not effort.first:
+                self._cross_folds()
+        elif self.near is not None and not effort.restarts:
+            pending = self._round(pending, 1, self._near_seeds)
+        restarts = effort.restarts + 4 * effort.thorough
+        for number in range(restarts if len(pending) else 0):
+            count = effort.seeds << number
+            draws = self._draws(count)
+            share = 0.0 if self.has_model else 1 / (2 * count - effort.seeds)  # of all draws so far
+            first = number == 0 and not self.has_model and self.near is not None
+            pending = self._round(pending, count, partial(self._repeated, draws=draws, share=share, with_near=first))
+            pending = pending[self.met[pending] | (2 * (number + 1) < restarts)]
+            if not len(pending):
+                break
+        found = self._found()
+        return self._exhaust(found) if effort.thorough and self.task.n_constraints == self.arm.n_joints else found
+
+    def propose(self) -> Found:
         """The model's modes, turned into limits where possible."""
-        if self.model is None:
-            raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
-        parts = [self._no_rows()]
-        for chunk in _chunks(torch.arange(len(self.T), device=self.T.device), self.seeds):
-            rows = self._proposals(chunk, raw=True)
-            q, _ = turn_into_limits(self.arm, rows.q, None if self.near is None else self.near[rows.pose])
-            parts.append(Rows(rows.pose, q, rows.weight))
-        return Rows.join(parts)
+        parts = []
+        for poses in self._chunks(np.arange(len(self.T)), self.effort.seeds):
+            parts.append(self.engine.measure(poses, self.engine.propose(poses, self.effort.seeds, raw=True)))
+        return Found.join([self._nothing(), *parts])
 
-    def wind(self, rows: Rows) -> Rows:
-        """Every winding of each solution; they share its weight."""
-        source, q = wind(self.arm, rows.q)
-        count = torch.bincount(source, minlength=len(rows.q))
-        return Rows(rows.pose[source], q, (rows.weight / count)[source])
+    def _round(self, pending: IntArray, per_target: int, seeds_of: Callable[[IntArray], Any]) -> IntArray:
+        """Refine one round of seeds for the pending targets; those that are still without solution come back."""
+        left = [pending[:0]]
+        for poses in self._chunks(pending, per_target):
+            if time.monotonic() > self.effort.deadline:
+                self.late[poses] = True
+                continue
+            found, met = self.engine.settle(poses, seeds_of(poses))
+            self.met[poses[met]] = True
+            if len(found.pose):
+                self._parts.append(found)
+            solved = np.zeros(len(poses), np.bool_)
+            solved[np.searchsorted(poses, found.pose)] = True
+            left.append(poses[~solved])
+        return np.concatenate(left)
 
-    def collect(self, rows: Rows, exact: Tensor | None, max_solutions: int | None) -> SolutionBatch:
-        """The solutions sorted by target, best first, with their errors by forward kinematics and each target's status.
+    def _cross_folds(self) -> None:
+        """Look for the branches beside those that were found."""
+        for place, found in enumerate(self._parts):
+            poses = np.unique(found.pose)
+            seeds = self.engine.across(poses, found)
+            more, _ = self.engine.settle(poses, seeds)
+            self._parts[place] = self.engine.merge(Found.join([found, more])) if len(more.pose) else found
 
-        Args:
-            rows: Solutions or proposals, in any order.
-            exact: Which targets were met at all, (B,), from `find`; None marks raw proposals.
-            max_solutions: Keep only so many of the best per target; None: all.
+    def _exhaust(self, found: Found) -> Found:
+        """Add seeds until no new branch turned up in several rounds: across folds, random, and from the mixture."""
+        quiet: IntArray = np.zeros(len(self.T), np.int64)
+        count: IntArray = np.bincount(found.pose, minlength=len(self.T))
+        pending = self._within_reach()[count[self._within_reach()] > 0]
+        for _ in range(_MOST_ROUNDS):
+            draws = self._draws(_THOROUGH)
+            self._parts = [found]
+            self._round(pending, 4 * _THOROUGH, partial(self._thorough_seeds, draws=draws, found=found))
+            found = self.engine.merge(self._found())
+            now = np.bincount(found.pose, minlength=len(self.T))
+            quiet = np.where(now > count, 0, quiet + 1)
+            pending, count = pending[quiet[pending] < _QUIET], now
+            if not len(pending) or time.monotonic() > self.effort.deadline:
+                break
+        self.late[pending] = True
+        return found
 
-        Returns:
-            The batch of length B; a target without rows has no solution.
-        """
-        better = -rows.weight if self.near is None else (rows.q - self.near[rows.pose]).norm(dim=-1)
-        order = better.argsort(stable=True)
-        rows = rows[order[rows.pose[order].argsort(stable=True)]]
-        start = torch.searchsorted(rows.pose, torch.arange(len(self.T) + 1, device=self.T.device))
-        if max_solutions is not None:
-            rank = torch.arange(len(rows.pose), device=self.T.device) - start[rows.pose]
-            rows = rows[rank < max_solutions]
-            start = torch.searchsorted(rows.pose, torch.arange(len(self.T) + 1, device=self.T.device))
-        err_pos, err_rot = self._measure(rows)
-        status = self._status(rows, start, exact)
-        flat = (rows.q, rows.weight, err_pos, err_rot, start, status)
-        return SolutionBatch(*(x.cpu().numpy() for x in flat))
+    def _thorough_seeds(self, poses: IntArray, draws: FloatArray, found: Found) -> Any:
+        rows = found.take(np.isin(found.pose, poses))
+        across, source = seeds_across_folds(self.arm, self.task, rows.q, thorough=True)
+        count = np.bincount(np.searchsorted(poses, rows.pose[source]), minlength=len(poses))
+        seeds = [self.engine.repeat(poses, draws, 0.0), self.engine.scatter(poses, count, across)]
+        if self.has_model:
+            seeds.append(self.engine.draw(poses, _THOROUGH, self._generator))
+        return self.engine.join(seeds)
 
-    def _within_reach(self) -> Tensor:
-        """Targets (B,) that the sum of the link lengths does not rule out."""
-        centre = self.T.new_tensor(self.arm.offsets[0, :3, 3])
-        counts = torch.tensor(self.task.rows[:3], device=self.T.device)
-        away = ((self.T[:, :3, 3] - centre) * counts).norm(dim=-1)
-        return torch.le(away, self.arm.reach + self.tolerance)
+    def _proposals(self, poses: IntArray, most: int | None = None) -> Any:
+        seeds = [self.engine.propose(poses, most or self.effort.seeds)]
+        if self.effort.draws and most is None:
+            seeds.append(self.engine.draw(poses, self.effort.draws, self._generator))
+        if self.near is not None:
+            seeds.append(self._near_seeds(poses))
+        return seeds[0] if len(seeds) == 1 else self.engine.join(seeds)
 
-    def _no_rows(self) -> Rows:
-        empty = self.T.new_empty(0)
-        return Rows(empty.long(), empty.new_empty(0, self.arm.n_joints), empty)
+    def _repeated(self, poses: IntArray, draws: FloatArray, share: float, with_near: bool) -> Any:
+        seeds = self.engine.repeat(poses, draws, share)
+        return self.engine.join([seeds, self._near_seeds(poses)]) if with_near else seeds
 
-    def _draw(self, generator: np.random.Generator, count: int) -> Tensor:
-        """Random joint vectors in limits, shape (count, n)."""
+    def _near_seeds(self, poses: IntArray) -> Any:
+        assert self.near is not None
+        return self.engine.scatter(poses, np.ones(len(poses), np.int64), self.near[poses])
+
+    def _draws(self, count: int) -> FloatArray:
         shape = (count, self.arm.n_joints)
-        return self.T.new_tensor(generator.uniform(self.arm.sample_min, self.arm.sample_max, shape))
+        return self._generator.uniform(self.arm.sample_min, self.arm.sample_max, shape)
 
-    def _restarts(self, poses: Tensor, draws: Tensor) -> Rows:
-        """The draws for each of some targets; their weight is their share of all draws so far, 0 beside a model."""
-        so_far = 2 * len(draws) - self.seeds  # rounds double: seeds (1 + 2 + 4 + ...)
-        share = 1 / so_far if self.model is None else 0.0
-        q = draws.repeat(len(poses), 1)
-        return Rows(poses.repeat_interleave(len(draws)), q, torch.full_like(q[:, 0], share))
+    @cached_property
+    def _generator(self) -> np.random.Generator:
+        return np.random.default_rng(self.effort.seed)
 
-    def _with_near(self, poses: Tensor, rows: Rows) -> Rows:
-        """Rows with `q_seed` of each target as one more."""
-        if self.near is None:
-            return rows
-        near = self.near[poses]
-        return Rows.join([rows, Rows(poses, near, torch.zeros_like(near[:, 0]))])
+    def _found(self) -> Found:
+        return Found.join(self._parts or [self._nothing()])
 
-    def _proposals(self, poses: Tensor, *, raw: bool) -> Rows:
-        """The component means (with sigma points unless `raw`) that weigh enough, the heaviest `seeds` per target."""
-        if self.model is None:
-            return self._no_rows()
-        q, weight = (self.model.propose if raw else self.model.seeds)(self.T[poses])
-        heaviest = weight.topk(min(self.seeds, weight.shape[1]), dim=1).indices
-        weight = weight.gather(1, heaviest)
-        q = q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1]))
-        heavy = weight >= MIN_WEIGHT
-        heavy[:, :1] = True
-        return Rows(poses[:, None].expand_as(weight)[heavy], q[heavy], weight[heavy])
+    def _nothing(self) -> Found:
+        empty = np.empty(0)
+        return Found(np.empty(0, np.int64), np.empty((0, self.arm.n_joints)), empty, empty, empty)
 
-    def _refine(self, rows: Rows) -> tuple[Rows, Tensor]:
-        """Distinct solutions in limits, and the targets that were met at all (with repetitions)."""
-        refined = refine(
-            self.arm, self.task, self.T[rows.pose], rows.q, tolerance=max(_OVERSHOOT * self.tolerance, _FINEST)
-        )
-        error = torch.maximum(refined.err_pos, refined.err_rot)
-        met = error <= self.tolerance
-        near = None if self.near is None else self.near[rows.pose[met]]
-        q, inside = turn_into_limits(self.arm, refined.q[met], near)
-        found = Rows(rows.pose[met], q, rows.weight[met])[inside]
-        return self._merge(found, error[met][inside]), rows.pose[met]
+    def _within_reach(self) -> IntArray:
+        """Targets that the sum of the link lengths does not rule out."""
+        linear = np.array(self.task.rows[:3], dtype=np.float64)
+        away = (self.T[:, :3, 3] - self.arm.offsets[0, :3, 3]) * linear
+        near: NDArray[np.bool_] = (away * away).sum(axis=1) <= (self.arm.reach + 1e-6) ** 2
+        return near.nonzero()[0]
 
-    def _merge(self, rows: Rows, error: Tensor) -> Rows:
-        """One row per branch, the most exact one, with the weight of all."""
-        order = error.argsort(stable=True)
-        rows = rows[order[rows.pose[order].argsort(stable=True)]]
-        first = first_of_branch(self.arm, rows.pose, rows.q, max(MERGE, self.tolerance**0.5))
-        weight = torch.zeros_like(rows.weight).index_add_(0, first, rows.weight)
-        keep = (first == torch.arange(len(first), device=first.device)).nonzero()[:, 0]
-        return Rows(rows.pose[keep], rows.q[keep], weight[keep])
-
-    def _measure(self, rows: Rows) -> tuple[Tensor, Tensor]:
-        """Position and angle errors (R,) by forward kinematics."""
-        parts = [
-            error_norms(task_error(self.task, forward_kinematics(self.arm, q), self.T[pose]))
-            for pose, q in zip(torch.split(rows.pose, _ROWS), torch.split(rows.q, _ROWS), strict=True)
-        ]
-        return torch.cat([p for p, _ in parts]), torch.cat([r for _, r in parts])
-
-    def _status(self, rows: Rows, start: Tensor, exact: Tensor | None) -> Tensor:
-        """Place of each target's status in `tuple(Status)`, (B,), uint8."""
-        status = torch.empty(len(self.T), dtype=torch.uint8, device=self.T.device)
-        if exact is None:
-            return status.fill_(STATUSES.index(Status.PROPOSED))
-        status.fill_(STATUSES.index(Status.UNREACHABLE))
-        status[exact] = STATUSES.index(Status.OUT_OF_LIMITS)
-        solved = (start[1:] > start[:-1]).nonzero()[:, 0]
-        status[solved] = STATUSES.index(Status.SOLVED)
-        for chunk in torch.split(solved, _ROWS):
-            singular = self._is_singular(rows.q[start[chunk]])
-            status[chunk[singular]] = STATUSES.index(Status.SINGULAR)
-        return status
-
-    def _is_singular(self, q: Tensor) -> Tensor:
-        """Whether the smallest singular value is below the threshold: `J J^T - s² I` is not positive definite."""
-        T, J = kinematics(self.arm, q)
-        length = self.arm.reach if self.arm.reach > 0 else 1.0
-        scaled = J.clone()
-        scaled[:, :3] /= length
-        scaled[:, :, torch.tensor(self.arm.is_prismatic, device=q.device)] *= length
-        J = task_jacobian(self.task, scaled, T)
-        H = J @ J.mT
-        H.diagonal(dim1=-2, dim2=-1).sub_(SINGULAR**2)
-        failed: Tensor = torch.linalg.cholesky_ex(H).info
-        return failed > 0
-
-
-def _chunks(poses: Tensor, seeds: int) -> tuple[Tensor, ...]:
-    """Targets in portions whose seeds fit into memory."""
-    return torch.split(poses, max(1, _ROWS // seeds))
+    def _chunks(self, poses: IntArray, seeds: int) -> Iterator[IntArray]:
+        """Targets in portions whose seeds fit into memory."""
+        step = max(1, _ROWS // seeds)
+        return (poses[i : i + step] for i in range(0, len(poses), step))

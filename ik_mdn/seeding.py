@@ -10,7 +10,7 @@ from torch import Tensor
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.triangular import substitute, substitute_transposed
 
-SPREAD = 1.5  # distance of the sigma points from the mean [standard deviations]
+SPREAD = 2.0  # distance of the sigma points from the mean [standard deviations]
 LEAST_WEIGHT = 1e-3  # lighter components get no sigma points
 LEAST_STD = 0.1  # [rad or m] a component narrower than this along its longest axis gets none either
 
@@ -28,7 +28,7 @@ def sigma_points(mixture: GaussianMixture) -> Proposal:
     """The components' means, and for wide components two points on their longest axis, in float64.
 
     Where two branches are near each other (next to a fold), or solutions form a curve, one elongated component covers
-    them and its mean lies between: from there refinement finds one of them at most. The points μ ± 1.5 σ₁ v₁, with σ₁²
+    them and its mean lies between: from there refinement finds one of them at most. The points μ ± 2 σ₁ v₁, with σ₁²
     the largest eigenvalue of the covariance and v₁ its eigenvector, start on either side; the three share the
     component's weight. (The sigma points of the unscented transform, Julier & Uhlmann 1997, on one axis.)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, overload
 
@@ -21,6 +21,8 @@ class Status(str, Enum):
     OUT_OF_LIMITS = "out_of_limits"
     UNREACHABLE = "unreachable"
     PROPOSED = "proposed"
+    TOO_FAR = "too_far"
+    TIMED_OUT = "timed_out"
 
     @property
     def about(self) -> str:
@@ -37,8 +39,29 @@ _ABOUT = {
     Status.OUT_OF_LIMITS: "the arm could reach the target, but only with joints outside their limits",
     Status.UNREACHABLE: "nothing met the target: it is out of reach",
     Status.PROPOSED: "raw proposals of the model; nothing was refined",
+    Status.TOO_FAR: "solutions in limits exist, all further from q_seed than max_jump: no continuous continuation",
+    Status.TIMED_OUT: "the time was over before the search was",
 }
 STATUSES = tuple(Status)
+
+
+@dataclass(frozen=True, eq=False)
+class Closest:
+    """The nearest that an arm gets to a target that it does not reach.
+
+    Args:
+        q: Joint vector in limits [rad, m for prismatic], shape (n,).
+        err_pos: Distance of the tip from the target [m].
+        err_rot: Angle between tip and target [rad].
+    """
+
+    q: FloatArray
+    err_pos: float
+    err_rot: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"q": self.q.tolist(), "err_pos": self.err_pos, "err_rot": self.err_rot}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +74,7 @@ class Solutions:
         err_pos: Distance of the tip from the target by forward kinematics [m], shape (m,).
         err_rot: Angle between tip and target by forward kinematics [rad], shape (m,).
         status: How solving ended: why there are solutions, or none.
+        closest: Where nothing was found and it was asked for: the joint vector in limits nearest to the target.
     """
 
     q: FloatArray
@@ -58,6 +82,7 @@ class Solutions:
     err_pos: FloatArray
     err_rot: FloatArray
     status: Status
+    closest: Closest | None = None
 
     def __post_init__(self) -> None:
         assert len(self.q) == len(self.weight) == len(self.err_pos) == len(self.err_rot)
@@ -68,7 +93,8 @@ class Solutions:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         arrays = {key: getattr(self, key).tolist() for key in ("q", "weight", "err_pos", "err_rot")}
-        return {"status": self.status.value, **arrays}
+        closest = {} if self.closest is None else {"closest": self.closest.to_dict()}
+        return {"status": self.status.value, **arrays, **closest}
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +106,7 @@ class SolutionBatch(Sequence[Solutions]):
         weight, err_pos, err_rot: As in `Solutions`, shape (M,).
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,), int64.
         status_index: Place of each pose's status in `tuple(Status)`, shape (B,), uint8.
+        closest: See `Solutions`, by pose.
     """
 
     q: FloatArray
@@ -88,6 +115,7 @@ class SolutionBatch(Sequence[Solutions]):
     err_rot: FloatArray
     offsets: NDArray[np.int64]
     status_index: NDArray[np.uint8]
+    closest: Mapping[int, Closest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert len(self.offsets) == len(self.status_index) + 1
@@ -106,7 +134,8 @@ class SolutionBatch(Sequence[Solutions]):
         i = range(len(self))[index]  # negative indices, IndexError
         rows = slice(self.offsets[i], self.offsets[i + 1])
         status = STATUSES[self.status_index[i]]
-        return Solutions(self.q[rows], self.weight[rows], self.err_pos[rows], self.err_rot[rows], status)
+        closest = self.closest.get(i)
+        return Solutions(self.q[rows], self.weight[rows], self.err_pos[rows], self.err_rot[rows], status, closest)
 
     def __iter__(self) -> Iterator[Solutions]:
         return (self[i] for i in range(len(self)))
@@ -152,4 +181,5 @@ class SolutionBatch(Sequence[Solutions]):
             self.err_rot[rows],
             offsets,
             self.status_index[chosen],
+            {place: self.closest[i] for place, i in enumerate(poses) if i in self.closest},
         )

@@ -1,8 +1,8 @@
 """Train the models that ship in data/models: python scripts/train_models.py [--only ARM ...].
 
 Bounded by steps and seeded, so that anybody can make them again; a stopped run goes on where it stopped.
-The regressor gets the same trunk, features and steps as the mixture, on angles and on cosines and sines;
-the better of the two ships.
+Beside each mixture ship two to compare it with, on the same trunk, features and steps: a regressor, on angles and
+on cosines and sines, of which the better ships, and one Gaussian (K = 1).
 """
 
 from __future__ import annotations
@@ -17,28 +17,29 @@ from ik_mdn.cli import train as train_command
 from ik_mdn.config import TrainConfig
 
 PLANAR = TrainConfig(steps=8000, components=8, width=64, blocks=2, batch_size=512, floor=0.003)
-SPATIAL = TrainConfig(steps=14_000, components=24, width=256, blocks=4, batch_size=1024)
-RECIPES = {"planar2": PLANAR, "planar3": PLANAR, "xarm6": SPATIAL}
+SPATIAL = TrainConfig(steps=10_000, components=24, width=128, blocks=3, batch_size=1024)
+RECIPES = {"planar2": PLANAR, "planar3": PLANAR} | dict.fromkeys(("ur5e", "puma560", "xarm6", "panda", "iiwa"), SPATIAL)
+KINDS = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1}}
 
 _MODELS = Path(__file__).resolve().parent.parent / "data" / "models"
 
 
 def main(
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = tuple(RECIPES),
-    kinds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KIND [KIND ...]")] = ("mdn", "mse"),
+    kinds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KIND [KIND ...]")] = tuple(KINDS),
     runs: Path = Path("runs"),
 ) -> None:
     """Train shipped models.
 
     Args:
         only: Arms to train for.
-        kinds: mdn, mse, or both.
+        kinds: Of mdn, mse, k1.
         runs: Where states and metrics are kept.
     """
     for arm in only:
         for kind in kinds:
-            name = arm if kind == "mdn" else f"{arm}-mse"
-            config = replace(RECIPES[arm], kind="mdn" if kind == "mdn" else "mse")
+            name = arm if kind == "mdn" else f"{arm}-{kind}"
+            config = replace(RECIPES[arm], **KINDS[kind])
             out = _MODELS / f"{name}.safetensors"
             train_command.run(arm, config=config, both_targets=kind == "mse", out=out, run_folder=runs / name)
 

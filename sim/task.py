@@ -14,7 +14,7 @@ from torch import Tensor
 from sim.arm import Arm
 from sim.errors import PoseError, ShapeError, TaskError, UnknownNameError
 
-_ROTATION_TOLERANCE = 1e-5  # entries of R^T R - 1 and det R - 1 that a float32 pose still meets
+ROTATION_TOLERANCE = 1e-5  # entries of R^T R - 1 and det R - 1 that a float32 pose still meets
 
 
 _ANGULAR_ROWS = ((False,) * 3, (False, False, True), (True, True, False), (True,) * 3)
@@ -244,10 +244,10 @@ def _check_poses(T: Tensor) -> None:
     R = T[..., :3, :3]
     off = (R.mT @ R - torch.eye(3, dtype=T.dtype, device=T.device)).abs().amax(dim=(-2, -1))
     off = torch.maximum(off, (torch.linalg.det(R) - 1.0).abs())
-    if bool((off > _ROTATION_TOLERANCE).any()):
+    if bool((off > ROTATION_TOLERANCE).any()):
         raise PoseError(
             f"the rotation part of a target is no rotation: R^T R or det R is off by {float(off.max()):.2g} "
-            f"(allowed {_ROTATION_TOLERANCE:g}); give orthonormal, right-handed axes",
+            f"(allowed {ROTATION_TOLERANCE:g}); give orthonormal, right-handed axes",
             off=float(off.max()),
         )
     last = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=T.dtype, device=T.device)

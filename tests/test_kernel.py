@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from test_refine import disturb, met, sample, sliding_arm
 from torch import Tensor
 
-from ik_mdn import branches, kernel
+from ik_mdn import kernel
 from ik_mdn import refine as dispatch
-from ik_mdn.kernel_branches import first_near
 from ik_mdn.kernel_kinematics import _align, _rotation_vector
 from ik_mdn.kernel_vector import LANES, cos_sin, load, store
 from ik_mdn.refine import Refined, refine
@@ -284,17 +283,6 @@ def test_axes_up_to_half_a_turn_are_aligned(angle: float) -> None:
     np.testing.assert_allclose(np.hypot(*out), angle, atol=1e-15, rtol=1e-14)
     if 0 < angle < math.pi - 1e-9:
         np.testing.assert_allclose(out, angle * np.stack([np.cos(turn), np.sin(turn)]), atol=1e-15, rtol=1e-14)
-
-
-def test_branches_are_the_same_compiled_or_not() -> None:
-    arm, rng = load_arm("xarm6"), np.random.default_rng(2)
-    pose = torch.from_numpy(np.sort(rng.integers(0, 300, 4000)))
-    place = torch.from_numpy(rng.integers(0, 3, (4000, 2)) * 1.0 + rng.uniform(0, 0.3, (4000, 2)))
-    place = torch.cat([place, torch.zeros(4000, 2 * arm.n_joints - 2).double()], dim=1)
-    for tolerance in (0.0, 0.1, 0.2, 0.9):
-        expected = branches._first_near(pose, place, torch.arange(4000), tolerance)
-        found = torch.from_numpy(first_near(pose.numpy(), place.numpy(), tolerance))
-        assert torch.equal(found, expected)
 
 
 def test_an_unknown_backend_is_refused() -> None:

@@ -50,7 +50,9 @@ def test_a_diagonal_mixture_has_sigma_points_too() -> None:
         logits=torch.zeros(2, 1), loc=torch.zeros(2, 1, 3), scale=torch.tensor([0.01, 0.5, 0.02]).expand(2, 1, 3)
     )
     points = sigma_points(mixture)
-    torch.testing.assert_close(points.q[:, 1, 1].abs(), torch.full((2,), 0.75, dtype=torch.float64), rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        points.q[:, 1, 1].abs(), torch.full((2,), 0.5 * SPREAD, dtype=torch.float64), rtol=1e-4, atol=0
+    )
 
 
 def test_sigma_points_find_the_branches_that_means_alone_miss() -> None:

@@ -140,8 +140,13 @@ def _show_report(solver: IKSolver, out: Path) -> None:
             ["negative log-likelihood", f"{report['nll']:.3f} nats"],
             ["effective components", f"{report['effective_components']:.1f} of {_model(solver).config.components}"],
             ["generating configuration found again", f"{100 * report['recall']:.2f} %"],
+            ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
             ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
             ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
         ]
+    if "branches" in report:
+        branches = report["branches"]
+        found = f"{100 * branches['recall']:.2f} % of {branches['per_pose']:.2f} per pose"
+        rows.insert(-1, ["branches of thorough mode found", found])
     count = report["poses"]["count"]
     print_table(f"{out}: report card on {count} held-out poses", ["measured", "value"], rows, text=True)
