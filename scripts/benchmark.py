@@ -1,0 +1,125 @@
+"""Our solver against every peer that pip installs: python scripts/benchmark.py [--arms ur5e ...] [--quick].
+
+The same poses on the same machine in one process: all solutions and the first one, one by one and in batches, success
+in limits, share of the true branches found (the union of EAIK, ssik and our thorough mode), configurations next to
+singularities, redundant arms, random restarts at equal recall, and where our time goes. Methods take turns in every
+round of timing and ratios are formed within a round; nothing is trimmed; failures count.
+
+Peers come with the extra: pip install -c constraints.txt -e '.[bench]' (eaik 1.2.2, ssik 8.2.0, roboticstoolbox-python
+1.5.0, optik-py 0.5.0, pin 4.1.0; they go together, with numpy 2.2.6, on Python 3.10 and 3.11). One that is missing, or
+cannot do an arm, is left out with the reason in the table's legend. Every peer reads the chain that we solve, written as a
+URDF without meshes, and takes part only if its forward kinematics agrees with ours to 1e-9; its answers are judged by
+ours. tracikpy does not install (it builds against a ROS workspace), PyRoki and cuRobo need a GPU to be themselves.
+
+EAIK, OptIK and our solver use the given number of threads; ssik, the Robotics Toolbox, Pinocchio and PyBullet use one.
+A stopped run goes on where it stopped: finished sections are kept in runs/benchmark for the same settings.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import tyro
+from benchmarking.picture import draw_recall
+from benchmarking.sections import Measurement, Settings
+from benchmarking.tables import all_tables
+
+from ik_mdn.cli.console import progress, write_json
+from sim.arm import load_arm
+from sim.errors import IKError
+
+ARMS = ("ur5e", "puma560", "xarm6", "panda", "iiwa")
+QUICK = Settings(poses=200, slow=60, singles=40, singular=20, many=3, rounds=3)
+
+_DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+def main(
+    arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = ARMS,
+    *,
+    poses: int = Settings.poses,
+    slow: int = Settings.slow,
+    singles: int = Settings.singles,
+    singular: int = Settings.singular,
+    many: int = Settings.many,
+    rounds: int = Settings.rounds,
+    threads: int = Settings.threads,
+    seed: int = Settings.seed,
+    quick: bool = False,
+    again: bool = False,
+    runs: Path = Path("runs/benchmark"),
+    out: Path = _DATA / "results" / "benchmark.json",
+    figure: Path = _DATA / "figures" / "recall_time.png",
+) -> None:
+    """Measure, and print the tables.
+
+    Args:
+        arms: Built-in names.
+        poses: Uniform in joint space, per arm.
+        slow: As many of them for slow methods.
+        singles: As many of them asked one by one, in every round.
+        singular: Poses per singularity and offset.
+        many: Poses of redundant arms whose self-motion is compared with a dense reference.
+        rounds: Of timing, in turns.
+        threads: Of every method that can use several.
+        seed: Of all poses and restarts.
+        quick: Few poses and rounds, to see that everything runs; writes beside the full results.
+        again: Measure finished sections again.
+        runs: Where finished sections and built modules are kept.
+        out: The results as JSON.
+        figure: Recall against time.
+    """
+    torch.set_num_threads(threads)
+    settings = Settings(poses, min(slow, poses), singles, singular, many, rounds, threads, seed)
+    if quick:
+        settings = replace(QUICK, threads=threads, seed=seed)
+        out, figure, runs = Path("out/benchmark.json"), Path("out/recall_time.png"), runs / "quick"
+    results: dict[str, Any] = {"settings": asdict(settings), "machine": _machine(), "arms": {}}
+    with progress() as bar:
+        whole = bar.add_task("arms", total=len(arms))
+        for name in arms:
+            task = bar.add_task(f"{name}: models", total=None)
+            measurement = Measurement(load_arm(name), settings, runs, again=again)
+            bar.update(task, total=sum(steps for _, steps in measurement.sections.values()))
+
+            def tell(what: str, name: str = name, task: Any = task) -> None:
+                bar.update(task, advance=1, description=f"{name}: {what}"[:38])
+
+            results["arms"][name] = measurement.run(tell)
+            measurement.close()
+            write_json(str(out), results)
+            bar.update(task, description=name)
+            bar.update(whole, advance=1)
+    print(all_tables(results["arms"]))
+    drawn = draw_recall(results["arms"], figure)
+    print(f"{out}{f', {figure}' if drawn else ''}")
+
+
+def _machine() -> dict[str, Any]:
+    """What the times depend on."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    load = list(os.getloadavg()) if hasattr(os, "getloadavg") else []
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "load_at_start": load,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main)
+    except IKError as error:
+        raise SystemExit(f"error: {error}") from error

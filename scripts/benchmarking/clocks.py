@@ -1,0 +1,151 @@
+"""Times of methods that take turns: single calls one by one, batches, and ratios within a round."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from benchmarking.methods import Method, Prepared
+from benchmarking.poses import FloatArray
+
+_WARM_UP = 3  # calls before the clock starts
+
+
+@dataclass
+class Times:
+    """What was measured for one method, one entry per round.
+
+    Args:
+        poses: How many poses a batch had.
+        batch: Seconds per pose in a batch, per round.
+        batch_cpu: The same in seconds of CPU time, all threads together.
+        first, every: Seconds of single calls, (poses,) per round.
+    """
+
+    poses: int = 0
+    batch: list[float] = field(default_factory=list)
+    batch_cpu: list[float] = field(default_factory=list)
+    first: list[FloatArray] = field(default_factory=list)
+    every: list[FloatArray] = field(default_factory=list)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values in microseconds; nothing is trimmed."""
+        return {
+            "poses_batch": self.poses,
+            "batch_us": _round_values(self.batch),
+            "batch_cpu_us": _round_values(self.batch_cpu),
+            "first_us": _latencies(self.first),
+            "every_us": _latencies(self.every),
+        }
+
+
+def take_turns(
+    methods: Sequence[Method],
+    T: FloatArray,
+    *,
+    rounds: int,
+    singles: int,
+    slow: int,
+    on_turn: Callable[[str], None],
+) -> dict[str, Times]:
+    """Every method on the same poses, in turns, round after round.
+
+    Args:
+        methods: What is timed.
+        T: Targets, (B, 4, 4).
+        rounds: How often.
+        singles: The first so many poses are asked one by one.
+        slow: Slow methods and those without a batch call of their own get at most so many poses in a batch, and a
+            third of it one by one.
+        on_turn: Called with the method's name before each of its turns.
+    """
+    times, prepared = {method.name: Times() for method in methods}, dict[str, tuple[Prepared, Prepared]]()
+    for method in methods:
+        count = min(len(T), slow) if method.slow or type(method).batch is Method.batch else len(T)
+        alone = min(count, max(1, singles // 3)) if method.slow else min(len(T), singles)
+        prepared[method.name] = method.prepare(T[:count]), method.prepare(T[:alone])
+        times[method.name].poses = count
+        for target in prepared[method.name][1].single[:_WARM_UP]:
+            method.first(target)
+            method.every(target)
+        method.batch(method.prepare(T[:_WARM_UP]).whole)
+    for number in range(rounds):
+        for k in range(len(methods)):
+            method = methods[(k + number) % len(methods)]  # nobody is always first
+            on_turn(method.name)
+            _turn(method, *prepared[method.name], times[method.name])
+    return times
+
+
+def ratios(times: Mapping[str, Times], ours: str) -> dict[str, dict[str, list[float]]]:
+    """How many times as long as ours each method took, within each round.
+
+    Args:
+        times: From `take_turns`.
+        ours: The method in the denominator.
+
+    Returns:
+        Method → "batch", "first", "every" → median, least and largest of the rounds' ratios; single calls by their
+        medians.
+    """
+    out: dict[str, dict[str, list[float]]] = {}
+    mine = times[ours]
+    for name, one in times.items():
+        pairs = {
+            "batch": (one.batch, mine.batch),
+            **{
+                key: ([np.median(x) for x in getattr(one, key)], [np.median(x) for x in getattr(mine, key)])
+                for key in ("first", "every")
+            },
+        }
+        out[name] = {key: spread([float(a / b) for a, b in zip(*pair, strict=True)]) for key, pair in pairs.items()}
+    return out
+
+
+def spread(values: Sequence[float]) -> list[float]:
+    """Median, least and largest."""
+    return [float(np.median(values)), float(min(values)), float(max(values))]
+
+
+def seconds_of(function: Callable[[], Any], repeats: int) -> list[float]:
+    """Seconds of each of several calls, after one that is not counted."""
+    function()
+    out = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        function()
+        out.append(time.perf_counter() - started)
+    return out
+
+
+def _turn(method: Method, whole: Prepared, alone: Prepared, times: Times) -> None:
+    started, cpu = time.perf_counter(), time.process_time()
+    method.batch(whole.whole)
+    times.batch.append((time.perf_counter() - started) / times.poses)
+    times.batch_cpu.append((time.process_time() - cpu) / times.poses)
+    for key, call in (("first", method.first), ("every", method.every)):
+        if key == "every" and not method.gives_all:
+            times.every.append(times.first[-1])  # one solution is all it has
+            continue
+        seconds = np.empty(len(alone.single))
+        for i, target in enumerate(alone.single):
+            started = time.perf_counter()
+            call(target)
+            seconds[i] = time.perf_counter() - started
+        getattr(times, key).append(seconds)
+
+
+def _latencies(rounds: Sequence[FloatArray]) -> dict[str, float]:
+    joined = 1e6 * np.concatenate(rounds)
+    q50, q95, q99 = np.quantile(joined, (0.5, 0.95, 0.99))
+    values = {"median": q50, "p95": q95, "p99": q99, "mean": joined.mean(), "max": joined.max(), "calls": len(joined)}
+    return {key: round(float(value), 3) for key, value in values.items()}
+
+
+def _round_values(rounds: Sequence[float]) -> dict[str, Any]:
+    median, least, largest = (round(1e6 * x, 3) for x in spread(rounds))
+    return {"median": median, "min": least, "max": largest, "rounds": [round(1e6 * x, 3) for x in rounds]}
