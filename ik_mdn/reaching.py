@@ -1,104 +1,92 @@
-"""Reach tasks: reproducible targets for an arm, running them, and the figures that sum them up."""
+"""Running reach tasks: each from its start, in a world that keeps nothing of the one before."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
+from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ik_mdn.controller import Controller, ReachResult
-from sim.body import ArmBody
-from sim.errors import ShapeError, WorldError
+from ik_mdn.decision import Candidate, ReachStatus
+from ik_mdn.reach_summary import ReachSummary, summarise_records
+from ik_mdn.suites import SUITES, ReachTask, make_task, make_tasks
+from sim.world import World
 
-FloatArray = NDArray[np.float64]
+__all__ = [
+    "SUITES",
+    "ReachSummary",
+    "ReachTask",
+    "describe_episode",
+    "make_task",
+    "make_tasks",
+    "run_reach",
+    "run_suite",
+    "summarise",
+]
 
-_HELD_OUT = 0x7EAC  # mixed into the seed, so that no target is a training or dataset sample
-_MAX_DRAWS = 1000  # configurations drawn for one free one before giving up
-
-
-@dataclass(frozen=True, eq=False)
-class ReachTask:
-    """A target, and the configuration it is reached from.
-
-    Args:
-        index: Number of the episode; with the seed it decides all the rest.
-        q_start: Where the arm starts, shape (n,).
-        T_base_target: The target, shape (4, 4).
-        q_made: A configuration that meets the target, shape (n,): it is within limits and free of self-collision.
-    """
-
-    index: int
-    q_start: FloatArray
-    T_base_target: FloatArray
-    q_made: FloatArray
+_STAYED = 1e-12  # [rad or m] change of a joint that is rounding
 
 
-@dataclass(frozen=True)
-class ReachSummary:
-    """Figures of a suite; errors and execution times are over all episodes that moved, nothing is trimmed.
+def run_suite(
+    controller: Controller,
+    world: World,
+    indices: Iterable[int],
+    *,
+    suite: str = "uniform",
+    seed: int = 0,
+) -> Iterator[tuple[ReachTask, ReachResult]]:
+    """The episodes of a suite, one after the other, each as if it were the only one.
 
-    Args:
-        episodes, reached: How many, and how many of them ended within tolerance.
-        touched: Episodes in which links touched on the way.
-        err_pos, err_rot: Median, 95th percentile and maximum at the end [m], [rad].
-        time_solve: The same of the solver's time, over all episodes [s].
-        time_execute: The same of the simulated time of motion [s].
-        statuses: How often each status came up.
-        failures: How often each reason came up, for the episodes that were not reached.
-    """
-
-    episodes: int
-    reached: int
-    touched: int
-    err_pos: dict[str, float | None]
-    err_rot: dict[str, float | None]
-    time_solve: dict[str, float | None]
-    time_execute: dict[str, float | None]
-    statuses: dict[str, int]
-    failures: dict[str, int]
-
-
-def make_task(body: ArmBody, index: int, *, seed: int = 0) -> ReachTask:
-    """The reach task of one index, the same whatever tasks are made before it.
-
-    Start and goal are drawn uniformly in the limits until they are free of self-collision; the target is
-    the goal's tip pose.
+    Before a task is made and again before the arm starts, the world is put back as it was at the call, so that
+    nothing of one episode (a cached contact, a finger that gave way) is left in the next: the numbers do not
+    depend on which other episodes ran.
 
     Args:
-        body: The arm in a world.
-        index: Number of the episode, from 0.
-        seed: Of the suite, from 0.
+        controller: Of an arm in `world`.
+        world: Where it is, obstacles in place; nothing may be added or removed meanwhile.
+        indices: Which episodes, in the order to run them.
+        suite: A key of `SUITES`.
+        seed: Of the suite.
 
     Returns:
-        The task.
+        An iterator of tasks and results; nothing runs before the next item is asked for.
 
     Raises:
-        ShapeError: index or seed is negative.
-        WorldError: No free configuration in 1,000 draws.
+        ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task`.
     """
-    if min(index, seed) < 0:
-        raise ShapeError(f"index and seed count from 0; got index {index}, seed {seed}")
-    rng = np.random.default_rng([_HELD_OUT, seed, index])
-    q_start, q_made = (_draw_free(body, rng) for _ in range(2))
-    return ReachTask(index=index, q_start=q_start, T_base_target=body.tip_pose(q_made), q_made=q_made)
+    restore = world.snapshot()
+    for index in indices:
+        restore()
+        task = make_task(controller.body, index, suite=suite, seed=seed, task=controller.solver.task)
+        yield task, run_episode(controller, task, restore=restore)
 
 
-def make_tasks(body: ArmBody, episodes: int, *, seed: int = 0) -> Iterator[ReachTask]:
-    """The tasks 0 to `episodes` - 1 of a suite; see `make_task`.
+def run_episode(
+    controller: Controller,
+    task: ReachTask,
+    *,
+    restore: Callable[[], None] | None = None,
+    watch: Callable[[], None] | None = None,
+    watch_period: float = 0.1,
+) -> ReachResult:
+    """Put the arm at a task's start and let it reach.
 
     Args:
-        body: The arm in a world.
-        episodes: How many.
-        seed: Of the suite, from 0.
+        controller: Of the arm that the task was made for.
+        task: See `make_task`.
+        restore: What `World.snapshot` gave, to be called first.
+        watch, watch_period: As for `Controller.reach`.
 
     Returns:
-        An iterator; each task is made when it is asked for.
+        What became of it.
     """
-    return (make_task(body, index, seed=seed) for index in range(episodes))
+    if restore is not None:
+        restore()
+    controller.body.set_q(task.q_start)
+    return controller.reach(task.T_base_target, watch=watch, watch_period=watch_period)
 
 
 def run_reach(controller: Controller, tasks: Iterable[ReachTask]) -> Iterator[tuple[ReachTask, ReachResult]]:
@@ -111,82 +99,70 @@ def run_reach(controller: Controller, tasks: Iterable[ReachTask]) -> Iterator[tu
     Returns:
         An iterator; nothing runs before the next item is asked for.
     """
-    for task in tasks:
-        controller.body.set_q(task.q_start)
-        yield task, controller.reach(task.T_base_target)
+    return ((task, run_episode(controller, task)) for task in tasks)
 
 
 def summarise(results: Iterable[ReachResult]) -> ReachSummary:
-    """The figures of a suite; see `ReachSummary`. Without episodes, counts are 0 and figures None."""
-    results = list(results)
-    moved = [result for result in results if result.time_execute > 0]
-    return ReachSummary(
-        episodes=len(results),
-        reached=sum(result.reached for result in results),
-        touched=sum(bool(result.contacts) for result in results),
-        err_pos=_spread([result.err_pos for result in moved]),
-        err_rot=_spread([result.err_rot for result in moved]),
-        time_solve=_spread([result.time_solve for result in results]),
-        time_execute=_spread([result.time_execute for result in moved]),
-        statuses=dict(Counter(result.status.value for result in results).most_common()),
-        failures=dict(Counter(result.reason for result in results if not result.reached).most_common()),
-    )
+    """The figures of results whose targets are all reachable; see `ReachSummary`."""
+    return summarise_records({"reachable": True, **_outcome(result, reachable=True)} for result in results)
 
 
-def describe_episode(task: ReachTask, result: ReachResult) -> dict[str, Any]:
-    """An episode as JSON types: the task, the result, and every candidate of the decision.
+def describe_episode(task: ReachTask, result: ReachResult, *, most: int | None = None) -> dict[str, Any]:
+    """An episode as JSON types: the task, the result, and the candidates of the decision.
 
     Args:
         task: What was asked.
         result: What became of it.
+        most: Keep only so many candidates, the best ones; None: all.
 
     Returns:
-        Names to values, SI units; the margin of a candidate without limits is None.
+        Names to values, SI units; what is infinite (the margin of a candidate without limits) is None. All but
+        `time_solve` and `time_decide` are the same in every run.
     """
-    names = ("err_pos", "err_rot", "time_solve", "time_decide", "time_execute", "reason")
+    candidates = result.decision.candidates
     return {
         "episode": task.index,
-        "status": result.status.value,
-        **{name: getattr(result, name) for name in names},
-        "contacts": [list(pair) for pair in result.contacts],
+        "suite": task.suite,
+        "about": task.about,
+        "reachable": task.reachable,
+        **_outcome(result, reachable=task.reachable, q_start=task.q_start),
+        "n_candidates": len(candidates),
         "q_start": task.q_start.tolist(),
-        "q_made": task.q_made.tolist(),
+        "q_made": None if task.q_made is None else task.q_made.tolist(),
         "q_end": result.q_end.tolist(),
         "T_base_target": task.T_base_target.tolist(),
         "route": [q.tolist() for q in result.decision.route],
-        "candidates": [
-            {
-                "q": candidate.q.tolist(),
-                "err_pos": candidate.err_pos,
-                "err_rot": candidate.err_rot,
-                "travel": candidate.travel,
-                "margin": candidate.margin if np.isfinite(candidate.margin) else None,
-                "weight": candidate.weight,
-                "cost": candidate.cost,
-                "rejected": candidate.rejected,
-            }
-            for candidate in result.decision.candidates
-        ],
+        "candidates": [describe_candidate(candidate) for candidate in candidates[:most]],
     }
 
 
-def _draw_free(body: ArmBody, rng: np.random.Generator) -> FloatArray:
-    arm = body.arm
-    for _ in range(_MAX_DRAWS):
-        q = rng.uniform(arm.sample_min, arm.sample_max)
-        if not body.self_collides(q):
-            return q
-    raise WorldError(
-        f"arm {arm.name!r} collides with itself in {_MAX_DRAWS} of {_MAX_DRAWS} configurations; "
-        "look at its collision shapes, or leave them out with meshes=False (--no-meshes)"
-    )
+def describe_candidate(candidate: Candidate) -> dict[str, Any]:
+    """A candidate as JSON types: every field of it, None for what is infinite."""
+    return {field.name: _plain(getattr(candidate, field.name)) for field in fields(candidate)}
 
 
-def _spread(values: list[float]) -> dict[str, float | None]:
-    if not values:
-        return {"median": None, "p95": None, "max": None}
+def _outcome(result: ReachResult, *, reachable: bool, q_start: Any = None) -> dict[str, Any]:
+    """What a result says of success, error, way and time."""
+    moved = result.time_execute > 0 or (q_start is not None and np.abs(result.q_end - q_start).max() > _STAYED)
+    kept_off = not result.contacts and not result.contacts_end
+    success = result.reached and kept_off if reachable else result.status is ReachStatus.UNREACHABLE and not moved
+    names = ("reason", "err_pos", "err_rot", "path_q", "path_tip", "time_execute", "time_solve", "time_decide")
     return {
-        "median": float(np.median(values)),
-        "p95": float(np.percentile(values, 95)),
-        "max": float(np.max(values)),
+        "status": result.status.value,
+        "success": bool(success),
+        "moved": bool(moved),
+        **{name: getattr(result, name) for name in names},
+        "contacts": [list(pair) for pair in result.contacts],
+        "contacts_end": [list(pair) for pair in result.contacts_end],
     }
+
+
+def _plain(value: Any) -> Any:
+    """A field of a candidate as JSON knows it."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, float | np.floating):
+        return float(value) if np.isfinite(value) else None
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

@@ -1,29 +1,33 @@
-"""Pictures of an arm reaching a series of targets, as a GIF."""
+"""Films of an arm reaching a series of targets, or one of them with the other solutions as ghosts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.controller import Controller, ReachResult
-from ik_mdn.reaching import make_task
+from ik_mdn.decision import Decision
+from ik_mdn.films import FORMATS, default_format, write_film
+from ik_mdn.ghosts import FREE, REJECTED, GhostWorld, blend, pick_apart
+from ik_mdn.suites import make_task
 from sim.body import home
 from sim.camera import Camera, camera_for
 from sim.errors import WorldError
-from sim.files import whole_file
+from sim.pictures import Layers, Picture
 from sim.world import Marker, World
 
-Picture = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from ik_mdn.stage import Stage
+    from sim.scenes import Obstacle
 
 _WAITING = (0.95, 0.55, 0.10)
 _REACHED = (0.15, 0.70, 0.30)
 _FAILED = (0.80, 0.10, 0.10)
-_COLOURS = 96  # of the GIF's palette
 _PAUSE = 0.5  # [s] that the arm is shown at each target
 
 
@@ -36,6 +40,7 @@ class Recorder:
         camera: Where from.
         fps: Pictures per second of simulated time.
         on_frame: Called after each picture.
+        ghosts: Translucent arms to blend into every picture.
     """
 
     world: World
@@ -43,10 +48,14 @@ class Recorder:
     fps: float = 10.0
     on_frame: Callable[[], None] | None = None
     frames: list[Picture] = field(default_factory=list)
+    ghosts: Sequence[Layers] = ()
 
     def take(self) -> None:
         """Take one picture."""
-        self.frames.append(self.world.render(self.camera))
+        if self.ghosts:
+            self.frames.append(blend(self.world.render_layers(self.camera), self.ghosts))
+        else:
+            self.frames.append(self.world.render(self.camera))
         if self.on_frame is not None:
             self.on_frame()
 
@@ -55,14 +64,79 @@ class Recorder:
         self.frames.extend(self.frames[-1:] * round(seconds * self.fps))
 
     def save(self, path: str | Path) -> None:
-        """Write the pictures as a looping GIF, under a temporary name first.
+        """Write the pictures as a film, GIF or MP4 by the ending, under a temporary name first.
 
         Raises:
-            WorldError: There is no picture.
+            WorldError: There is no picture; see `films.write_film`.
         """
-        if not self.frames:
-            raise WorldError(f"no pictures to write to {path}; take some first")
-        write_gif(path, self.frames, fps=self.fps)
+        write_film(path, self.frames, fps=self.fps)
+
+
+def film_name(index: int, ending: str | None = None) -> str:
+    """The file's name of an episode's film.
+
+    Args:
+        index: Number of the episode.
+        ending: mp4 or gif; None: mp4 where imageio-ffmpeg is installed, else gif.
+
+    Raises:
+        WorldError: Another ending.
+    """
+    ending = ending or default_format()
+    if ending not in FORMATS:
+        raise WorldError(f"unknown format of a film {ending!r}; allowed: {', '.join(FORMATS)}")
+    return f"episode-{index:04d}.{ending}"
+
+
+def record_episode(
+    path: str | Path,
+    stage: Stage,
+    index: int,
+    *,
+    suite: str = "uniform",
+    seed: int = 0,
+    fps: float = 15.0,
+    camera: Camera | None = None,
+    ghosts: int = 3,
+    on_frame: Callable[[], None] | None = None,
+) -> ReachResult:
+    """Run one episode of a suite again, and film it with the other solutions as ghosts.
+
+    Blue ghosts are solutions that could have been taken, red ones were rejected (they collide, or nothing free leads
+    there). The ball at the target is orange until the arm gets there, then green, or red where it failed.
+
+    Args:
+        path: The film, .mp4 or .gif.
+        stage: What the suite was run with.
+        index: Number of the episode.
+        suite, seed: Of the suite.
+        fps: Pictures per second of simulated time. A picture takes about 0.2 s.
+        camera: Default: `sim.camera.camera_for` the arm, 640 by 480.
+        ghosts: At most so many, those that differ most.
+        on_frame: Called after each picture, for progress.
+
+    Returns:
+        What became of the target, the same as in the suite.
+
+    Raises:
+        ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task` and `films.write_film`.
+    """
+    camera = camera or _camera(stage)
+    with stage.open() as (world, controller):
+        restore = world.snapshot()
+        task = make_task(controller.body, index, suite=suite, seed=seed, task=controller.solver.task)
+        restore()
+        controller.body.set_q(task.q_start)
+        decision, T_world_base = controller.decide(task.T_base_target), controller.body.T_world_base
+        restore()  # the last time: now the world gets something to look at
+        _lay_floor(world, stage)
+        marker = world.add_marker(T_world_base @ task.T_base_target, size=0.16 * stage.arm.reach, colour=_WAITING)
+        layers = _take_ghosts(decision, stage, T_world_base, camera, most=ghosts)
+        recorder = Recorder(world, camera, fps=fps, on_frame=on_frame, ghosts=layers)
+        controller.body.set_q(task.q_start)
+        result = _show_reach(controller, recorder, marker, task.T_base_target)
+    recorder.save(path)
+    return result
 
 
 def record_reaches(
@@ -108,26 +182,6 @@ def record_reaches(
     return results
 
 
-def write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
-    """Write pictures as a looping GIF with one palette, so that what does not move costs nothing.
-
-    Args:
-        path: The file; its folder is made.
-        frames: RGB, shape (height, width, 3).
-        fps: Pictures per second.
-    """
-    from PIL import Image
-
-    sample = np.concatenate(frames[:: max(1, len(frames) // 6)])
-    palette = Image.fromarray(sample).quantize(_COLOURS)
-    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
-    duration = round(1000 / fps)
-    with whole_file(path) as temporary:
-        images[0].save(
-            temporary, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0, optimize=False
-        )
-
-
 def _show_reach(controller: Controller, recorder: Recorder, marker: Marker, T: Any) -> ReachResult:
     recorder.take()
     result = controller.reach(T, watch=recorder.take, watch_period=1.0 / recorder.fps)
@@ -135,6 +189,50 @@ def _show_reach(controller: Controller, recorder: Recorder, marker: Marker, T: A
     recorder.take()
     recorder.pause(_PAUSE)
     return result
+
+
+def _take_ghosts(
+    decision: Decision, stage: Stage, T_world_base: NDArray[np.float64], camera: Camera, *, most: int
+) -> list[Layers]:
+    """Pictures of the candidates that were not chosen, those that differ most from it and from each other."""
+    others = [candidate for candidate in decision.candidates if candidate is not decision.chosen]
+    if not others or most < 1:
+        return []
+    shown = others[0] if decision.chosen is None else decision.chosen
+    picked = pick_apart([other.q for other in others], shown.q, most=most)
+    kept = [others[i] for i in picked] if decision.chosen else [shown, *(others[i] for i in picked[: most - 1])]
+    with GhostWorld(stage.arm, T_world_base, camera, meshes=stage.meshes) as ghosts:
+        return [ghosts.take(other.q, REJECTED if other.rejected else FREE) for other in kept]
+
+
+def _camera(stage: Stage) -> Camera:
+    """From the front for a free arm; from behind and the side where obstacles stand in front of it."""
+    camera = camera_for(stage.arm, width=640, height=480)
+    if stage.arm.is_planar or stage.scene is None or not stage.scene.obstacles:
+        return camera
+    reach, (x, y, z) = stage.arm.reach, stage.arm.offsets[0, :3, 3]
+    eye = (x - 0.75 * reach, y - 1.85 * reach, z + 0.9 * reach)
+    return replace(camera, eye=eye, target=(x + 0.3 * reach, y, z + 0.1 * reach))
+
+
+def _lay_floor(world: World, stage: Stage) -> None:
+    """A floor under the arm and everything around it."""
+    arm = stage.arm
+    obstacles = () if stage.scene is None else stage.scene.fitted(arm).obstacles
+    height = min([-0.04 if arm.is_planar else 0.0, *map(_lowest, obstacles)])
+    world.add_ground(height=height, size=3.2 * arm.reach)
+
+
+def _lowest(obstacle: Obstacle) -> float:
+    """Height of the lowest corner of an obstacle's box [m]; of a URDF's origin."""
+    size, T = obstacle.sizes, obstacle.T_world_obstacle
+    half = {
+        "box": [edge / 2 for edge in size],
+        "sphere": [size[0]] * 3,
+        "cylinder": [size[0], size[0], size[-1] / 2],
+        "urdf": [0.0] * 3,
+    }[obstacle.shape]
+    return float(T[2, 3] - np.abs(T[2, :3]) @ np.array(half))
 
 
 def _targets_in_sight(controller: Controller, count: int, seed: int) -> list[NDArray[np.float64]]:

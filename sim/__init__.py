@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sim.catalogue import builtin_arms
     from sim.errors import IKError
     from sim.kinematics import forward_kinematics, jacobian
+    from sim.scenes import Scene, load_scene, scene_names
     from sim.task import TASKS, Task, default_task, load_task
     from sim.world import World
 
@@ -17,6 +18,7 @@ _HOME = {
     "Arm": "sim.arm",
     "IKError": "sim.errors",
     "TASKS": "sim.task",
+    "Scene": "sim.scenes",
     "Task": "sim.task",
     "World": "sim.world",
     "builtin_arms": "sim.catalogue",
@@ -24,14 +26,17 @@ _HOME = {
     "forward_kinematics": "sim.kinematics",
     "jacobian": "sim.kinematics",
     "load_arm": "sim.arm",
+    "load_scene": "sim.scenes",
     "load_task": "sim.task",
     "planar_arm": "sim.arm",
+    "scene_names": "sim.scenes",
 }
 
 __all__ = [
     "TASKS",
     "Arm",
     "IKError",
+    "Scene",
     "Task",
     "World",
     "builtin_arms",
@@ -39,8 +44,10 @@ __all__ = [
     "forward_kinematics",
     "jacobian",
     "load_arm",
+    "load_scene",
     "load_task",
     "planar_arm",
+    "scene_names",
 ]
 
 

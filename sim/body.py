@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim.arm import Arm
+from sim.bullet_ik import iterate_ik
+from sim.collision import Collisions
 from sim.drive import Drive, follow
 from sim.errors import ShapeError
 from sim.frames import link_pose, pose_from_bullet, pose_to_bullet
 from sim.links import LinkTree, load_links
-from sim.motion import plan_motion
+from sim.motion import plan_route
+from sim.touch import TouchSense
 
 FloatArray = NDArray[np.float64]
 
-_ALWAYS = 0.95  # share of sampled configurations from which on a touching pair is taken for a modelling artefact
-_N_SAMPLES = 100  # configurations sampled for that
 
-
-class ArmBody:
+class ArmBody(TouchSense):
     """An arm in a world, its base fixed; made by `World.add_arm`.
 
     Joints of the URDF that are not in the chain (fingers) stay where they were loaded, held by motors.
@@ -34,6 +33,7 @@ class ArmBody:
         number: Bullet's number of the body.
         T_world_base: Pose of the link `arm.base`, shape (4, 4); None: the world's origin.
         step: Advances the world by one time step.
+        names: What the solid bodies of the world are called, by Bullet's numbers; None: there is only this one.
 
     Raises:
         WorldError: Bullet did not load a joint or link of the chain.
@@ -41,7 +41,14 @@ class ArmBody:
     """
 
     def __init__(
-        self, arm: Arm, client: Any, number: int, T_world_base: FloatArray | None, *, step: Callable[[], None]
+        self,
+        arm: Arm,
+        client: Any,
+        number: int,
+        T_world_base: FloatArray | None,
+        *,
+        step: Callable[[], None],
+        names: Mapping[int, str] | None = None,
     ) -> None:
         self.arm, self.client, self.number, self.step = arm, client, number, step
         self.links: LinkTree = load_links(client, number)
@@ -49,8 +56,8 @@ class ArmBody:
         self._base, self._tip = self.links.link(arm.base), self.links.link(arm.tip)
         self._others = [joint for joint in self.links.moving if joint not in self.joints]
         self._place(np.eye(4) if T_world_base is None else np.asarray(T_world_base, dtype=np.float64))
+        self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
         self.set_q(home(arm))
-        self._skip_neighbours()
         self.hold(self.q)
 
     @property
@@ -77,7 +84,7 @@ class ArmBody:
         Raises:
             ShapeError: Not n finite numbers.
         """
-        self._reset(self._vector("q", q))
+        self.collisions.put(self._vector("q", q))
         self.hold(q)
 
     def tip_pose(self, q: FloatArray | None = None) -> FloatArray:
@@ -94,34 +101,12 @@ class ArmBody:
         """
         if q is None:
             return self._measure()
-        batch = self._batch(q)
-        with self.kept():
-            poses = [self._measure() for row in batch.reshape(-1, self.arm.n_joints) if self._reset(row)]
-        return np.array(poses).reshape(*batch.shape[:-1], 4, 4)
 
-    def self_collides(self, q: FloatArray) -> NDArray[np.bool_]:
-        """Whether links of the arm (fingers included) go through each other.
+        def measure(row: FloatArray) -> FloatArray:
+            self.collisions.put(row)
+            return self._measure()
 
-        Neighbours are left out: links joined rigidly or by one joint. So are pairs that touch in at least 95 % of
-        100 sampled configurations, which is a matter of coarse collision shapes (MoveIt's Setup Assistant
-        uses the same rule). Shapes are what Bullet makes of the URDF: a mesh counts as its convex hull.
-
-        Args:
-            q: Configurations, shape (..., n).
-
-        Returns:
-            Shape (...); False throughout for an arm without collision shapes.
-        """
-        batch = self._batch(q)
-        with self.kept():
-            hits = [bool(self._self_contacts()) for row in batch.reshape(-1, self.arm.n_joints) if self._reset(row)]
-        return np.array(hits, dtype=bool).reshape(batch.shape[:-1])
-
-    def self_contacts(self, q: FloatArray) -> tuple[tuple[str, str], ...]:
-        """The pairs of links that go through each other at q, shape (n,); see `self_collides`."""
-        with self.kept():
-            self._reset(self._vector("q", q))
-            return tuple((self.links.name(a), self.links.name(b)) for a, b in sorted(self._self_contacts()))
+        return self._each(q, measure).reshape(*np.shape(q)[:-1], 4, 4)
 
     def inverse_kinematics(
         self,
@@ -145,42 +130,42 @@ class ArmBody:
             Joint vector, shape (n,): always something, also for a target out of reach, and not always in limits.
         """
         start = self.q if q_start is None else self._vector("q_start", q_start)
-        T_world = self._pose_of(self._base) @ np.asarray(T_base_tip, dtype=np.float64)
-        position, quat_xyzw = pose_to_bullet(T_world)
+        T_world_tip = self.T_world_base @ np.asarray(T_base_tip, dtype=np.float64)
         with self.kept():
-            self._reset(start)
-            answer = self.client.calculateInverseKinematics(
-                self.number,
-                self._tip,
-                position,
-                quat_xyzw,
-                maxNumIterations=iterations,
-                residualThreshold=residual,
-                **(self._null_space(start) if null_space else {}),
+            self.collisions.put(start)
+            return iterate_ik(
+                self.arm,
+                self.client,
+                (self.number, self._tip),
+                self.links,
+                T_world_tip,
+                iterations=iterations,
+                residual=residual,
+                rest=start if null_space else None,
             )
-        return np.array(answer)[[self.links.moving.index(joint) for joint in self.joints]]
 
     def drive(
         self,
-        q_target: FloatArray,
-        *,
+        *route: FloatArray,
         speed: float = 1.0,
         watch: Callable[[], None] | None = None,
         watch_period: float = 0.1,
+        stop_on_contact: bool = False,
     ) -> Drive:
-        """Move to a configuration with the motors, under gravity, along a time-optimal straight joint motion.
+        """Move to a configuration with the motors, under gravity, along time-optimal straight joint motions.
 
         Args:
-            q_target: Shape (n,).
+            *route: The target, shape (n,), or configurations to stop at on the way there and the target last.
             speed: Share of the velocity limits to use, in (0, 1].
             watch: Called while the arm moves (to take pictures), at the start and at the end too.
             watch_period: Simulated time between two calls [s].
+            stop_on_contact: At the first contact the arm is held where it is, and the motion ends there.
 
         Returns:
             What was measured at the end; see `Drive`.
         """
-        motion = plan_motion(self.arm, self.q, self._vector("q_target", q_target), speed=speed)
-        return follow(self, motion, watch=watch, watch_period=watch_period)
+        motion = plan_route(self.arm, self.q, [self._vector("q_target", q) for q in route], speed=speed)
+        return follow(self, motion, watch=watch, watch_period=watch_period, stop_on_contact=stop_on_contact)
 
     def hold(self, q: FloatArray, dq: FloatArray | None = None) -> None:
         """Command the motors: positions q and velocities dq (default: rest), forces within the URDF's limits.
@@ -206,26 +191,6 @@ class ArmBody:
             velocityGains=[1.0] * arm.n_joints,
         )
 
-    def contacts(self) -> set[tuple[str, str]]:
-        """Pairs (link, other link or "body.link" of another body) that touch after the last step."""
-        found = set()
-        for point in self.client.getContactPoints(self.number):
-            if point[8] < 0.0:
-                first, second = self._contact_name(point[1], point[3]), self._contact_name(point[2], point[4])
-                found.add((min(first, second), max(first, second)))
-        return found
-
-    @contextmanager
-    def kept(self) -> Iterator[None]:
-        """Put every joint back where it was, with its velocity, when the block ends, also when it ends by an error."""
-        moving = self.links.moving
-        states = self.client.getJointStates(self.number, moving)
-        try:
-            yield
-        finally:
-            for joint, state in zip(moving, states, strict=True):
-                self.client.resetJointState(self.number, joint, state[0], state[1])
-
     def _place(self, T_world_base: FloatArray) -> None:
         if T_world_base.shape != (4, 4) or not np.isfinite(T_world_base).all():
             raise ShapeError(f"T_world_base must be a (4, 4) matrix of finite numbers; got shape {T_world_base.shape}")
@@ -240,32 +205,6 @@ class ArmBody:
         position, quat_xyzw = pose_to_bullet(T_world_root @ pose_from_bullet(self.client, info[3], info[4]))
         self.client.resetBasePositionAndOrientation(self.number, position, quat_xyzw)
 
-    def _skip_neighbours(self) -> None:
-        """Take pairs that cannot sensibly collide out of collision detection; see `self_collides`."""
-        for a, b in self.links.neighbours():
-            self.client.setCollisionFilterPair(self.number, self.number, a, b, 0)
-        rng = np.random.default_rng(0)
-        samples = rng.uniform(self.arm.sample_min, self.arm.sample_max, (_N_SAMPLES, self.arm.n_joints))
-        counts: dict[tuple[int, int], int] = {}
-        with self.kept():
-            for row in samples:
-                self._reset(row)
-                for pair in self._self_contacts():
-                    counts[pair] = counts.get(pair, 0) + 1
-        for (a, b), count in counts.items():
-            if count >= _ALWAYS * _N_SAMPLES:
-                self.client.setCollisionFilterPair(self.number, self.number, a, b, 0)
-
-    def _self_contacts(self) -> set[tuple[int, int]]:
-        self.client.performCollisionDetection()
-        points = self.client.getContactPoints(self.number, self.number)
-        return {(min(p[3], p[4]), max(p[3], p[4])) for p in points if p[8] < 0.0}
-
-    def _reset(self, q: FloatArray) -> bool:
-        for joint, value in zip(self.joints, q.tolist(), strict=True):
-            self.client.resetJointState(self.number, joint, value)
-        return True
-
     def _measure(self) -> FloatArray:
         T_base_tip: FloatArray = np.linalg.inv(self._pose_of(self._base)) @ self._pose_of(self._tip)
         return T_base_tip
@@ -273,46 +212,18 @@ class ArmBody:
     def _pose_of(self, link: int) -> FloatArray:
         return link_pose(self.client, self.number, link)
 
-    def _null_space(self, rest: FloatArray) -> dict[str, list[float]]:
-        moving = self.links.moving
-        low, high, at = (dict.fromkeys(moving, value) for value in (-1e-9, 1e-9, 0.0))
-        for joint, lower, upper, q in zip(self.joints, self.arm.sample_min, self.arm.sample_max, rest, strict=True):
-            low[joint], high[joint], at[joint] = float(lower), float(upper), float(q)
-        return {
-            "lowerLimits": list(low.values()),
-            "upperLimits": list(high.values()),
-            "jointRanges": [high[joint] - low[joint] for joint in moving],
-            "restPoses": list(at.values()),
-        }
-
-    def _contact_name(self, body: int, link: int) -> str:
-        if body == self.number:
-            return self.links.name(link)
-        name = self.client.getBodyInfo(body)[1].decode()
-        part = name if link < 0 else self.client.getJointInfo(body, link)[12].decode()
-        return f"{name}.{part}"
-
-    def _vector(self, name: str, q: FloatArray) -> FloatArray:
-        values = self._batch(q, name)
-        if values.ndim != 1:
-            raise ShapeError(f"{name} must be one joint vector ({self.arm.n_joints},); got shape {values.shape}")
-        return values
-
-    def _batch(self, q: FloatArray, name: str = "q") -> FloatArray:
-        values = np.asarray(q, dtype=np.float64)
-        if values.shape[-1:] != (self.arm.n_joints,) or not np.isfinite(values).all():
-            raise ShapeError(
-                f"{name} must hold finite numbers, shape (..., {self.arm.n_joints}), for {', '.join(self.arm.joint_names)}; "
-                f"got shape {values.shape}"
-            )
-        return values
-
 
 _UNLIMITED = 1e4  # [N m or N] where the URDF gives no effort limit
+_HOME_MARGIN = 0.04  # share of a joint's range that counts as next to its limit
 _POSITION_GAIN = 0.3  # share of the position error to be gone after one step
 
 
 def home(arm: Arm) -> FloatArray:
-    """A configuration to start from, shape (n,): zero where the limits have it inside, else their middle."""
-    inside = (arm.sample_min < 0) & (arm.sample_max > 0)
+    """A configuration to start from, shape (n,): zero, or the middle of the limits where zero is next to one or outside.
+
+    Next to a limit is within 4 % of the range: a joint that starts there can move one way only, and links fold up
+    (Panda's wrist touches itself at zero).
+    """
+    share = -arm.sample_min / (arm.sample_max - arm.sample_min)
+    inside = (share > _HOME_MARGIN) & (share < 1.0 - _HOME_MARGIN)
     return np.where(inside, 0.0, (arm.sample_min + arm.sample_max) / 2)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sim.arm import Arm
+from sim.kinematics import forward_kinematics
 from sim.motion import TIME_STEP, Motion
 
 if TYPE_CHECKING:
@@ -32,6 +34,10 @@ class Drive:
         settled: Whether every joint stayed within 1e-4 rad of the target and below 1e-3 rad/s for 0.1 s.
         err_track: Largest distance of a joint from the planned motion on the way [rad, m for prismatic].
         contacts: Pairs of links (or of a link and another body) that touched on the way, sorted.
+        path_q: Length of the way in joint space: the Euclidean norms of all steps, summed [rad, m for prismatic].
+        path_tip: Length of the tip's way [m].
+        stopped: Whether a contact ended the motion.
+        contacts_end: What still touches at the end, sorted.
     """
 
     q_target: FloatArray
@@ -40,6 +46,10 @@ class Drive:
     settled: bool
     err_track: float
     contacts: tuple[tuple[str, str], ...]
+    path_q: float = 0.0
+    path_tip: float = 0.0
+    stopped: bool = False
+    contacts_end: tuple[tuple[str, str], ...] = ()
 
     @property
     def err_q(self) -> FloatArray:
@@ -48,7 +58,12 @@ class Drive:
 
 
 def follow(
-    body: ArmBody, motion: Motion, *, watch: Callable[[], None] | None = None, watch_period: float = 0.1
+    body: ArmBody,
+    motion: Motion,
+    *,
+    watch: Callable[[], None] | None = None,
+    watch_period: float = 0.1,
+    stop_on_contact: bool = False,
 ) -> Drive:
     """Follow a motion with the motors under gravity, then wait until the arm is at rest.
 
@@ -59,6 +74,7 @@ def follow(
         motion: What to follow.
         watch: Called at the start, every `watch_period` of simulated time [s], and at the end.
         watch_period: See above.
+        stop_on_contact: At the first contact the arm is held where it is, and the motion ends there.
 
     Returns:
         Where the joints ended, after how long, and what touched. Not at rest within 2 s after the motion's end gives
@@ -68,6 +84,7 @@ def follow(
     target = motion.q[-1]
     steps, calm, err_track = 0, 0, 0.0
     contacts: set[tuple[str, str]] = set()
+    passed = [body.q]
     try:
         while calm < _SETTLED_STEPS and steps < len(motion.q) - 1 + _PATIENCE:
             if watch is not None and steps % every == 0:
@@ -78,13 +95,20 @@ def follow(
             steps += 1
             contacts |= body.contacts()
             q, dq = body.state()
+            passed.append(q)
+            if contacts and stop_on_contact:
+                break
             err_track = max(err_track, float(np.abs(q - motion.q[at]).max()))
             near = np.abs(q - target).max() <= _SETTLED_ERROR and np.abs(dq).max() <= _SETTLED_SPEED
             calm = calm + 1 if near else 0
     finally:
         body.hold(target if calm else body.q)
+    stopped = bool(contacts) and stop_on_contact
+    if stopped:
+        steps += _come_to_rest(body, contacts)
     if watch is not None:
         watch()
+    path_q, path_tip = measure_path(body.arm, np.array(passed))
     return Drive(
         q_target=target,
         q_end=body.q,
@@ -92,4 +116,33 @@ def follow(
         settled=calm >= _SETTLED_STEPS,
         err_track=err_track,
         contacts=tuple(sorted(contacts)),
+        path_q=path_q,
+        path_tip=path_tip,
+        stopped=stopped,
+        contacts_end=tuple(sorted(body.contacts())),
     )
+
+
+def measure_path(arm: Arm, q: FloatArray) -> tuple[float, float]:
+    """Lengths of a way that is given by the configurations passed.
+
+    Args:
+        arm: Whose way it is.
+        q: Joint vectors in order, shape (m, n).
+
+    Returns:
+        In joint space (Euclidean norms of the steps, summed) [rad, m for prismatic], and of the tip [m].
+    """
+    tips = forward_kinematics(arm, q)[:, :3, 3]
+    lengths = (float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()) for points in (q, tips))
+    return next(lengths), next(lengths)
+
+
+def _come_to_rest(body: ArmBody, contacts: set[tuple[str, str]]) -> int:
+    """Wait until an arm that holds where it is does not move, and add what it touches meanwhile; the steps that took."""
+    for step in range(_PATIENCE):
+        body.step()
+        contacts |= body.contacts()
+        if np.abs(body.state()[1]).max() <= _SETTLED_SPEED:
+            return step + 1
+    return _PATIENCE

@@ -47,6 +47,14 @@ class WorldError(IKError):
     """Something that the physics world cannot do: no display, no URDF, a missing mesh or link, a closed world."""
 
 
+class SceneError(IKError, ValueError):
+    """A scene or obstacle that makes no sense: a wrong key, shape, size, pose or file."""
+
+
+class SuiteError(IKError):
+    """A suite of targets that an arm or a world does not allow, or a folder of results that holds another one."""
+
+
 class CheckpointError(IKError):
     """A model file that is damaged, of another format, or made for another arm."""
 

@@ -38,6 +38,36 @@ def pose_from_bullet(client: Any, position: Sequence[float], quat_xyzw: Sequence
     return T
 
 
+def pose_from_rpy(position: Sequence[float], rpy: Sequence[float]) -> FloatArray:
+    """The pose of a URDF `<origin xyz rpy>`, shape (4, 4): turned about the fixed axes x, then y, then z.
+
+    Args:
+        position: Origin [m], 3 numbers.
+        rpy: Angles about x, y, z [rad].
+    """
+    (cx, cy, cz), (sx, sy, sz) = np.cos(rpy), np.sin(rpy)
+    T = np.eye(4)
+    T[:3, :3] = [
+        [cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx],
+        [sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx],
+        [-sy, cy * sx, cy * cx],
+    ]
+    T[:3, 3] = position
+    return T
+
+
+def rotation_from_quat(quat_xyzw: FloatArray) -> FloatArray:
+    """The rotation matrix, shape (3, 3), of a unit quaternion in the order x y z w, shape (4,)."""
+    x, y, z, w = quat_xyzw
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
 def link_pose(client: Any, body: int, link: int) -> FloatArray:
     """`T_world_link`, shape (4, 4), from the pose of the link's inertial frame.
 

@@ -75,11 +75,14 @@ class LinkTree:
         at = min(max(0.0, info.lower), info.upper) if info.lower < info.upper else 0.0
         return info.joint, info.force if info.force > 0 else _HOLD_FORCE, at
 
+    def standing(self) -> list[int]:
+        """Numbers of the links that stand still with the root, itself included: no moving joint lies between."""
+        group = self._groups()
+        return [i for i in sorted(group) if group[i] == -1]
+
     def neighbours(self) -> list[tuple[int, int]]:
         """Pairs of links that are joined rigidly or by one moving joint, through massless fixed links too."""
-        group = {-1: -1}
-        for i, info in enumerate(self.infos):  # parents come first
-            group[i] = group[info.parent] if info.kind == _FIXED else i
+        group = self._groups()
         joined = {(group[info.parent], group[i]) for i, info in enumerate(self.infos)}
         numbers = sorted(group)
         return [
@@ -88,6 +91,13 @@ class LinkTree:
             for b in numbers
             if a < b and (group[a] == group[b] or {(group[a], group[b]), (group[b], group[a])} & joined)
         ]
+
+    def _groups(self) -> dict[int, int]:
+        """The highest link that each link is rigidly joined to."""
+        group = {-1: -1}
+        for i, info in enumerate(self.infos):  # parents come first
+            group[i] = group[info.parent] if info.kind == _FIXED else i
+        return group
 
 
 def load_links(client: Any, body: int) -> LinkTree:

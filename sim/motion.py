@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,36 @@ def plan_motion(arm: Arm, q_start: FloatArray, q_target: FloatArray, *, speed: f
     if result not in (Result.Working, Result.Finished):
         raise WorldError(f"no motion for arm {arm.name!r} from {start.tolist()} to {target.tolist()}: {result}")
     return _sample(trajectory, target)
+
+
+def plan_route(arm: Arm, q_start: FloatArray, route: Sequence[FloatArray], *, speed: float = 1.0) -> Motion:
+    """The fastest motion along straight joint-space ways, at rest at each of their ends; see `plan_motion`.
+
+    Args:
+        arm: Whose velocity limits count.
+        q_start: Where it starts, shape (n,) [rad, m for prismatic].
+        route: Configurations to pass, each shape (n,); the last is the target.
+        speed: Share of the limits to use, in (0, 1].
+
+    Returns:
+        The sampled motion.
+
+    Raises:
+        ShapeError: The route is empty, or see `plan_motion`.
+        WorldError: See `plan_motion`.
+    """
+    if not len(route):
+        raise ShapeError("a route needs at least one configuration to go to; got none")
+    starts = [q_start, *route[:-1]]
+    parts = [plan_motion(arm, start, end, speed=speed) for start, end in zip(starts, route, strict=True)]
+    q = np.concatenate([parts[0].q, *(part.q[1:] for part in parts[1:])])
+    return Motion(q=q, dq=np.concatenate([parts[0].dq, *(part.dq[1:] for part in parts[1:])]))
+
+
+def route_time(arm: Arm, points: Sequence[FloatArray]) -> float:
+    """About how long a route takes at full speed, stopping at each point [s]: the slowest joint's time, and a rise time each."""
+    steps = np.abs(np.diff(np.asarray(points), axis=0)) / speed_limits(arm)
+    return float(steps.max(axis=1).sum() + _RISE_TIME * len(steps))
 
 
 def speed_limits(arm: Arm) -> FloatArray:

@@ -12,7 +12,7 @@ def data_folder(kind: str) -> Path:
     a clone keeps them in the top-level folder `data/<kind>`.
 
     Args:
-        kind: "arms" (robot descriptions) or "models" (trained networks).
+        kind: "arms" (robot descriptions), "scenes" (obstacles) or "models" (trained networks).
 
     Returns:
         An existing folder.
@@ -21,7 +21,7 @@ def data_folder(kind: str) -> Path:
         FileNotFoundError: The installation is incomplete.
     """
     top = Path(__file__).resolve().parent.parent
-    package = {"arms": "sim", "models": "ik_mdn"}[kind]
+    package = {"arms": "sim", "scenes": "sim", "models": "ik_mdn"}[kind]
     candidates = [top / package / "_data" / kind, top / "data" / kind]
     for folder in candidates:
         if folder.is_dir():

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import sys
 import tempfile
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +16,14 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.body import ArmBody
 from sim.camera import Camera
+from sim.display import check_display
 from sim.errors import WorldError
 from sim.frames import pose_to_bullet
 from sim.meshes import resolve_meshes
 from sim.motion import TIME_STEP
+from sim.obstacles import place_solid, stiffen
+from sim.pictures import Layers, take_layers
+from sim.scenes import Obstacle, Scene
 from sim.silence import silence
 
 with silence():  # it prints its build time
@@ -51,13 +53,16 @@ class World:
 
     def __init__(self, *, gui: bool = False, gravity: tuple[float, float, float] = _GRAVITY) -> None:
         if gui:
-            _check_display()
+            check_display()
         self.gui = gui
         with silence() as chatter:
             number = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
         if number < 0:
             raise WorldError(f"Bullet gave no {'window' if gui else 'world'}: {chatter.last_lines() or 'no reason'}")
         self._client = Client(number)
+        self._names: dict[int, str] = {}  # of everything solid, by Bullet's numbers
+        self._arms: list[ArmBody] = []
+        self._obstacles: list[int] = []
         self._client.setTimeStep(TIME_STEP)
         self._client.setGravity(*gravity)
         self._client.setPhysicsEngineParameter(deterministicOverlappingPairs=1, numSolverIterations=_ITERATIONS)
@@ -88,12 +93,33 @@ class World:
         Raises:
             WorldError: The arm has no URDF, a mesh file is missing, or Bullet cannot load it.
         """
-        xml = _description(arm, meshes=meshes)
-        with tempfile.TemporaryDirectory(prefix="ik-mdn-") as folder:
-            file = Path(folder) / "arm.urdf"
-            file.write_text(xml, encoding="utf-8")
-            number = self._load(arm, file)
-        return ArmBody(arm, self._client, number, T_world_base, step=self.step)
+        flags = pybullet.URDF_USE_SELF_COLLISION | pybullet.URDF_USE_INERTIA_FROM_FILE
+        number = self._load(_description(arm, meshes=meshes), f"arm {arm.name!r}", flags=flags)
+        self._names[number] = arm.name
+        body = ArmBody(arm, self._client, number, T_world_base, step=self.step, names=self._names)
+        for obstacle in self._obstacles:
+            body.collisions.stand_on(obstacle)
+        self._arms.append(body)
+        return body
+
+    def add_scene(self, scene: Scene, arm: Arm | None = None) -> list[int]:
+        """Put the obstacles of a scene into the world, where they stay.
+
+        What stands still with an arm's base may touch them; contacts of its other links are reported by name:
+        "shelf.top board" is the obstacle "top board" of the scene "shelf".
+
+        Args:
+            scene: See `sim.scenes.load_scene`.
+            arm: Whose reach the scene is measured in; not needed where the scene is in metres.
+
+        Returns:
+            Bullet's number of each obstacle, in the scene's order.
+
+        Raises:
+            SceneError: The scene is in arm's reaches, and no arm was given.
+            WorldError: Bullet cannot load a URDF, or a mesh file of it is missing.
+        """
+        return [self._add_obstacle(obstacle, scene.name) for obstacle in scene.fitted(arm).obstacles]
 
     def add_ground(self, *, height: float = 0.0, size: float = 4.0) -> None:
         """Lay a floor to look at; nothing collides with it.
@@ -142,34 +168,44 @@ class World:
         Returns:
             RGB, shape (height, width, 3), 0 to 255.
         """
-        k = camera.supersample
-        width, height = camera.width * k, camera.height * k
-        view = self._client.computeViewMatrix(camera.eye, camera.target, camera.up)
-        far = 10 * float(np.linalg.norm(np.subtract(camera.target, camera.eye)))
-        projection = self._client.computeProjectionMatrixFOV(camera.fov, width / height, far / 1000, far)
-        *_, rgba, _depth, _segments = self._client.getCameraImage(
-            width,
-            height,
-            viewMatrix=view,
-            projectionMatrix=projection,
-            renderer=pybullet.ER_TINY_RENDERER,
-            flags=pybullet.ER_NO_SEGMENTATION_MASK,
-            shadow=int(camera.shadow),
-            **_LIGHT,
-        )
-        rgb = np.asarray(rgba, dtype=np.uint8).reshape(height, width, -1)[..., :3]
-        if k == 1:
-            return np.ascontiguousarray(rgb)
-        blocks = rgb.reshape(camera.height, k, camera.width, k, 3).astype(np.float32)
-        return np.asarray(blocks.mean(axis=(1, 3)).round(), dtype=np.uint8)
+        return take_layers(self._client, camera, solid=False).picture()
 
-    def _load(self, arm: Arm, file: Path) -> int:
-        flags = pybullet.URDF_USE_SELF_COLLISION | pybullet.URDF_USE_INERTIA_FROM_FILE
-        try:
-            with silence() as chatter:
-                return int(self._client.loadURDF(str(file), useFixedBase=True, flags=flags))
-        except pybullet.error as error:
-            raise WorldError(f"Bullet cannot load arm {arm.name!r} ({error}): {chatter.last_lines()}") from error
+    def render_layers(self, camera: Camera) -> Layers:
+        """The same with the distance of every pixel, and where there is anything: for putting pictures together."""
+        return take_layers(self._client, camera)
+
+    def snapshot(self) -> Callable[[], None]:
+        """Remember where everything is and how it moves; what comes back puts it all back there, to the last bit.
+
+        It stops working when bodies (markers too) are added or removed.
+        """
+        number = self._client.saveState()
+        return lambda: self._client.restoreState(number)
+
+    def _add_obstacle(self, obstacle: Obstacle, scene: str) -> int:
+        name = f"{scene}.{obstacle.name}"
+        position, quat_xyzw = pose_to_bullet(obstacle.T_world_obstacle)
+        if obstacle.path is None:
+            number = place_solid(self._client, obstacle.shape, obstacle.sizes, obstacle.colour, position, quat_xyzw)
+        else:
+            place = {"basePosition": position, "baseOrientation": quat_xyzw, "globalScaling": obstacle.sizes[0]}
+            number = self._load(resolve_meshes(obstacle.path), f"obstacle {name!r} ({obstacle.path})", **place)
+            stiffen(self._client, number)
+        self._names[number] = name
+        self._obstacles.append(number)
+        for body in self._arms:
+            body.collisions.stand_on(number)
+        return number
+
+    def _load(self, xml: str, what: str, **options: Any) -> int:
+        with tempfile.TemporaryDirectory(prefix="ik-mdn-") as folder, silence() as chatter:
+            file = Path(folder) / "body.urdf"
+            file.write_text(xml, encoding="utf-8")
+            try:
+                return int(self._client.loadURDF(str(file), useFixedBase=True, **options))
+            except pybullet.error as error:
+                failure = error
+        raise WorldError(f"Bullet cannot load {what} ({failure}): {chatter.last_lines()}") from failure
 
     def _add_box(self, centre: Any, half: Any, colour: Colour, quat_xyzw: Any = (0, 0, 0, 1)) -> int:
         shape = self._client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half, rgbaColor=[*colour, 1])
@@ -229,14 +265,6 @@ class Client:
 
 _STATELESS = ("getMatrixFromQuaternion", "computeViewMatrix", "computeProjectionMatrixFOV")
 
-_LIGHT = {
-    "lightDirection": (0.6, -0.9, 1.6),
-    "lightColor": (1.0, 1.0, 1.0),
-    "lightAmbientCoeff": 0.55,
-    "lightDiffuseCoeff": 0.5,
-    "lightSpecularCoeff": 0.1,
-}
-
 
 def _checker(size: float, height: float, *, count: int = 10) -> list[dict[str, list[Any]]]:
     """The light and the dark tiles of a floor of count by count tiles, each a mesh as Bullet takes it."""
@@ -262,21 +290,3 @@ def _description(arm: Arm, *, meshes: bool) -> str:
         f"arm {arm.name!r} has no URDF, because it was restored from a checkpoint, which holds the kinematics only; "
         "load it with sim.load_arm(name or file) and give that arm to the world"
     )
-
-
-def _check_display() -> None:
-    """Refuse a window where X has no display: Bullet would end the process without a word."""
-    if not sys.platform.startswith("linux"):
-        return
-    advice = "run without gui=True (--gui), or set DISPLAY to a running X server"
-    if not os.environ.get("DISPLAY"):
-        raise WorldError(f"no display to open a window on: DISPLAY is not set; {advice}")
-    try:
-        x11 = ctypes.CDLL("libX11.so.6")
-    except OSError as error:
-        raise WorldError(f"no window: {error}; {advice}") from error
-    x11.XOpenDisplay.restype = ctypes.c_void_p
-    display = x11.XOpenDisplay(None)
-    if not display:
-        raise WorldError(f"no display to open a window on: DISPLAY={os.environ['DISPLAY']!r} does not answer; {advice}")
-    x11.XCloseDisplay(ctypes.c_void_p(display))

@@ -54,15 +54,16 @@ def test_an_installed_wheel_reaches_in_an_empty_folder(installed: Path, tmp_path
 def test_an_installed_wheel_imports_its_own_packages_and_models(installed: Path, tmp_path: Path) -> None:
     code = (
         "import ik_mdn, sim; from ik_mdn.checkpoint import shipped_models; "
-        "print(ik_mdn.__file__); print(sim.__file__); print(*shipped_models())"
+        "print(ik_mdn.__file__); print(sim.__file__); print(*shipped_models()); print(*sim.scene_names())"
     )
     environment = {"PYTHONPATH": str(installed), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=environment, check=True
     )
-    first, second, models = done.stdout.splitlines()
+    first, second, models, scenes = done.stdout.splitlines()
     assert first.startswith(str(installed))
     assert second.startswith(str(installed))
+    assert {"free", "table", "shelf", "cage"} <= set(scenes.split())
     assert {"planar2", "planar3", "xarm6", "planar2-mse", "planar3-mse", "xarm6-mse"} <= set(models.split())
 
 

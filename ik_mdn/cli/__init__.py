@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a model for an arm",
     "plot": "draw the loss of training runs",
     "solve": "all joint vectors that reach a target",
+    "track": "follow a line, a circle or a polyline without changing branch",
     "reach": "run reach tasks in the physics simulator",
     "compare": "MSE, mixture, refinement and PyBullet side by side",
     "evaluate": "likelihood, components, calibration and modes of a trained mixture",
@@ -55,7 +56,8 @@ def _run(command: str, arguments: list[str]) -> None:
     import tyro
 
     module = import_module(f"ik_mdn.cli.{command}")
-    tyro.cli(module.run, prog=f"ik-mdn {command}", args=arguments, config=(tyro.conf.OmitArgPrefixes,))
+    config = getattr(module, "CONFIG", (tyro.conf.OmitArgPrefixes,))
+    tyro.cli(module.run, prog=f"ik-mdn {command}", args=arguments, config=config)
 
 
 def _help() -> str:

@@ -6,13 +6,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.cli.console import Link, OutFile, print_table, progress, report_note, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ik_mdn.comparison import MethodResult
+    from ik_mdn.execution import ExecutedResult
     from ik_mdn.model import PoseModel
     from ik_mdn.solver import IKSolver
-    from sim.arm import Arm
+    from ik_mdn.survey import Contestants, Survey
+
+ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]")]
+ModelFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
+
+REPORTED = 30  # targets executed for a report, where the user does not say how many
 
 HEADER = [
     "method",
@@ -25,16 +33,28 @@ HEADER = [
     "modes\nfound",
     "time per\npose [µs]",
 ]
+HEADER_EXECUTED = [
+    "method",
+    "tip at rest: error [mm]\nmedian / p95 / max",
+    "within\n1 cm",
+    "within\n1 mm",
+    "answer\nclamped",
+    "touched\nitself",
+    "1 mm and\nuntouched",
+]
 
 
 def run(
-    arm: ArmName,
+    arms: ArmNames,
     /,
     *,
     count: int = 2000,
     seed: int = 0,
-    model: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
-    mse: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
+    execute: Annotated[int | None, tyro.conf.arg(metavar="TARGETS")] = None,
+    report: OutFile = None,
+    model: ModelFile = None,
+    mse: ModelFile = None,
+    k1: ModelFile = None,
     base: Link = None,
     tip: Link = None,
     json: OutFile = None,
@@ -42,59 +62,87 @@ def run(
     """Compare MSE regression, the mixture, refinement and PyBullet's IK on the same held-out poses.
 
     Poses are made from configurations uniform in the joint limits that no model was trained on. Every pose counts:
-    nothing is trimmed.
+    nothing is trimmed. A method whose model is not there is left out.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
-        count: Number of poses.
-        seed: Of the poses.
-        model: Mixture to use; without it, the shipped one.
-        mse: Regressor to use; without it, the shipped one.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
+        arms: One or several: built-in names, planar:L1,L2,..., or paths of URDFs.
+        count: Number of poses per arm.
+        seed: Of poses and targets.
+        execute: Also let the simulated arm drive to each method's answers, for so many targets; without it, 30 with
+            --report and none otherwise.
+        report: Write a web page with tables and pictures to this file; it needs no network.
+        model: Mixture to use, with one arm; without it, the shipped one.
+        mse: Regressor to use, with one arm; without it, the shipped one.
+        k1: Mixture of one component to use, with one arm; without it, the shipped one.
+        base: Link that poses are given in, with one arm; without it, the URDF's root.
+        tip: Link whose pose counts, with one arm; without it, the URDF's only leaf.
         json: Write all numbers to this file ("-": standard output).
     """
+    from ik_mdn.survey import load_contestants
     from sim.arm import load_arm
+    from sim.errors import ShapeError
 
-    loaded = load_arm(arm, base=base, tip=tip)
-    solver, regressor = _load(loaded, model, mse)
-    results = measure(solver, regressor, count=count, seed=seed)
+    targets = execute if execute is not None else REPORTED if report else 0
+    special = {"--model": model, "--mse": mse, "--k1": k1, "--base": base, "--tip": tip}
+    given = [name for name, value in special.items() if value is not None]
+    if not arms or (len(arms) > 1 and given):
+        why = f"{', '.join(given)} can be given with one arm only" if arms else "give at least one arm"
+        raise ShapeError(f"{why}; got {len(arms)} arms. Try: ik-mdn compare planar2 xarm6")
+    _check_numbers(count, seed, targets)
+    loaded = [load_arm(name, base=base, tip=tip) for name in arms]
+    contestants = [load_contestants(arm, model=model, mse=mse, k1=k1) for arm in loaded]
+    surveys = [survey(each, count=count, targets=targets, seed=seed) for each in contestants]
     if json:
-        methods = [result.to_dict() for result in results]
-        write_json(
-            json, {"arm": loaded.name, "task": solver.task.name, "count": count, "seed": seed, "methods": methods}
-        )
+        values = [each.to_dict() for each in surveys]
+        write_json(json, values[0] if len(values) == 1 else {"arms": values})
     if json != "-":
-        show(solver, results, count=count)
+        for each in surveys:
+            show_survey(each)
+    if report:
+        write_report(report, surveys)
+
+
+def survey(contestants: Contestants, *, count: int, targets: int, seed: int) -> Survey:
+    """Compare the methods on one arm, with progress on stderr; see `ik_mdn.survey.take_survey`."""
+    from ik_mdn.survey import steps_of, take_survey
+
+    name = contestants.solver.arm.name
+    for method in contestants.missing:
+        report_note(f"{name}: {method} is left out, there is no model of it")
+    with progress() as bar:
+        job = bar.add_task(f"comparing on {name}", total=steps_of(contestants, targets=targets))
+        return take_survey(contestants, count=count, targets=targets, seed=seed, on_step=lambda _: bar.advance(job))
+
+
+def write_report(path: str, surveys: Sequence[Survey]) -> None:
+    """Write the web page, with progress on stderr; see `ik_mdn.webpage`."""
+    from ik_mdn.webpage import write_page
+
+    with progress() as bar:
+        job = bar.add_task("drawing the report", total=len(surveys))
+        write_page(path, surveys, on_step=lambda _: bar.advance(job))
+    report_note(f"wrote {path}")
 
 
 def measure(solver: IKSolver, mse: PoseModel | None, *, count: int, seed: int) -> list[MethodResult]:
-    """Every method's result, with progress on stderr and PyBullet's IK in a world of its own."""
-    from ik_mdn.comparison import METHODS, compare
-    from sim.world import World
+    """Every method's result on poses, with progress on stderr and PyBullet's IK in a world of its own."""
+    from ik_mdn.survey import Contestants
 
-    with World() as world, progress() as bar:
-        job = bar.add_task(f"comparing on {solver.arm.name}", total=len(METHODS))
-        results = []
-        for result in compare(solver, mse, body=world.add_arm(solver.arm), count=count, seed=seed):
-            results.append(result)
-            bar.update(job, advance=1)
-        bar.update(job, total=len(results))
-    return results
+    return list(survey(Contestants(solver, mse), count=count, targets=0, seed=seed).results)
 
 
-def show(solver: IKSolver, results: list[MethodResult], *, count: int) -> None:
-    """Print the table of a comparison."""
+def show_survey(survey: Survey) -> None:
+    """Print the tables of a comparison."""
+    show(survey.contestants.solver, survey.results, count=survey.count)
+    if survey.executed:
+        title = f"{survey.arm.name}: answers to {survey.targets} targets driven to in the simulator"
+        print_table(title, HEADER_EXECUTED, [executed_row_of(result) for result in survey.executed])
+
+
+def show(solver: IKSolver, results: Sequence[MethodResult], *, count: int) -> None:
+    """Print the table of a comparison on poses."""
     title = f"{solver.arm.name}, task {solver.task.name}, {count} held-out poses"
     print_table(title, HEADER, [row_of(result) for result in results])
-
-
-def _load(arm: Arm, model: str | None, mse: str | None) -> tuple[IKSolver, PoseModel | None]:
-    from ik_mdn.checkpoint import find_shipped, load_fitting, load_model
-    from ik_mdn.solver import IKSolver
-
-    regressor = mse or find_shipped(arm, kind="mse")
-    return IKSolver(arm, load_fitting(arm, model)), load_model(regressor, arm=arm) if regressor else None
 
 
 def row_of(result: MethodResult) -> list[str]:
@@ -106,14 +154,42 @@ def row_of(result: MethodResult) -> list[str]:
         METHODS[result.name],
         " / ".join(_short(1e3 * v) for v in errors.pos),
         " / ".join(_short(57.29577951 * v) for v in errors.rot) if any(errors.rot) else "free",
-        *(f"{100 * share:.1f} %" for share in errors.success.values()),
-        f"{100 * result.in_limits:.1f} %",
+        *(_percent(share) for share in errors.success.values()),
+        _percent(result.in_limits),
         f"{result.modes:.1f}",
         f"{result.us_per_pose:.0f}",
     ]
+
+
+def executed_row_of(result: ExecutedResult) -> list[str]:
+    """One row of the table under `HEADER_EXECUTED`."""
+    from ik_mdn.execution import EXECUTED
+
+    success = result.errors.success
+    return [
+        EXECUTED[result.name],
+        " / ".join(_short(1e3 * v) for v in result.errors.pos),
+        *(
+            _percent(share)
+            for share in (success["1cm"], success["1mm"], result.clamped, result.touched, result.reached)
+        ),
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _short(value: float) -> str:
     if value >= 1000:
         return f"{value:.0f}"
     return f"{value:.3g}" if value >= 1e-3 else f"{value:.0e}" if value else "0"
+
+
+def _check_numbers(count: int, seed: int, targets: int) -> None:
+    from sim.errors import ShapeError
+
+    if count < 1 or min(seed, targets) < 0:
+        raise ShapeError(
+            f"--count must be at least 1, --seed and --execute at least 0; got {count}, {seed} and {targets}"
+        )

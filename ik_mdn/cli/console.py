@@ -34,6 +34,11 @@ def report_error(message: str) -> int:
     return 2
 
 
+def report_note(message: str) -> None:
+    """Print one line on stderr that is no error."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(_escape(message))
+
+
 def progress(*, note: str = "", count: bool = True) -> Progress:
     """A progress bar on stderr, with the time left, that fits 80 columns.
 

@@ -1,4 +1,4 @@
-"""`ik-mdn reach`: reach tasks executed in PyBullet, and how they ended."""
+"""`ik-mdn reach`: suites of reach tasks executed in PyBullet, and how they ended."""
 
 from __future__ import annotations
 
@@ -6,28 +6,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.cli.console import ArmName, Link, OutFile, progress, report_note, write_json
+from ik_mdn.cli.reach_tables import show_decision, show_summary
+from ik_mdn.decision import CostWeights
+from sim.errors import ShapeError
 
 if TYPE_CHECKING:
     from ik_mdn.controller import ReachResult
-    from ik_mdn.decision import Decision
-    from ik_mdn.reaching import ReachSummary, ReachTask
-    from ik_mdn.solver import IKSolver
-    from sim.arm import Arm
+    from ik_mdn.episodes import EpisodeFolder, Record
+    from ik_mdn.stage import Stage
 
-_SHOWN = 8  # candidates of a decision in the table
+CONFIG = ()  # options keep their prefix: --cost.travel
+Numbers = Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPISODE ...")]
 
 
 def run(
     arm: ArmName,
     /,
     *,
+    scene: Annotated[str, tyro.conf.arg(metavar="SCENE")] = "free",
+    suite: Annotated[str, tyro.conf.arg(metavar="SUITE")] = "uniform",
     episodes: int = 20,
     seed: int = 0,
+    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None,
+    record: Numbers = (),
+    video: Annotated[str | None, tyro.conf.arg(metavar="{mp4,gif}")] = None,
+    explain: Annotated[int | None, tyro.conf.arg(metavar="EPISODE")] = None,
+    cost: CostWeights = CostWeights(),  # noqa: B008 - frozen
     model: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
     refine: bool = True,
     speed: float = 1.0,
-    explain: Annotated[int | None, tyro.conf.arg(metavar="EPISODE")] = None,
     gui: bool = False,
     gif: OutFile = None,
     targets: int = 5,
@@ -39,43 +47,92 @@ def run(
 ) -> None:
     """Let an arm reach targets under Bullet's dynamics, and measure where it ends.
 
-    Each episode starts from a random configuration and has the tip pose of another one as its target. The controller
-    picks the solution that best satisfies the target in the simulator and drives there with motors under gravity.
+    Each episode starts from a random configuration and has the tip pose of another one as its target; the suite says
+    what kind of targets. The controller picks the solution that best satisfies the target in the simulator and drives
+    there with motors under gravity. With --out a stopped run goes on where it stopped.
 
     Args:
         arm: Built-in name, planar:L1,L2,..., or path of a URDF.
+        scene: Obstacles: free, table, shelf, cage, or a YAML or JSON file.
+        suite: uniform, easy, near-limits, near-singular, behind-obstacle or unreachable.
         episodes: How many.
         seed: Of starts and targets.
+        out: Keep every episode in this folder as it ends, then summary.json, episodes.csv and figures.
+        record: Film these episodes into the folder, the other solutions shown as ghosts.
+        video: Format of the films; without it, mp4 where imageio-ffmpeg is installed, else gif.
+        explain: Show the candidates of this episode and why one was chosen.
+        cost: What a candidate costs.
         model: Model file or name; without it, the shipped one if there is one; "none": random restarts.
         refine: Refine the model's modes to exact solutions; without, the raw mode nearest to the target is taken.
         speed: Share of the arm's velocity limits to use.
-        explain: Show the candidates of this episode and why one was chosen.
         gui: Show Bullet's window (needs a display).
         gif: Also record a series of reaches into this file.
-        targets: How many targets the recording shows.
+        targets: How many targets that recording shows.
         meshes: Load the arm's meshes; without them there is nothing to see or to collide with.
         base: Link that poses are given in; without it, the URDF's root.
         tip: Link whose pose counts; without it, the URDF's only leaf.
         task: planar_position, planar_pose, position, position_axis or pose; without it, the model's or arm's own.
         json: Write the summary and every episode to this file ("-": standard output).
     """
-    from ik_mdn.controller import Controller
     from ik_mdn.solver import solver_for
+    from ik_mdn.stage import Stage
+    from ik_mdn.suites import check_suite
     from sim.arm import load_arm
-    from sim.world import World
+    from sim.scenes import load_scene
 
-    _check(episodes, seed, targets, explain)
+    _check(episodes, seed, targets, explain, record, out)
     loaded = load_arm(arm, base=base, tip=tip)
-    solver = solver_for(loaded, model, task=task)
-    with World(gui=gui) as world:
-        controller = Controller(world.add_arm(loaded, meshes=meshes), solver, refine=refine, speed=speed)
-        done = _run_episodes(controller, episodes, seed)
-        if gif:
-            record(gif, controller, world, targets=targets, seed=seed)
-    _report(loaded, solver, done, refine=refine, seed=seed, explain=explain, json=json)
+    stage = Stage(
+        arm=loaded,
+        solver=solver_for(loaded, model, task=task),
+        scene=load_scene(scene, loaded),
+        refine=refine,
+        speed=speed,
+        weights=cost,
+        meshes=meshes,
+    )
+    records = run_suite_with_progress(stage, episodes, suite=check_suite(suite), seed=seed, out=out, gui=gui)
+    if record:
+        _film(stage, record, suite=suite, seed=seed, folder=str(out), video=video)
+    if gif:
+        with stage.open(gui=gui) as (world, controller):
+            record_series(gif, controller, world, targets=targets, seed=seed)
+    _report(stage, records, suite=suite, seed=seed, json=json, out=out)
+    if explain is not None and json != "-":
+        _explain(stage, explain, suite=suite, seed=seed)
 
 
-def record(path: str, controller: Any, world: Any, *, targets: int, seed: int) -> list[ReachResult]:
+def run_suite_with_progress(
+    stage: Stage, episodes: int, *, suite: str, seed: int, out: str | None, gui: bool = False
+) -> list[Record]:
+    """Run a suite with a progress bar on stderr, and write its figures where there is a folder.
+
+    Args:
+        stage: What with.
+        episodes: How many.
+        suite, seed: Which.
+        out: Folder to keep the episodes in, and to go on from; None: none.
+        gui: Show Bullet's window.
+
+    Returns:
+        Every episode, also those that were there already.
+    """
+    from ik_mdn.episodes import EpisodeFolder
+
+    if out is None:
+        return _run_episodes(stage, episodes, None, suite=suite, seed=seed, gui=gui)
+    with EpisodeFolder(out, stage.settings(suite=suite, seed=seed)) as folder:
+        try:
+            records = _run_episodes(stage, episodes, folder, suite=suite, seed=seed, gui=gui)
+        except KeyboardInterrupt:
+            kept = len(folder.records(episodes))
+            report_note(f"{kept} of {episodes} episodes are kept in {out}; the same command goes on from there")
+            raise
+        folder.finish(episodes)
+    return records
+
+
+def record_series(path: str, controller: Any, world: Any, *, targets: int, seed: int) -> list[ReachResult]:
     """Record a series of reaches as a GIF, with progress on stderr; see `ik_mdn.recording.record_reaches`.
 
     Args:
@@ -97,117 +154,74 @@ def record(path: str, controller: Any, world: Any, *, targets: int, seed: int) -
     return results
 
 
-def show(title: str, summary: ReachSummary) -> None:
-    """Print a suite's figures, and the reasons where targets were not reached.
+def _run_episodes(
+    stage: Stage, episodes: int, folder: EpisodeFolder | None, *, suite: str, seed: int, gui: bool
+) -> list[Record]:
+    from ik_mdn.stage import run_stage
 
-    Args:
-        title: First line of the table.
-        summary: The figures.
-    """
-    counts = f"{summary.reached} of {summary.episodes}"
-    share = f" ({summary.reached / summary.episodes:.1%})" if summary.episodes else ""
-    rows = [
-        ["position error [mm]", *_cells(summary.err_pos, 1e3)],
-        ["rotation error [rad]", *_cells(summary.err_rot, 1.0)],
-        ["time to solve [ms]", *_cells(summary.time_solve, 1e3)],
-        ["time to execute [s]", *_cells(summary.time_execute, 1.0)],
-    ]
-    print_table(
-        f"{title}\nreached within 1 mm and 0.01 rad: {counts}{share}; touched on the way: {summary.touched}",
-        ["at the end", "median", "p95", "max"],
-        rows,
-    )
-    if summary.failures:
-        print_table("Not reached", ["reason", "episodes"], [[why, str(n)] for why, n in summary.failures.items()])
+    kept = [] if folder is None else folder.records(episodes)
+    good = sum(record["success"] for record in kept)
+    with progress(note="succeeded") as bar:
+        job = bar.add_task(f"reaching with {stage.arm.name}", total=episodes, completed=len(kept), note="")
+
+        def show(record: Record) -> None:
+            nonlocal good
+            good += record["success"]
+            bar.update(job, advance=1, note=f"{good} succeeded")
+
+        return run_stage(stage, episodes, suite=suite, seed=seed, folder=folder, gui=gui, on_episode=show)
 
 
-def show_decision(title: str, decision: Decision, *, most: int = _SHOWN) -> None:
-    """Print the candidates of a decision, best first.
+def _film(stage: Stage, episodes: tuple[int, ...], *, suite: str, seed: int, folder: str, video: str | None) -> None:
+    from functools import partial
+    from pathlib import Path
 
-    Args:
-        title: The line above them.
-        decision: What was decided.
-        most: Print at most so many; the title says how many there are.
-    """
-    rows = [
-        [
-            "chosen" if candidate is decision.chosen else candidate.rejected or "",
-            f"{1e3 * candidate.err_pos:.3g}",
-            f"{candidate.err_rot:.2g}",
-            f"{candidate.travel:.2f}",
-            f"{candidate.margin:.2f}",
-            f"{candidate.weight:.3f}",
-            f"{candidate.cost:.2f}",
-        ]
-        for candidate in decision.candidates[:most]
-    ]
-    more = len(decision.candidates) - most
-    note = f" (the first {most} of {len(decision.candidates)})" if more > 0 else ""
-    columns = [
-        "candidate",
-        "position\nerror [mm]",
-        "rotation\nerror [rad]",
-        "travel\n[s]",
-        "margin\n[rad, m]",
-        "weight",
-        "cost",
-    ]
-    print_table(f"{title}{note}", columns, rows)
+    from ik_mdn.recording import film_name, record_episode
+
+    with progress() as bar:
+        for index in episodes:
+            path = Path(folder) / film_name(index, video)
+            job = bar.add_task(f"filming {path.name}", total=None)
+            record_episode(path, stage, index, suite=suite, seed=seed, on_frame=partial(bar.advance, job))
+            bar.update(job, total=bar.tasks[job].completed)
 
 
-def _run_episodes(controller: Any, episodes: int, seed: int) -> list[tuple[ReachTask, ReachResult]]:
-    from ik_mdn.reaching import make_tasks, run_reach
+def _explain(stage: Stage, index: int, *, suite: str, seed: int) -> None:
+    """Decide one episode again, and print the candidates."""
+    from ik_mdn.reaching import run_suite
 
-    done: list[tuple[ReachTask, ReachResult]] = []
-    with progress(note="reached") as bar:
-        job = bar.add_task(f"reaching with {controller.body.arm.name}", total=episodes, note="")
-        for task, result in run_reach(controller, make_tasks(controller.body, episodes, seed=seed)):
-            done.append((task, result))
-            bar.update(job, advance=1, note=f"{sum(each.reached for _, each in done)} reached")
-    return done
+    with stage.open() as (world, controller):
+        task, result = next(run_suite(controller, world, [index], suite=suite, seed=seed))
+    note = f" ({task.about})" if task.about else ""
+    show_decision(f"Episode {index}{note}: {result.status.value} {result.reason}".rstrip(), result.decision)
 
 
-def _report(
-    arm: Arm,
-    solver: IKSolver,
-    done: list[tuple[ReachTask, ReachResult]],
-    *,
-    refine: bool,
-    seed: int,
-    explain: int | None,
-    json: str | None,
-) -> None:
-    from dataclasses import asdict
+def _report(stage: Stage, records: list[Record], *, suite: str, seed: int, json: str | None, out: str | None) -> None:
+    from ik_mdn.reach_summary import summarise_records
 
-    from ik_mdn.reaching import describe_episode, summarise
-
-    summary = summarise(result for _, result in done)
-    how = "random restarts" if solver.model is None else "mixture density network"
-    how += " and refinement" if refine else ", raw modes"
+    summary = summarise_records(records)
+    settings = stage.settings(suite=suite, seed=seed)
     if json:
-        head = {"arm": arm.name, "task": solver.task.name, "solver": how, "seed": seed}
-        write_json(
-            json, {**head, "summary": asdict(summary), "episodes": [describe_episode(*episode) for episode in done]}
-        )
+        write_json(json, {**settings, "summary": summary.to_dict(), "episodes": records})
     if json == "-":
         return
-    show(f"{arm.name}, task {solver.task.name}, {how}, seed {seed}", summary)
-    if explain is not None:
-        result = done[explain][1]
-        chosen = "no candidate" if result.decision.chosen is None else result.status.value
-        show_decision(f"Episode {explain}: {chosen}", result.decision)
+    where = f"scene {settings['scene']}, suite {suite}, seed {seed}"
+    title = f"{stage.arm.name}, {where}, task {settings['task']}, {stage.how}"
+    show_summary(title, summary, reachable=suite != "unreachable")
+    if out:
+        print(f"{out}: episodes.jsonl, summary.json, episodes.csv, figures")
 
 
-def _cells(spread: dict[str, float | None], scale: float) -> list[str]:
-    return ["-" if value is None else f"{scale * value:.3g}" for value in spread.values()]
-
-
-def _check(episodes: int, seed: int, targets: int, explain: int | None) -> None:
-    from sim.errors import ShapeError
-
+def _check(
+    episodes: int, seed: int, targets: int, explain: int | None, record: tuple[int, ...], out: str | None
+) -> None:
     if episodes < 1 or seed < 0 or targets < 1:
         raise ShapeError(
             f"--episodes and --targets must be at least 1, --seed at least 0; got {episodes}, {targets} and {seed}"
         )
     if explain is not None and not 0 <= explain < episodes:
         raise ShapeError(f"--explain takes the number of an episode, 0 to {episodes - 1}; got {explain}")
+    if any(not 0 <= index < episodes for index in record):
+        raise ShapeError(f"--record takes numbers of episodes, 0 to {episodes - 1}; got {list(record)}")
+    if record and out is None:
+        raise ShapeError("--record writes films into the folder of the suite; say which with --out FOLDER")

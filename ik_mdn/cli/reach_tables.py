@@ -1,0 +1,83 @@
+"""Tables of reach tasks: the figures of a suite, and why a decision fell as it did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ik_mdn.cli.console import print_table
+
+if TYPE_CHECKING:
+    from ik_mdn.decision import Candidate, Decision
+    from ik_mdn.reach_summary import ReachSummary, Spread
+
+_SHOWN = 8  # candidates of a decision in the table
+_COLUMNS = (  # field, heading, factor, format
+    ("err_pos", "position\nerror [mm]", 1e3, ".3g"),
+    ("err_rot", "rotation\nerror [rad]", 1.0, ".2g"),
+    ("travel", "travel\n[s]", 1.0, ".2f"),
+    ("margin", "margin\n[rad, m]", 1.0, ".2f"),
+    ("clearance_self", "to itself\n[mm]", 1e3, ".0f"),
+    ("clearance_world", "to others\n[mm]", 1e3, ".0f"),
+    ("manipulability", "manipu-\nlability", 1.0, ".2g"),
+    ("weight", "weight", 1.0, ".3f"),
+    ("cost", "cost", 1.0, ".2f"),
+)
+
+
+def show_summary(title: str, summary: ReachSummary, *, reachable: bool = True) -> None:
+    """Print a suite's figures, and the reasons where episodes did not succeed.
+
+    Args:
+        title: First line of the table.
+        summary: The figures.
+        reachable: Whether the suite's targets are within reach.
+    """
+    aim = "reached within 1 mm and 0.01 rad" if reachable else "reported as unreachable, the arm not moved"
+    count = summary.reached if reachable else summary.succeeded
+    share = f" ({count / summary.episodes:.1%})" if summary.episodes else ""
+    rows = [
+        ["position error [mm]", *_cells(summary.err_pos, 1e3)],
+        ["rotation error [rad]", *_cells(summary.err_rot, 1.0)],
+        ["way of the joints [rad, m]", *_cells(summary.path_q, 1.0)],
+        ["way of the tip [m]", *_cells(summary.path_tip, 1.0)],
+        ["time to solve [ms]", *_cells(summary.time_solve, 1e3)],
+        ["time to decide [ms]", *_cells(summary.time_decide, 1e3)],
+        ["time to execute [s]", *_cells(summary.time_execute, 1.0)],
+    ]
+    touched = f"touched on the way: {summary.touched}, at the end: {summary.ended_touching}"
+    print_table(f"{title}\n{aim}: {count} of {summary.episodes}{share}; {touched}", ["", "median", "p95", "max"], rows)
+    if summary.failures:
+        print_table(
+            "Not as it should be", ["reason", "episodes"], [[why, str(n)] for why, n in summary.failures.items()]
+        )
+
+
+def show_decision(title: str, decision: Decision, *, most: int = _SHOWN) -> None:
+    """Print the candidates of a decision, best first.
+
+    Args:
+        title: The line above them.
+        decision: What was decided.
+        most: Print at most so many; the title says how many there are.
+    """
+    candidates = decision.candidates
+    if not candidates:
+        print(f"{title}; there was no candidate")
+        return
+    columns = [column for column in _COLUMNS if hasattr(candidates[0], column[0])]
+    rows = [
+        ["chosen" if candidate is decision.chosen else candidate.rejected or "", *_numbers(candidate, columns)]
+        for candidate in candidates[:most]
+    ]
+    note = f" (the first {most} of {len(candidates)})" if len(candidates) > most else ""
+    print_table(f"{title}{note}", ["candidate", *(heading for _, heading, _, _ in columns)], rows)
+
+
+def _numbers(candidate: Candidate, columns: Sequence[tuple[str, str, float, str]]) -> list[str]:
+    values = [(getattr(candidate, name), factor, form) for name, _, factor, form in columns]
+    return ["" if value is None else format(factor * value, form) for value, factor, form in values]
+
+
+def _cells(spread: Spread, scale: float) -> list[str]:
+    return ["-" if value is None else f"{scale * value:.3g}" for value in spread.values()]

@@ -1,0 +1,266 @@
+"""`ik-mdn track`: a straight line, a circle or a polyline followed on one branch of solutions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+
+if TYPE_CHECKING:
+    from ik_mdn.following import Followed
+    from ik_mdn.paths import CartesianPath
+    from ik_mdn.tracking import Tracked
+    from sim.arm import Arm
+    from sim.body import ArmBody
+    from sim.task import Task
+    from sim.world import World
+
+Numbers = tuple[float, ...] | None
+Position = tuple[float, float, float]
+
+_FPS = 12.0  # pictures per second of a recording
+
+
+def run(
+    arm: ArmName,
+    /,
+    *,
+    line: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z")] = None,
+    circle: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z [AX AY AZ]")] = None,
+    waypoints: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    q_start: Annotated[Numbers, tyro.conf.arg(metavar="Q1 .. QN")] = None,
+    pose: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z QX QY QZ QW")] = None,
+    turn: Annotated[Position, tyro.conf.arg(metavar="RX RY RZ")] = (0.0, 0.0, 0.0),
+    angle: float = 6.283185307179586,
+    tangential: bool = False,
+    speed: float = 0.25,
+    turn_speed: float = 1.0,
+    rate: float = 100.0,
+    joint_speed: float = 1.0,
+    scene: Annotated[str | None, tyro.conf.arg(metavar="SCENE")] = None,
+    collisions: bool = True,
+    execute: bool = False,
+    gif: OutFile = None,
+    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    model: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None,
+    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
+    base: Link = None,
+    tip: Link = None,
+    json: OutFile = None,
+) -> None:
+    """Follow a Cartesian path on one branch of solutions, and say how far that goes and why no further.
+
+    The path starts where --q-start or --pose has the tip. Of all solutions there, the one is taken from which most of
+    the path can be followed, or --q-start itself. A branch is never left for another one; near singularities the arm
+    is slowed down, with the tip on the path.
+
+    Args:
+        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
+        line: End of a straight line [m].
+        circle: Centre of a circle [m] and its axis (without it, z); shifted along the axis to the tip's height.
+        waypoints: Poses (W, 4, 4) to join by straight lines, .npy or .json; the first is the start.
+        q_start: Joint vector to start from [rad, m].
+        pose: Start of the tip: position [m] and quaternion (x, y, z, w).
+        turn: How the tip turns along a line: rotation vector in the tip's frame [rad].
+        angle: How far round a circle [rad]; negative runs the other way.
+        tangential: Turn the tip with the circle; without, its orientation stays.
+        speed: Of the tip [m/s].
+        turn_speed: Of its orientation [rad/s].
+        rate: Samples per second [Hz].
+        joint_speed: Share of the joints' velocity limits to use.
+        scene: Obstacles: a shipped scene's name or a YAML or JSON file.
+        collisions: Stop before the arm touches itself or an obstacle; --no-collisions does not look.
+        execute: Also move along the path in Bullet with motors under gravity, and measure.
+        gif: Record that into this file.
+        figure: Draw the joints over time; the ending decides the format.
+        model: A .safetensors file, a shipped model's name, or "none" for random restarts.
+        task: planar_position, planar_pose, position, position_axis or pose; without it, the model's or arm's own.
+        base: Link that poses are given in; without it, the URDF's root.
+        tip: Link whose pose counts; without it, the URDF's only leaf.
+        json: Write the joint vectors and all figures to this file ("-": standard output).
+    """
+    from ik_mdn.solver import solver_for
+    from ik_mdn.tracking import track
+    from sim.arm import load_arm
+
+    loaded = load_arm(arm, base=base, tip=tip)
+    solver = solver_for(loaded, model, task=task)
+    start = _read_start(loaded, q_start, pose) if waypoints is None else None
+    limits = {"speed": speed, "turn_speed": turn_speed, "rate": rate}
+    path = _make_path(start, line, circle, waypoints, turn, angle, tangential, limits)
+    q = None if q_start is None or waypoints is not None else q_start
+    done: Followed | None = None
+    if collisions or scene or execute or gif:
+        from sim.world import World
+
+        with World() as world:
+            body = _furnish(world, loaded, scene)
+            tracked = track(solver, path, q_start=q, body=body if collisions else None, speed=joint_speed)
+            if (execute or gif) and len(tracked.q):
+                done = _execute(world, body, tracked, solver.task, gif)
+    else:
+        tracked = track(solver, path, q_start=q, speed=joint_speed)
+    if figure:
+        from ik_mdn.path_figures import draw_joints
+
+        draw_joints(loaded, tracked, figure)
+    if json:
+        write_json(json, _as_dict(loaded, solver.task.name, tracked, done))
+    if json != "-":
+        _show(loaded, tracked, done)
+
+
+def _read_start(arm: Arm, q_start: Numbers, pose: Numbers) -> Any:
+    """Where the tip starts, shape (4, 4)."""
+    import numpy as np
+
+    from ik_mdn.cli.solve import _pose_matrix
+    from sim.errors import PoseError, ShapeError
+    from sim.kinematics import forward_kinematics
+
+    if (q_start is None) == (pose is None):
+        raise PoseError("say where the path starts: give one of --q-start and --pose (or --waypoints)")
+    if pose is not None:
+        return _pose_matrix(pose).numpy()
+    if len(q_start or ()) != arm.n_joints:
+        names = ", ".join(arm.joint_names)
+        raise ShapeError(f"--q-start takes {arm.n_joints} numbers ({names}); got {len(q_start or ())}")
+    return forward_kinematics(arm, np.array(q_start))
+
+
+def _make_path(
+    start: Any,
+    line: Numbers,
+    circle: Numbers,
+    waypoints: Path | None,
+    turn: Position,
+    angle: float,
+    tangential: bool,
+    limits: dict[str, float],
+) -> CartesianPath:
+    from ik_mdn.paths import polyline_path
+    from sim.errors import ShapeError
+
+    given = [name for name, value in (("line", line), ("circle", circle), ("waypoints", waypoints)) if value]
+    if len(given) != 1:
+        raise ShapeError(f"give one of --line, --circle and --waypoints; got {len(given)} of them")
+    if line:
+        return _line(start, line, turn, limits)
+    if circle:
+        return _circle(start, circle, angle, tangential, limits)
+    from ik_mdn.cli.solve import _read_file
+
+    return polyline_path(_read_file(waypoints or Path()).numpy(), **limits)
+
+
+def _line(start: Any, end: tuple[float, ...], turn: Position, limits: dict[str, float]) -> CartesianPath:
+    import roma
+    import torch
+
+    from ik_mdn.paths import line_path
+    from sim.errors import ShapeError
+
+    if len(end) != 3:
+        raise ShapeError(f"--line takes the end X Y Z [m]; got {len(end)} numbers")
+    T = start.copy()
+    T[:3, 3] = end
+    T[:3, :3] = start[:3, :3] @ roma.rotvec_to_rotmat(torch.tensor(turn, dtype=torch.float64)).numpy()
+    return line_path(start, T, **limits)
+
+
+def _circle(
+    start: Any, numbers: tuple[float, ...], angle: float, tangential: bool, limits: dict[str, float]
+) -> CartesianPath:
+    import numpy as np
+
+    from ik_mdn.paths import circle_path
+    from sim.errors import ShapeError
+
+    if len(numbers) not in (3, 6):
+        raise ShapeError(f"--circle takes the centre X Y Z and perhaps the axis AX AY AZ; got {len(numbers)} numbers")
+    centre, axis = np.array(numbers[:3]), np.array(numbers[3:] or (0.0, 0.0, 1.0))
+    if not np.linalg.norm(axis) > 0:
+        raise ShapeError("the axis of --circle has no direction; give AX AY AZ that are not all 0")
+    axis /= np.linalg.norm(axis)
+    out = start[:3, 3] - centre
+    height = axis * (out @ axis)
+    return circle_path(
+        centre + height,
+        axis,
+        float(np.linalg.norm(out - height)),
+        start[:3, :3],
+        towards=out,
+        angle=angle,
+        tangential=tangential,
+        **limits,
+    )
+
+
+def _furnish(world: World, arm: Arm, scene: str | None) -> ArmBody:
+    body = world.add_arm(arm)
+    if scene is not None:
+        from sim.scenes import load_scene
+
+        world.add_scene(load_scene(scene, arm), arm)
+    return body
+
+
+def _execute(world: World, body: ArmBody, tracked: Tracked, task: Task, gif: str | None) -> Followed:
+    from ik_mdn.following import follow_path
+
+    body.set_q(tracked.q[0])
+    if not gif:
+        return follow_path(body, tracked, task=task)
+    from ik_mdn.recording import Recorder
+    from sim.camera import camera_for
+
+    with progress() as bar:
+        job = bar.add_task(f"recording {gif}", total=None)
+        recorder = Recorder(world, camera_for(body.arm), fps=_FPS, on_frame=lambda: bar.advance(job))
+        for T in tracked.T_base_tip[:: max(1, len(tracked.q) // 24)]:
+            world.add_marker(body.T_world_base @ T, size=0.03 * body.arm.reach)
+        done = follow_path(body, tracked, task=task, watch=recorder.take, watch_period=1.0 / _FPS)
+        recorder.pause(0.5)
+        recorder.save(gif)
+        bar.update(job, total=bar.tasks[job].completed)
+    return done
+
+
+def _as_dict(arm: Arm, task: str, tracked: Tracked, done: Followed | None) -> dict[str, Any]:
+    names = ("err_pos", "err_rot", "off_path", "end_pos", "end_rot")
+    executed = None if done is None else {name: getattr(done, name) for name in names}
+    if done is not None and executed is not None:
+        executed |= {"settled": done.drive.settled, "contacts": [list(pair) for pair in done.drive.contacts]}
+    return {
+        "arm": arm.name,
+        "task": task,
+        "joint_names": list(arm.joint_names),
+        **tracked.to_dict(),
+        "executed": executed,
+    }
+
+
+def _show(arm: Arm, tracked: Tracked, done: Followed | None) -> None:
+    counts = tracked.tally()
+    touching = ", ".join(f"{a} and {b}" for a, b in tracked.contacts)
+    print(f"{arm.name}: {tracked.status} after {tracked.fraction:.1%} of the path ({tracked.status.about})")
+    print_table(
+        "",
+        ["", "value"],
+        [
+            ["samples of the path", ", ".join(f"{count} {status}" for status, count in counts.items())],
+            ["duration [s]", f"{max(len(tracked.q) - 1, 0) * tracked.dt:.2f} ({tracked.delay:.2f} later than planned)"],
+            ["largest error [mm], [rad]", f"{1e3 * tracked.worst[0]:.1e}, {tracked.worst[1]:.1e}"],
+            *([["would touch", touching]] if touching else []),
+        ],
+        text=True,
+    )
+    if done is not None:
+        contacts = ", ".join(f"{a} and {b}" for a, b in done.drive.contacts) or "none"
+        print(
+            f"executed in Bullet: the tip was at most {1e3 * done.off_path:.3f} mm off the path, {1e3 * done.err_pos:.3f} "
+            f"mm from where it should have been at that moment, {1e3 * done.end_pos:.4f} mm at the end; contacts: {contacts}"
+        )

@@ -1,0 +1,198 @@
+"""The README's comparison: python scripts/compare_arms.py [--readme README.md] [--report out/report.html].
+
+Makes its tables (Markdown), its pictures (data/figures) and all numbers (data/results/compare_arms.json) in one go,
+on held-out poses with fixed seeds: what does not depend on the machine's speed comes out the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
+BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
+
+_DATA = Path(__file__).resolve().parent.parent / "data"
+
+
+def main(
+    arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = ARMS,
+    count: int = 2000,
+    targets: int = 50,
+    seed: int = 0,
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = _DATA,
+    readme: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+) -> None:
+    """Compare all arms that have models; print the tables as Markdown.
+
+    Args:
+        arms: Which ones; those without a shipped mixture are left out, with a note.
+        count: Held-out poses per arm.
+        targets: Targets executed per arm and method.
+        seed: Of poses and targets.
+        data: Pictures go to its folder figures, numbers to results.
+        readme: Replace what is between the two comparison marks of this file, instead of printing.
+        report: Also write the web page to this file.
+    """
+    from ik_mdn.cli.compare import survey, write_report
+    from ik_mdn.cli.console import report_note, write_json
+
+    surveys = [survey(each, count=count, targets=targets, seed=seed) for each in _contestants(arms)]
+    values = {"count": count, "targets": targets, "seed": seed, "arms": [each.to_dict() for each in surveys]}
+    write_json(str(data / "results" / "compare_arms.json"), values)
+    for name, draw in (("compare_poses.png", draw_poses), ("compare_errors.png", draw_all_errors)):
+        if draw(surveys, data / "figures" / name):
+            report_note(f"wrote {data / 'figures' / name}")
+    if report is not None:
+        write_report(str(report), surveys)
+    text = tables(surveys)
+    if readme is None:
+        print(text)
+    else:
+        put_between(readme, text)
+
+
+def tables(surveys: Sequence[Any]) -> str:
+    """The two tables of the README, and what their numbers mean."""
+    from ik_mdn.execution import EXECUTED
+    from ik_mdn.methods import METHODS
+
+    first = surveys[0]
+    on_poses = _table(surveys, METHODS, lambda survey: survey.results, _pose_cell)
+    executed = _table(surveys, EXECUTED, lambda survey: survey.executed, _executed_cell)
+    return "\n\n".join(
+        [
+            f"{first.count:,} held-out poses per arm, seed {first.seed}, nothing trimmed: median position error, and the "
+            "share answered within 1 mm and 0.01 rad with every joint inside its limits.",
+            on_poses,
+            f"The same methods executed in PyBullet, {first.targets} targets per arm and method: share that came to rest "
+            "within 1 mm and 0.01 rad without touching itself, and in brackets the share of motions on which links "
+            "touched (only the controller looks at that). Answers beyond a limit were clamped to it.",
+            executed,
+        ]
+    )
+
+
+def put_between(readme: Path, text: str) -> None:
+    """Replace what is between the marks of a file.
+
+    Args:
+        readme: The file.
+        text: What is to stand there.
+
+    Raises:
+        IKError: The file lacks the marks.
+    """
+    from sim.errors import IKError
+    from sim.files import whole_file
+
+    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise IKError(f"{readme} lacks the lines {BEGIN!r} and {END!r}; put them where the tables are to stand")
+    with whole_file(readme) as temporary:
+        temporary.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+
+
+def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
+    """Where the regressor's arm ends and the mixture's modes at the target, for every arm that is not planar; False: none."""
+    from ik_mdn.error_figures import png
+    from ik_mdn.plots import new_figure
+
+    pairs = {survey.arm.name: survey.panels() for survey in surveys if not survey.arm.is_planar}
+    pairs = {name: panels for name, panels in pairs.items() if panels}
+    if not pairs:
+        return False
+    wide = min(2, len(pairs))
+    tall = -(-len(pairs) // wide)
+    figure, grid = new_figure(tall, 2 * wide, figsize=(9.2 * wide, 4.3 * tall), squeeze=False)
+    places = grid.reshape(-1, 2)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    for (name, panels), place in zip(pairs.items(), places, strict=False):
+        for axes, panel in zip(place, panels, strict=True):
+            panel.draw(axes)
+            axes.set_title(f"{name}: {panel.title}", fontsize=11)
+    _write(out, png(figure, dpi=85, photo=True))
+    return True
+
+
+def draw_all_errors(surveys: Sequence[Any], out: Path) -> bool:
+    """The distribution of position errors, one panel per arm."""
+    from ik_mdn.error_figures import draw_errors, png
+    from ik_mdn.plots import new_figure
+
+    wide = min(3, len(surveys))
+    tall = -(-len(surveys) // wide)
+    figure, grid = new_figure(tall, wide, figsize=(4.6 * wide, 3.6 * tall + 1.0), squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
+    legend: dict[str, Any] = {}
+    for survey, axes in zip(surveys, grid.flat, strict=False):
+        axes.set_axis_on()
+        draw_errors(axes, survey.results)
+        axes.set_title(survey.arm.name, fontsize=13, pad=16)
+        handles, labels = axes.get_legend_handles_labels()
+        legend.update(zip(labels, handles, strict=True))
+    figure.legend(legend.values(), legend.keys(), loc="outside lower center", ncol=4, frameon=False, fontsize=11)
+    _write(out, png(figure, dpi=100))
+    return True
+
+
+def _contestants(arms: Sequence[str]) -> list[Any]:
+    from ik_mdn.checkpoint import find_shipped
+    from ik_mdn.cli.console import report_note
+    from ik_mdn.survey import load_contestants
+    from sim.arm import load_arm
+    from sim.errors import IKError
+
+    loaded = [load_arm(name) for name in arms]
+    for arm in loaded:
+        if find_shipped(arm) is None:
+            report_note(f"{arm.name} is left out: no mixture ships for it")
+    found = [load_contestants(arm) for arm in loaded if find_shipped(arm)]
+    if not found:
+        raise IKError(f"no mixture ships for any of: {', '.join(arms)}; train them with scripts/train_models.py")
+    return found
+
+
+def _table(
+    surveys: Sequence[Any],
+    names: dict[str, str],
+    results: Callable[[Any], Sequence[Any]],
+    cell: Callable[[Any], str],
+) -> str:
+    columns = [{result.name: cell(result) for result in results(survey)} for survey in surveys]
+    lines = ["| method | " + " | ".join(survey.arm.name for survey in surveys) + " |", "|---|" + "---:|" * len(surveys)]
+    for name, label in names.items():
+        if any(name in column for column in columns):
+            strong = "**" if name in ("refined", "controller") else ""
+            lines.append(" | ".join([f"| {strong}{label}{strong}", *(c.get(name, "–") for c in columns)]) + " |")
+    return "\n".join(lines)
+
+
+def _pose_cell(result: Any) -> str:
+    from ik_mdn.webpage import millimetres, percent
+
+    return f"{millimetres(result.errors.pos[0])} mm, {percent(result.usable)}"
+
+
+def _executed_cell(result: Any) -> str:
+    from ik_mdn.webpage import percent
+
+    return f"{percent(result.reached)} ({percent(result.touched)})"
+
+
+def _write(out: Path, content: bytes) -> None:
+    from sim.files import whole_file
+
+    with whole_file(out) as temporary:
+        temporary.write_bytes(content)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

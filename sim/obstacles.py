@@ -1,0 +1,58 @@
+"""Solid bodies that stand still in a physics world."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+_FIXED = 4  # Bullet's type of a joint that does not move
+_FORCE = 1e4  # [N m or N] that holds the joints of a URDF obstacle
+
+
+def place_solid(
+    client: Any,
+    shape: str,
+    sizes: Sequence[float],
+    colour: Sequence[float],
+    position: Sequence[float],
+    quat_xyzw: Sequence[float],
+) -> int:
+    """Bullet's number of a new body that is seen and collided with, and never moves.
+
+    Args:
+        client: The world's Bullet functions.
+        shape: box, sphere or cylinder.
+        sizes: As in `sim.scenes.Obstacle`, in metres.
+        colour: Red, green, blue in [0, 1].
+        position, quat_xyzw: Pose of its centre in the world.
+    """
+    solid, seen = _describe(client, shape, sizes)
+    return int(
+        client.createMultiBody(
+            0,
+            client.createCollisionShape(**solid),
+            client.createVisualShape(**seen, rgbaColor=[*colour, 1.0]),
+            basePosition=position,
+            baseOrientation=quat_xyzw,
+        )
+    )
+
+
+def stiffen(client: Any, body: int) -> None:
+    """Hold every joint of a body where it is, with motors that do not give way."""
+    for joint in range(client.getNumJoints(body)):
+        if client.getJointInfo(body, joint)[2] != _FIXED:
+            at = client.getJointState(body, joint)[0]
+            client.setJointMotorControl2(body, joint, client.POSITION_CONTROL, targetPosition=at, force=_FORCE)
+
+
+def _describe(client: Any, shape: str, sizes: Sequence[float]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What Bullet's functions for solid and for visible shapes take; they call a cylinder's length differently."""
+    if shape == "box":
+        box = {"shapeType": client.GEOM_BOX, "halfExtents": [size / 2 for size in sizes]}
+        return box, box
+    if shape == "sphere":
+        ball = {"shapeType": client.GEOM_SPHERE, "radius": sizes[0]}
+        return ball, ball
+    rod = {"shapeType": client.GEOM_CYLINDER, "radius": sizes[0]}
+    return {**rod, "height": sizes[1]}, {**rod, "length": sizes[1]}
