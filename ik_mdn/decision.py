@@ -212,7 +212,7 @@ class Decision:
         Args:
             most: At most so many candidates; None: all.
         """
-        rows = [[head.replace("\n", " ") for head in COLUMNS], *self.rows(most)]
+        rows = [[head.replace("-\n", "").replace("\n", " ") for head in COLUMNS], *self.rows(most)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         return "\n".join([*lines, self.reason] if self.reason else lines)

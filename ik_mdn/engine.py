@@ -65,8 +65,8 @@ class Engine(Protocol):
     def across(self, poses: IntArray, found: Found) -> Any:
         """Seeds of the targets, across the folds that solutions found lie beside; see `ik_mdn.folds`."""
 
-    def merge(self, found: Found) -> Found:
-        """Distinct solutions among those found by several rounds."""
+    def add(self, found: Found, more: Found) -> Found:
+        """The solutions found, and those of a later round that are other branches."""
 
     def sort(self, offsets: IntArray, key: FloatArray) -> IntArray:
         """Row numbers (M,), ascending by a key within each target, which owns `offsets[p]:offsets[p + 1]`."""

@@ -14,7 +14,7 @@ from ik_mdn.branches import LIMIT_SLACK, middle
 from ik_mdn.engine import MIN_WEIGHT, SINGULAR, FloatArray, Found, IntArray, fine_tolerance, merge_distance
 from ik_mdn.engine_torch import Rows, TorchEngine
 from ik_mdn.features import NEAR_AXIS, WAVES
-from ik_mdn.kernel_branches import BLOCK, compact, settle, sort_rows
+from ik_mdn.kernel_branches import BLOCK, compact, mark_new, settle, sort_rows
 from ik_mdn.kernel_encode import are_poses, encode
 from ik_mdn.kernel_few import propose_few, settle_few
 from ik_mdn.kernel_folds import across, fold_size
@@ -160,10 +160,13 @@ class CompiledEngine:
         q, err_pos, err_rot, _ = kernel.refine_rows(self.arm, self.task, self.T, pose, seeds.q, rule)
         return self._gather(poses, seeds.start, (q, seeds.weight.copy(), err_pos, err_rot))
 
-    def merge(self, found: Found) -> Found:
-        poses, count = np.unique(found.pose, return_counts=True)
-        rows = (found.q.copy(), found.weight.copy(), found.err_pos.copy(), found.err_rot.copy())
-        return self._gather(poses, _ends(count), rows)[0]
+    def add(self, found: Found, more: Found) -> Found:
+        if not len(more.pose):
+            return found
+        starts = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
+        new, turns = np.empty(len(more.pose), np.bool_), _limits(self.arm)[1]
+        mark_new(*starts, found.q, more.q, turns, merge_distance(self.tolerance), new)
+        return Found.join([found, more.take(new)]) if new.any() else found
 
     def across(self, poses: IntArray, found: Found) -> Seeds:
         place = poses.searchsorted(found.pose)

@@ -91,9 +91,12 @@ class TorchEngine:
         seeds, source = seeds_across_folds(self.arm, self.task, found.q)
         return self._weightless(self._index(found.pose[source]), self.T.new_tensor(seeds))
 
-    def merge(self, found: Found) -> Found:
-        pose, q, weight, err_pos, err_rot = (torch.as_tensor(x, device=self.T.device) for x in found)
-        return self._measured(self._merge(Rows(pose, q, weight), torch.maximum(err_pos, err_rot)))
+    def add(self, found: Found, more: Found) -> Found:
+        joined, early = Found.join([found, more]), np.arange(len(found.pose) + len(more.pose)) < len(found.pose)
+        early = early[np.concatenate([found.pose, more.pose]).argsort(kind="stable")]
+        pose, q = (torch.as_tensor(x, device=self.T.device) for x in (joined.pose, joined.q))
+        first = first_of_branch(self.arm, pose, q, merge_distance(self.tolerance)).cpu().numpy()
+        return joined.take(early | (first == np.arange(len(first))))
 
     def sort(self, offsets: IntArray, key: FloatArray) -> IntArray:
         order: IntArray = np.lexsort((key, np.arange(len(offsets) - 1).repeat(np.diff(offsets))))

@@ -150,6 +150,34 @@ def _is_same(a: Floats, b: Floats, turns: NDArray[np.bool_], tolerance: float) -
 
 
 @kept
+def mark_new(
+    start: NDArray[np.int64],
+    start_more: NDArray[np.int64],
+    q: Floats,
+    more: Floats,
+    turns: NDArray[np.bool_],
+    tolerance: float,
+    new: NDArray[np.bool_],
+) -> None:
+    """Write which of some more rows are another branch than every row of their pose.
+
+    Args:
+        start, start_more: Where each pose's rows begin among q and among more, (B + 1,).
+        q, more: Joint vectors, (R, n) and (S, n), each pose's distinct.
+        turns: Which joints turn, (n,).
+        tolerance: Distance on the circle up to which two rows are one branch [rad, m].
+        new: Written: (S,).
+    """
+    for p in range(len(start) - 1):
+        for r in range(start_more[p], start_more[p + 1]):
+            new[r] = True
+            for other in range(start[p], start[p + 1]):
+                if _is_same(more[r], q[other], turns, tolerance):
+                    new[r] = False
+                    break
+
+
+@kept
 def compact(
     start: NDArray[np.int64], count: NDArray[np.int64], source: Floats, target: Floats, offsets: NDArray[np.int64]
 ) -> None:

@@ -126,10 +126,9 @@ class Search:
     def _cross_folds(self) -> None:
         """Look for the branches beside those that were found."""
         for place, found in enumerate(self._parts):
-            poses = np.unique(found.pose)
-            seeds = self.engine.across(poses, found)
-            more, _ = self.engine.settle(poses, seeds)
-            self._parts[place] = self.engine.merge(Found.join([found, more])) if len(more.pose) else found
+            poses = found.pose[np.diff(found.pose, prepend=-1) > 0]
+            more, _ = self.engine.settle(poses, self.engine.across(poses, found))
+            self._parts[place] = self.engine.add(found, more)
 
     def _exhaust(self, found: Found) -> Found:
         """Add seeds until no new branch turned up in several rounds: across folds, random, and from the mixture."""
@@ -138,9 +137,9 @@ class Search:
         pending = self._within_reach()[count[self._within_reach()] > 0]
         for _ in range(_MOST_ROUNDS):
             draws = self._draws(_THOROUGH)
-            self._parts = [found]
+            self._parts = []
             self._round(pending, 4 * _THOROUGH, partial(self._thorough_seeds, draws=draws, found=found))
-            found = self.engine.merge(self._found())
+            found = self.engine.add(found, self._found())
             now = np.bincount(found.pose, minlength=len(self.T))
             quiet = np.where(now > count, 0, quiet + 1)
             pending, count = pending[quiet[pending] < _QUIET], now

@@ -14,6 +14,7 @@ from ik_mdn.config import TrainConfig
 from ik_mdn.engine import Found
 from ik_mdn.engine_numba import CompiledEngine, CompiledModel
 from ik_mdn.engine_torch import TorchEngine
+from ik_mdn.kernel_branches import settle
 from ik_mdn.kernel_forward import forward
 from ik_mdn.model import PoseModel
 from ik_mdn.training import build_model
@@ -82,7 +83,8 @@ def assert_same_seeds(ours: Any, theirs: Any) -> None:
         order = theirs.weight[mask].argsort(descending=True)
         np.testing.assert_allclose(ours.weight[rows], theirs.weight[mask][order].numpy(), rtol=2e-3, atol=1e-6)
         cost = np.abs(ours.q[rows][:, None] - theirs.q[mask].numpy()[None]).max(axis=2)
-        assert cost.min(axis=1).max() < 1e-3  # float32 network, and five steps of power iteration
+        size = 1 + np.abs(ours.q[rows]).max(axis=1)  # an untrained component may be hundreds of turns wide
+        assert (cost.min(axis=1) / size).max() < 1e-3  # float32 network, and five steps of power iteration
 
 
 @pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
@@ -143,22 +145,35 @@ def assert_same(ours: Found, theirs: Found, arm: Arm, *, share: float) -> None:
     assert abs(len(ours.pose) - len(theirs.pose)) <= (1 - share) * len(ours.pose)
 
 
-def test_merging_keeps_the_most_exact_of_a_branch_and_adds_the_weights() -> None:
+def test_only_other_branches_are_added() -> None:
     arm = sim.load_arm("ur5e")
-    q = np.random.default_rng(0).uniform(-3, 3, (2, 6))
+    q = np.random.default_rng(0).uniform(-3, 3, (3, 6))
     turned = q[0] + 1e-6
     turned[1] += 2 * np.pi
-    found = Found(
-        np.array([3, 3, 3, 7]),
-        np.array([q[0], q[1], turned, q[0]]),
-        np.full(4, 0.25),
-        np.array([2e-9, 0, 1e-9, 0]),
-        np.zeros(4),
-    )
+    found = Found(np.array([3, 3, 7]), q[[0, 1, 0]], np.full(3, 0.25), np.zeros(3), np.zeros(3))
+    more = Found(np.array([3, 3, 5, 7]), np.array([turned, q[2], q[0], q[1]]), np.zeros(4), np.zeros(4), np.zeros(4))
     for engine in engines(arm, "pose", targets(arm, 8)):
-        merged = engine.merge(found)
-        assert merged.pose.tolist() == [3, 3, 7]
-        assert sorted(merged.weight.tolist()) == [0.25, 0.25, 0.5]
+        added = engine.add(found, more)
+        assert added.pose.tolist() == [3, 3, 3, 5, 7, 7]
+        np.testing.assert_array_equal(added.q, q[[0, 1, 2, 0, 0, 1]])
+        assert added.weight.tolist() == [0.25, 0.25, 0, 0, 0.25, 0]
+
+
+def test_of_one_branch_the_most_exact_row_stays_with_the_weight_of_all() -> None:
+    start, q = np.array([0, 4]), np.array([[0.1, 0.2], [0.1 + 5e-5, 0.2 + 2 * np.pi], [2.0, 0.0], [0.1 - 5e-5, 0.2]])
+    weight, err = np.array([0.1, 0.2, 0.3, 0.4]), np.array([2e-9, 1e-9, 0.0, 3e-9])
+    limits, turns, count, met = (
+        np.array([[-3.0, -3], [3, 3]]),
+        np.array([True, True]),
+        np.empty(1, int),
+        np.empty(1, bool),
+    )
+    numbers, queue = np.array([1e-8, 1e-4, 1e-9]), np.zeros(1, int)
+    settle(start, q, weight, err, np.zeros(4), limits, turns, np.zeros((1, 2)), numbers, count, met, queue)
+    assert count[0] == 2
+    assert met[0]
+    np.testing.assert_allclose(q[:2], [[0.1 + 5e-5, 0.2], [2.0, 0.0]])
+    np.testing.assert_allclose(weight[:2], [0.7, 0.3])
 
 
 def test_sorting_is_by_target_then_key_and_stable() -> None:
