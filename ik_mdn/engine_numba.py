@@ -44,7 +44,7 @@ class Seeds(NamedTuple):
     @property
     def counts(self) -> IntArray:
         """Seeds of each target, (P,)."""
-        return np.diff(self.start)
+        return self.start[1:] - self.start[:-1]
 
 
 def has_model(model: PoseModel) -> bool:
@@ -214,7 +214,7 @@ class CompiledEngine:
         numbers = np.array([self.tolerance, merge_distance(self.tolerance), LIMIT_SLACK])
         if len(poses) <= _FEW:
             _, offsets, *kept, met = settle_few(start, *rows, limits, turns, near, numbers)
-            return Found(poses.repeat(np.diff(offsets)), *kept), met
+            return Found(poses.repeat(offsets[1:] - offsets[:-1]), *kept), met
         count, met, queue = np.empty(len(poses), np.int64), np.empty(len(poses), np.bool_), np.zeros(1, np.int64)
         share(lambda: settle(start, *rows, limits, turns, near, numbers, count, met, queue), -(-len(poses) // BLOCK))
         return Found(poses.repeat(count), *_moved(start, count, _ends(count), rows)), met

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.kinematics import kinematics
-from sim.task import Task, task_error, task_jacobian
+from sim.task import Task, error_norms, task_error, task_jacobian
 
 FloatArray = NDArray[np.float64]
 
@@ -16,6 +16,7 @@ NEAR_FOLD = 0.1  # smallest singular value (lengths in arm lengths) below which 
 FARTHEST = 2.0  # [rad or arm lengths] the neighbour is looked for no further away
 STEP = 0.05  # [rad or arm lengths] for the second derivative
 
+_NEIGHBOURS = 4  # nearest solutions that another one may be connected with
 _EVERYWHERE = (0.01, 0.03, 0.1, 0.3, 1.0)  # distances that a thorough search tries, to either side
 
 
@@ -58,6 +59,37 @@ def seeds_across_folds(
     seeds = q[:, None] + steps[..., None] * (v * unit)[:, None]
     source = weak.nonzero()[0].repeat(steps.shape[1])
     return seeds[weak].reshape(-1, arm.n_joints), source
+
+
+def drop_connected(
+    arm: Arm, task: Task, T_base_target: FloatArray, q: FloatArray, more: FloatArray, tolerance: float
+) -> NDArray[np.bool_]:
+    """Which of some more solutions of one target stand on their own.
+
+    Close to a singularity a whole curve of joint vectors meets the target within the tolerance. Two of them are one
+    solution where the joint vector half way between them nearly meets it too (within ten times the tolerance).
+
+    Args:
+        arm, task: What was solved.
+        T_base_target: The target, shape (4, 4).
+        q: Solutions known, shape (R, n).
+        more: Solutions to judge, in this order, shape (S, n).
+        tolerance: Largest error of a solution [m], [rad].
+
+    Returns:
+        Shape (S,); one that is connected with a known solution or an earlier one of these is False.
+    """
+    target, alone, known = torch.from_numpy(np.array(T_base_target)), np.zeros(len(more), np.bool_), list(q)
+    for i, row in enumerate(more):
+        away = np.array(known) - row if known else np.empty((0, arm.n_joints))
+        away -= np.where(arm.is_prismatic, 0.0, 2 * np.pi * np.rint(away / (2 * np.pi)))
+        nearest = np.abs(away).max(axis=1).argsort()[:_NEIGHBOURS]
+        tips, _ = kinematics(arm, torch.from_numpy(row + away[nearest] / 2))
+        errors = torch.stack(error_norms(task_error(task, tips, target)))
+        alone[i] = not bool((errors.amax(dim=0) <= 10 * tolerance).any())
+        if alone[i]:
+            known.append(row)
+    return alone
 
 
 def _units(arm: Arm, task: Task) -> tuple[FloatArray, FloatArray, list[int]]:

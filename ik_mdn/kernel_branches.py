@@ -52,11 +52,11 @@ def settle(
             break
         for p in range(first, min(first + BLOCK, poses)):
             able, hit = start[p], False
-            here = near[p if len(near) > 1 else 0]
+            here = p if len(near) > 1 else 0
             for r in range(start[p], start[p + 1]):
                 if max(err_pos[r], err_rot[r]) <= tolerance:
                     hit = True
-                    if _turn_inside(q[r], limits, turns, here, slack):
+                    if _turn_inside(q, r, limits, turns, near, here, slack):
                         _move_row(q, weight, err_pos, err_rot, r, able)
                         able += 1
             count[p] = _merge(q, weight, err_pos, err_rot, start[p], able, turns, merge)
@@ -66,7 +66,8 @@ def settle(
 @part
 def _move_row(q: Floats, weight: Floats, err_pos: Floats, err_rot: Floats, source: int, target: int) -> None:
     if target < source:
-        q[target] = q[source]
+        for i in range(q.shape[1]):
+            q[target, i] = q[source, i]
         weight[target], err_pos[target], err_rot[target] = weight[source], err_pos[source], err_rot[source]
 
 
@@ -102,7 +103,7 @@ def _merge(
         r = order[i]
         leader[r] = r
         for j in range(i):
-            if _is_same(q[first + r], q[first + order[j]], turns, tolerance):
+            if _is_same(q, first + r, q, first + order[j], turns, tolerance):
                 leader[r] = leader[order[j]]
                 weight[first + leader[r]] += weight[first + r]
                 break
@@ -115,32 +116,35 @@ def _merge(
 
 
 @part
-def _turn_inside(q: Floats, limits: Floats, turns: NDArray[np.bool_], near: Floats, slack: float) -> bool:
-    """Bring each joint inside its limits by full turns, as near to `near` as they allow; whether all are inside."""
-    inside = True
-    for i in range(len(q)):
-        low, high = limits[0, i], limits[1, i]
+def _turn_inside(
+    q: Floats, r: int, limits: Floats, turns: NDArray[np.bool_], near: Floats, here: int, slack: float
+) -> bool:
+    """Bring row r inside the limits by full turns, as near to row `here` of `near` as they allow; whether it is."""
+    inside, n = True, q.shape[1]
+    for i in range(n):
+        low, high, value = limits[0, i], limits[1, i], q[r, i]
         if turns[i]:
-            fewest, most = np.ceil((low - slack - q[i]) / _TURN), np.floor((high + slack - q[i]) / _TURN)
-            wanted = np.rint((near[i] - q[i]) / _TURN)
+            fewest, most = np.ceil((low - slack - value) / _TURN), np.floor((high + slack - value) / _TURN)
+            wanted = np.rint((near[here, i] - value) / _TURN)
             if fewest <= most:
                 wanted = min(max(wanted, fewest), most)
             if wanted != 0.0:
-                q[i] += _TURN * wanted
-        if not (low - slack <= q[i] <= high + slack):
+                value += _TURN * wanted
+                q[r, i] = value
+        if not (low - slack <= value <= high + slack):
             inside = False
     if inside:
-        for i in range(len(q)):
-            q[i] = min(max(q[i], limits[0, i]), limits[1, i])
+        for i in range(n):
+            q[r, i] = min(max(q[r, i], limits[0, i]), limits[1, i])
     return inside
 
 
 @part
-def _is_same(a: Floats, b: Floats, turns: NDArray[np.bool_], tolerance: float) -> bool:
-    """Whether two rows are within a distance of each other, full turns aside."""
+def _is_same(a: Floats, r: int, b: Floats, s: int, turns: NDArray[np.bool_], tolerance: float) -> bool:
+    """Whether row r of a and row s of b are within a distance of each other, full turns aside."""
     total = 0.0
-    for i in range(len(a)):
-        d = a[i] - b[i]
+    for i in range(a.shape[1]):
+        d = a[r, i] - b[s, i]
         if turns[i]:
             d -= _TURN * np.rint(d / _TURN)
         total += d * d
@@ -172,7 +176,7 @@ def mark_new(
         for r in range(start_more[p], start_more[p + 1]):
             new[r] = True
             for other in range(start[p], start[p + 1]):
-                if _is_same(more[r], q[other], turns, tolerance):
+                if _is_same(more, r, q, other, turns, tolerance):
                     new[r] = False
                     break
 
@@ -192,7 +196,8 @@ def compact(
     """
     for p in range(len(count)):
         for k in range(count[p]):
-            target[offsets[p] + k] = source[start[p] + k]
+            for i in range(source.shape[1]):
+                target[offsets[p] + k, i] = source[start[p] + k, i]
 
 
 @kept

@@ -44,23 +44,22 @@ def encode(
         if start >= len(T):
             break
         for b in range(start, min(start + BLOCK, len(T))):
-            _transform(to_first, T[b], from_last, X)
-            near_axis = _divide_out(X, R, place, numbers, azimuth, roll, rotates, rolls, shift[b])
+            _transform(to_first, T, b, from_last, X)
+            near_axis = _divide_out(X, R, place, numbers, azimuth, roll, rotates, rolls, shift, b)
             for i in range(3):
                 place[3 + i] = R[i, 2]
                 place[6 + i] = R[i, 0]
-            row = x[b]
             for i in range(count):
-                row[i] = place[i]
+                x[b, i] = place[i]
                 sine, cosine = np.sin(np.pi * place[i]), np.cos(np.pi * place[i])
                 for k in range(octaves):
-                    row[count * (1 + 2 * k) + i] = sine
-                    row[count * (2 + 2 * k) + i] = cosine
+                    x[b, count * (1 + 2 * k) + i] = sine
+                    x[b, count * (2 + 2 * k) + i] = cosine
                     sine, cosine = 2 * sine * cosine, cosine * cosine - sine * sine
-            row[-2] = 1.0 if near_axis else -1.0
-            row[-1] = 1.0 if rolls and X[2, 2] < 0 else -1.0
-            for i in range(len(row)):
-                row[i] = (row[i] - centre[i]) / spread[i]
+            x[b, -2] = 1.0 if near_axis else -1.0
+            x[b, -1] = 1.0 if rolls and X[2, 2] < 0 else -1.0
+            for i in range(x.shape[1]):
+                x[b, i] = (x[b, i] - centre[i]) / spread[i]
 
 
 @kept
@@ -83,16 +82,15 @@ def are_poses(T: Floats, tolerance: float) -> bool:
 
 
 @part
-def _transform(A: Floats, T: Floats, B: Floats, X: Floats) -> None:
-    """X = A T B, without the last row."""
-    row = np.empty(4)
+def _transform(A: Floats, T: Floats, b: int, B: Floats, X: Floats) -> None:
+    """X = A T[b] B, without the last row."""
     for i in range(3):
+        x = A[i, 0] * T[b, 0, 0] + A[i, 1] * T[b, 1, 0] + A[i, 2] * T[b, 2, 0]
+        y = A[i, 0] * T[b, 0, 1] + A[i, 1] * T[b, 1, 1] + A[i, 2] * T[b, 2, 1]
+        z = A[i, 0] * T[b, 0, 2] + A[i, 1] * T[b, 1, 2] + A[i, 2] * T[b, 2, 2]
         for j in range(4):
-            row[j] = A[i, 0] * T[0, j] + A[i, 1] * T[1, j] + A[i, 2] * T[2, j]
-        row[3] += A[i, 3]
-        for j in range(4):
-            X[i, j] = row[0] * B[0, j] + row[1] * B[1, j] + row[2] * B[2, j]
-        X[i, 3] += row[3]
+            X[i, j] = x * B[0, j] + y * B[1, j] + z * B[2, j]
+        X[i, 3] += A[i, 0] * T[b, 0, 3] + A[i, 1] * T[b, 1, 3] + A[i, 2] * T[b, 2, 3] + A[i, 3]
 
 
 @part
@@ -106,6 +104,7 @@ def _divide_out(
     rotates: int,
     rolls: int,
     shift: Floats,
+    b: int,
 ) -> bool:
     """Turn X back by its azimuth and roll, into R and the first three of `place`; whether it is near the base axis."""
     px, py = X[0, 3] / numbers[0], X[1, 3] / numbers[0]
@@ -129,5 +128,5 @@ def _divide_out(
         c, s = np.cos(psi), np.sin(psi)
         for i in range(3):
             R[i, 0], R[i, 1] = c * R[i, 0] + s * R[i, 1], c * R[i, 1] - s * R[i, 0]
-    shift[0], shift[1] = phi, psi
+    shift[b, 0], shift[b, 1] = phi, psi
     return near_axis

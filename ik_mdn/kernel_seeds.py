@@ -48,41 +48,39 @@ def decode(
         if start >= len(raw):
             break
         for b in range(start, min(start + BLOCK, len(raw))):
-            row = raw[b]
-            heaviest = _softmax(row, size, weights)
+            heaviest = _softmax(raw, b, size, weights)
             taken = 0
             for k in range(K):
                 w = weights[k]
                 if w < min(numbers[1], heaviest):
                     continue
-                part_of = row[k * size : (k + 1) * size]
+                mean = k * size + 1
                 share = w
                 if sigma and w >= numbers[3]:
                     for i in range(n):
-                        s = part_of[1 + n + (i if n_scales > 1 else 0)]
+                        s = raw[b, mean + n + (i if n_scales > 1 else 0)]
                         scales[i] = numbers[0] + np.exp(min(max(s, _LOG_SCALE_MIN), _LOG_SCALE_MAX))
-                    std = _longest_axis(part_of[1 + n + n_scales :], n_tangles, scales, numbers[4], inverse, axis)
+                    std = _longest_axis(raw, b, mean + n + n_scales, n_tangles, scales, numbers[4], inverse, axis)
                     if std >= numbers[4]:
                         share = w - 2 * (w / 3)
-                        for side in (-1.0, 1.0):
-                            taken = _insert(
-                                q[b], weight[b], taken, most, part_of, shift[b], w / 3, side * numbers[2] * std, axis
-                            )
-                taken = _insert(q[b], weight[b], taken, most, part_of, shift[b], share, 0.0, axis)
+                        step = numbers[2] * std
+                        taken = _insert(q, weight, b, taken, most, raw, mean, shift, w / 3, -step, axis)
+                        taken = _insert(q, weight, b, taken, most, raw, mean, shift, w / 3, step, axis)
+                taken = _insert(q, weight, b, taken, most, raw, mean, shift, share, 0.0, axis)
             while taken > 1 and weight[b, taken - 1] < numbers[1]:
                 taken -= 1
             count[b] = taken
 
 
 @part
-def _softmax(row: NDArray[np.float32], size: int, weights: Floats) -> float:
+def _softmax(raw: NDArray[np.float32], b: int, size: int, weights: Floats) -> float:
     """Write the components' weights; the largest comes back."""
-    top = row[0]
+    top = raw[b, 0]
     for k in range(1, len(weights)):
-        top = max(top, row[k * size])
+        top = max(top, raw[b, k * size])
     total = 0.0
     for k in range(len(weights)):
-        weights[k] = np.exp(float(row[k * size] - top))
+        weights[k] = np.exp(float(raw[b, k * size] - top))
         total += weights[k]
     for k in range(len(weights)):
         weights[k] /= total
@@ -91,7 +89,14 @@ def _softmax(row: NDArray[np.float32], size: int, weights: Floats) -> float:
 
 @part
 def _longest_axis(
-    tangle: NDArray[np.float32], n_tangles: int, scales: Floats, least: float, inverse: Floats, axis: Floats
+    raw: NDArray[np.float32],
+    b: int,
+    tangle: int,
+    n_tangles: int,
+    scales: Floats,
+    least: float,
+    inverse: Floats,
+    axis: Floats,
 ) -> float:
     """Standard deviation along the longest axis, and that axis; 0 where the whole variance is below `least`².
 
@@ -103,7 +108,7 @@ def _longest_axis(
             t = 0.0
             if n_tangles:
                 for k in range(j, i):
-                    t -= tangle[i * (i - 1) // 2 + k] * (inverse[k, j] if k > j else 1.0)
+                    t -= raw[b, tangle + i * (i - 1) // 2 + k] * (inverse[k, j] if k > j else 1.0)
             inverse[i, j] = t
     for i in range(n):
         inverse[i, i] = 1.0
@@ -139,29 +144,31 @@ def _longest_axis(
 def _insert(
     q: Floats,
     weight: Floats,
+    b: int,
     taken: int,
     most: int,
-    numbers: NDArray[np.float32],
+    raw: NDArray[np.float32],
+    mean: int,
     shift: Floats,
     share: float,
     step: float,
     axis: Floats,
 ) -> int:
-    """Put a seed among those taken, by weight; their number comes back."""
+    """Put a seed of pose b among those taken, by weight; their number comes back."""
     place = taken
-    while place > 0 and weight[place - 1] < share:
+    while place > 0 and weight[b, place - 1] < share:
         place -= 1
     if place == most:
         return taken
-    n = q.shape[1]
+    n = q.shape[2]
     taken = min(taken + 1, most)
     for k in range(taken - 1, place, -1):
-        weight[k] = weight[k - 1]
+        weight[b, k] = weight[b, k - 1]
         for i in range(n):
-            q[k, i] = q[k - 1, i]
-    weight[place] = share
+            q[b, k, i] = q[b, k - 1, i]
+    weight[b, place] = share
     for i in range(n):
-        q[place, i] = numbers[1 + i] + step * axis[i] if step != 0.0 else numbers[1 + i]
-    q[place, 0] += shift[0]
-    q[place, n - 1] += shift[1]
+        q[b, place, i] = raw[b, mean + i] + step * axis[i] if step != 0.0 else raw[b, mean + i]
+    q[b, place, 0] += shift[b, 0]
+    q[b, place, n - 1] += shift[b, 1]
     return taken

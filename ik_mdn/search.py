@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.engine import Engine, FloatArray, Found, IntArray
-from ik_mdn.folds import seeds_across_folds
+from ik_mdn.folds import drop_connected, seeds_across_folds
 from sim.arm import Arm
 from sim.task import Task
 
@@ -21,6 +21,7 @@ _FIRST = 8  # seeds tried first where one solution is enough: as many as are ref
 _QUIET = 3  # rounds without a new branch after which a thorough search ends
 _THOROUGH = 64  # random seeds in each of its rounds, and as many draws from the mixture
 _MOST_ROUNDS = 40  # of a thorough search
+_MOST_BRANCHES = 16  # of an arm with as many joints as constraints (Lee and Liang 1988, Manseur and Doty 1989)
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Effort:
         thorough: Go on until no new branch turns up.
         first: Stop at a target's first solution.
         deadline: `time.monotonic()` after which nothing more is begun.
+        tolerance: Largest error of a solution [m], [rad].
         seed: Of the random seeds.
     """
 
@@ -43,6 +45,7 @@ class Effort:
     thorough: bool
     first: bool
     deadline: float
+    tolerance: float
     seed: int
 
 
@@ -126,7 +129,9 @@ class Search:
     def _cross_folds(self) -> None:
         """Look for the branches beside those that were found."""
         for place, found in enumerate(self._parts):
-            poses = found.pose[np.diff(found.pose, prepend=-1) > 0]
+            first = np.ones(len(found.pose), np.bool_)
+            first[1:] = found.pose[1:] > found.pose[:-1]
+            poses = found.pose[first]
             more, _ = self.engine.settle(poses, self.engine.across(poses, found))
             self._parts[place] = self.engine.add(found, more)
 
@@ -139,7 +144,7 @@ class Search:
             draws = self._draws(_THOROUGH)
             self._parts = []
             self._round(pending, 4 * _THOROUGH, partial(self._thorough_seeds, draws=draws, found=found))
-            found = self.engine.add(found, self._found())
+            found = self.engine.add(found, self._thinned(found, self._found()))
             now = np.bincount(found.pose, minlength=len(self.T))
             quiet = np.where(now > count, 0, quiet + 1)
             pending, count = pending[quiet[pending] < _QUIET], now
@@ -147,6 +152,14 @@ class Search:
                 break
         self.late[pending] = True
         return found
+
+    def _thinned(self, found: Found, more: Found) -> Found:
+        """Without points on a curve of solutions next to a singularity; only targets with very many are looked at."""
+        stays = np.ones(len(more.pose), np.bool_)
+        for p in (np.bincount(more.pose, minlength=len(self.T)) > _MOST_BRANCHES).nonzero()[0]:
+            rows, known = more.pose == p, found.q[found.pose == p]
+            stays[rows] = drop_connected(self.arm, self.task, self.T[p], known, more.q[rows], self.effort.tolerance)
+        return more.take(stays)
 
     def _thorough_seeds(self, poses: IntArray, draws: FloatArray, found: Found) -> Any:
         rows = found.take(np.isin(found.pose, poses))

@@ -177,6 +177,7 @@ class IKSolver:
             thorough=thorough,
             first=max_solutions == 1 and by == "weight" and not (thorough or windings),
             deadline=math.inf if timeout is None else time.monotonic() + timeout,
+            tolerance=tolerance,
             seed=seed,
         )
         engine = self._engine(T, near, tolerance)

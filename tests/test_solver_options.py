@@ -51,6 +51,16 @@ def test_thorough_mode_finds_all_that_a_plain_solve_finds() -> None:
             assert np.abs(many.q - q).max(axis=1).min() < 1e-5
 
 
+def test_next_to_a_wrist_singularity_thorough_mode_does_not_count_a_curve() -> None:
+    arm = load_arm("ur5e")
+    q = np.random.default_rng(5).uniform(-2.5, 2.5, (3, 6))
+    q[:, 4] = 1e-6
+    found = IKSolver(arm).solve(forward_kinematics(arm, q), thorough=True)
+    assert (found.count >= 2).all()
+    assert (found.count < 500).all()  # without looking at connections, thousands
+    assert max(found.err_pos.max(), found.err_rot.max()) <= 1e-8
+
+
 def test_nothing_further_than_max_jump_is_given() -> None:
     solver, q, T = poses("xarm6", 50)
     near = q + 0.01
