@@ -33,6 +33,11 @@ def run(
     q_seed: Annotated[Numbers, tyro.conf.arg(metavar="Q1 .. QN")] = None,
     refine: bool = True,
     windings: bool = False,
+    thorough: bool = False,
+    closest: bool = True,
+    rank: Annotated[str | None, tyro.conf.arg(metavar="RANK")] = None,
+    max_jump: Annotated[float | None, tyro.conf.arg(metavar="RAD")] = None,
+    timeout: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None,
     max_solutions: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None,
     base: Link = None,
     tip: Link = None,
@@ -51,6 +56,12 @@ def run(
         q_seed: Joint vector [rad, m] to stay near: solutions are ordered by distance from it.
         refine: Make the model's proposals exact; --no-refine shows its raw modes.
         windings: Also the same solutions with joints turned by full turns inside their limits.
+        thorough: Go on until no new branch turns up.
+        closest: Where nothing is found, how near the arm comes.
+        rank: weight, distance (from --q-seed), margin or manipulability; without it, distance with --q-seed,
+            otherwise weight.
+        max_jump: Largest change of a joint from --q-seed [rad, m].
+        timeout: Begin nothing new after so many seconds.
         max_solutions: Keep only so many of the best per target; without it, all.
         base: Link that poses are given in; without it, the URDF's root.
         tip: Link whose pose counts; without it, the URDF's only leaf.
@@ -66,6 +77,11 @@ def run(
         q_seed=None if q_seed is None else _vector(q_seed),
         refine=refine,
         windings=windings,
+        thorough=thorough,
+        closest=closest and refine,
+        rank=rank,  # type: ignore[arg-type]  # solve refuses what it does not know
+        max_jump=max_jump,
+        timeout=timeout,
         max_solutions=max_solutions,
     )
     if json:
@@ -143,6 +159,10 @@ def _show_one(arm: Arm, found: Solutions) -> None:
     title = f"{arm.name}: {found.status}, {len(found)} solutions ({found.status.about})"
     if not len(found):
         print(title)
+        if found.closest is not None:
+            q = ", ".join(f"{value:.4g}" for value in found.closest.q)
+            miss = f"{1e3 * found.closest.err_pos:.3g} mm and {_DEGREES * found.closest.err_rot:.3g}° from the target"
+            print(f"the nearest found in limits is {miss}, at q = [{q}]")
         return
     joints = [f"{name} [{'mm' if s else '°'}]" for name, s in zip(arm.joint_names, arm.is_prismatic, strict=True)]
     factor = [1e3 if slides else _DEGREES for slides in arm.is_prismatic]
