@@ -21,7 +21,7 @@ models: .venv/installed
 	"Python 3.10 or 3.11 is needed (PyBullet has no wheels for %d.%d); try: make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch -e '.[dev]'
-	$(BIN)/ik-mdn solve xarm6 --model none --pose 0.3 0 0.2 1 0 0 0 >/dev/null # compiles the refinement kernel, once
+	$(BIN)/ik-mdn solve xarm6 --pose 0.3 0 0.2 1 0 0 0 >/dev/null # compiles what solving needs, once
 	@touch $@
 
 clean:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from functools import lru_cache
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numba import types
-from numba.core import event
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -38,7 +36,6 @@ _PER_THREAD = 512  # seeds that are worth a thread: it takes about 0.1 ms to sta
 _ANGULAR = {"planar_position": NO_ROTATION, "planar_pose": YAW, "position": NO_ROTATION}
 _ANGULAR |= {"position_axis": AXIS, "pose": ROTATION}
 
-_log = logging.getLogger(__name__)
 _lock = threading.Lock()
 
 
@@ -116,32 +113,16 @@ def code_of(task: Task) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=1)
 def load_kernel() -> Any:
-    """The compiled function, from numba's cache on disk or compiled now, which is announced in the log.
+    """The compiled function, from numba's cache on disk or compiled now.
 
     The cache lies beside this module, or in numba's folder for the user where that cannot be written
     (`NUMBA_CACHE_DIR` puts it elsewhere).
     """
     with _lock:
         advance = _define(stamp())
-        with event.install_listener("numba:compile", _Announcement()):
-            advance.compile(_SIGNATURE)
+        advance.compile(_SIGNATURE)
         advance.disable_compile()
         return advance
-
-
-class _Announcement(event.Listener):
-    """Says once that something is being compiled; loading from the cache is no such event."""
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def on_start(self, event: Any) -> None:
-        if not self._said:
-            _log.warning("compiling the refinement kernel, once, about 10 s")
-        self._said = True
-
-    def on_end(self, event: Any) -> None:
-        pass
 
 
 def _array(kind: Any, dimensions: int) -> Any:

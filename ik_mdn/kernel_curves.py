@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
-from numba.core import event
 
 from ik_mdn.kernel import code_of, describe
 from ik_mdn.kernel_arcs import (
@@ -41,7 +39,6 @@ ARCS = 128  # of a pose; further ones are left out
 _PER_THREAD = 16  # poses that are worth a thread
 _SOURCES = ("kernel_curves.py", "kernel_arcs.py", "kernel_walk.py", "kernel_kinematics.py", "kernel_vector.py")
 
-_log = logging.getLogger(__name__)
 _lock = threading.Lock()
 
 
@@ -163,29 +160,13 @@ def _run(
 
 @lru_cache(maxsize=1)
 def load_tracer() -> Any:
-    """The compiled function, from numba's cache on disk or compiled now, which is announced in the log."""
+    """The compiled function, from numba's cache on disk or compiled now."""
     with _lock:
         sources = [Path(__file__).with_name(name).read_bytes() for name in _SOURCES]
         advance = _define(int.from_bytes(hashlib.sha256(b"".join(sources)).digest()[:6], "little"))
-        with event.install_listener("numba:compile", _Announcement()):
-            advance.compile(_SIGNATURE)
+        advance.compile(_SIGNATURE)
         advance.disable_compile()
         return advance
-
-
-class _Announcement(event.Listener):
-    """Says once that something is being compiled; loading from the cache is no such event."""
-
-    def __init__(self) -> None:
-        self._said = False
-
-    def on_start(self, event: Any) -> None:
-        if not self._said:
-            _log.warning("compiling the tracing of self-motion curves, once, about 15 s")
-        self._said = True
-
-    def on_end(self, event: Any) -> None:
-        pass
 
 
 def _array(kind: Any, dimensions: int) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.extending import intrinsic, models, overload, register_model
 from numpy.typing import NDArray
 
@@ -79,6 +79,25 @@ def aligned(size: int) -> Floats:
     raw = np.zeros(size + 8)
     first = -(raw.ctypes.data // 8) % 8
     return raw[first : first + size]
+
+
+class Announcement(event.Listener):
+    """Says once that code of this package is being compiled; loading it from the cache is no such event."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_start(self, event: Any) -> None:
+        function = getattr(event.data.get("dispatcher"), "py_func", None)
+        if not self._said and str(getattr(function, "__module__", "")).startswith("ik_mdn."):
+            self._said = True
+            _log.warning("compiling, once: about 20 s for solving, 30 s for self-motion")
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", Announcement())
 
 
 class VectorType(types.Type):

@@ -45,7 +45,7 @@ def refine(
 
     Seeds run in a fixed number of lanes; one that has converged, or whose residual has stopped shrinking, leaves
     and the next takes its place. A seed's course does not depend on the others. On the CPU this is compiled by
-    numba at the first use (about 10 s, then kept on disk) and runs in as many threads as torch; on a GPU, or where
+    numba at the first use (said in the log, then kept on disk) and runs in as many threads as torch; on a GPU, or where
     numba is missing, torch does it.
 
     Args:

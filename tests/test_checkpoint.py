@@ -108,16 +108,21 @@ def test_an_unknown_name_lists_what_ships() -> None:
         load_model("xarm7")
 
 
-@pytest.mark.parametrize("name", ["planar2", "planar2-mse", "planar3", "planar3-mse", "xarm6", "xarm6-mse"])
+ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
+
+
+@pytest.mark.parametrize("name", [*(f"{arm}{suffix}" for arm in ARMS for suffix in ("", "-mse", "-k1")), "puma560"])
 def test_shipped_models_are_small_loadable_and_carry_their_report(name: str) -> None:
     assert name in shipped_models()
     model = load_model(name)
-    kind = "mse" if name.endswith("-mse") else "mdn"
+    kind = name.partition("-")[2] or "mdn"
     path = find_shipped(model.arm, kind=kind)
     assert path is not None
+    assert path.stem == name
     assert path.stat().st_size <= 4e6
-    assert model.kind == kind
+    assert model.kind == ("mse" if kind == "mse" else "mdn")
+    assert (model.config.components == 1) == (kind == "k1") or kind == "mse"
     report = report_of(name)
     assert report["poses"]["count"] >= 1000
     assert {"training", "raw"} <= set(report)
-    assert ("recall" in report) == (kind == "mdn")
+    assert ("nll" in report) == (kind != "mse")

@@ -14,8 +14,8 @@ from benchmarking.methods import Method
 from benchmarking.ours import Ours
 from benchmarking.poses import FloatArray, Poses
 from ik_mdn.branches import turn_into_limits
-from ik_mdn.refine import refine
 from ik_mdn.redundancy import self_motion
+from ik_mdn.refine import refine
 from ik_mdn.solver import IKSolver
 from sim.arm import Arm
 from sim.task import load_task
