@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +27,7 @@ from ik_mdn.kernel_arcs import (
     spread_over,
     way_out,
 )
-from ik_mdn.kernel_vector import LANES, Floats, aligned, kept, lane_numbers, put, share, size, take_number
+from ik_mdn.kernel_vector import LANES, Floats, aligned, kept, lane_numbers, put, share, size, stamp, take_number
 from ik_mdn.kernel_walk import IDLE, NODES, PATHS, correct, decide_walk, next_seed, places, proceed, walk_size
 from sim.arm import Arm
 from sim.task import Task
@@ -37,7 +35,6 @@ from sim.task import Task
 ARCS = 128  # of a pose; further ones are left out
 
 _PER_THREAD = 16  # poses that are worth a thread
-_SOURCES = ("kernel_curves.py", "kernel_arcs.py", "kernel_walk.py", "kernel_kinematics.py", "kernel_vector.py")
 
 _lock = threading.Lock()
 
@@ -162,8 +159,7 @@ def _run(
 def load_tracer() -> Any:
     """The compiled function, from numba's cache on disk or compiled now."""
     with _lock:
-        sources = [Path(__file__).with_name(name).read_bytes() for name in _SOURCES]
-        advance = _define(int.from_bytes(hashlib.sha256(b"".join(sources)).digest()[:6], "little"))
+        advance = _define(stamp())
         advance.compile(_SIGNATURE)
         advance.disable_compile()
         return advance
@@ -182,8 +178,8 @@ _SIGNATURE = (
 )
 
 
-def _define(stamp: int) -> Any:
-    """The function to compile; numba's cache looks at this file only, so the stamp of all sources is part of it."""
+def _define(version: int) -> Any:
+    """The function to compile; see `ik_mdn.kernel_vector.stamp`."""
 
     def advance(
         T: Floats,
@@ -289,7 +285,7 @@ def _define(stamp: int) -> Any:
                 if not ended[lane]:
                     ended[lane] = decide_walk(ws, lane, state, numbers, nodes, paths, turns, low, high, matrix)
             proceed(ws, n)
-        return stamp
+        return version
 
     return kept(advance)
 

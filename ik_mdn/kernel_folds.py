@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ik_mdn.folds import FARTHEST, NEAR_FOLD, STEP
 from ik_mdn.kernel_kinematics import TARGET_SIZE, linearise
+from ik_mdn.kernel_linear import factor, substitute
 from ik_mdn.kernel_vector import (
     LANES,
     Floats,
@@ -36,41 +37,9 @@ def fold_size(n: int) -> int:
 
 
 @part
-def _factor(ws: Floats, n: int, J: int, H: int, y: int) -> None:
-    """J Jᵀ = L D Lᵀ: the lower triangle becomes L D, the diagonal 1 / D."""
-    for i in range(n):
-        for j in range(i + 1):
-            t = load(ws, J + i * n) * load(ws, J + j * n)
-            for k in range(1, n):
-                t = t + load(ws, J + i * n + k) * load(ws, J + j * n + k)
-            store(ws, H + i * n + j, t)
-    for j in range(n):
-        pivot = load(ws, H + j * n + j) + _TINY
-        for k in range(j):
-            t = load(ws, H + j * n + k)
-            store(ws, y + k, t * load(ws, H + k * n + k))
-            pivot = pivot - t * load(ws, y + k)
-        store(ws, H + j * n + j, 1.0 / where_less(_TINY, pivot, pivot, _TINY))
-        for i in range(j + 1, n):
-            t = load(ws, H + i * n + j)
-            for k in range(j):
-                t = t - load(ws, H + i * n + k) * load(ws, y + k)
-            store(ws, H + i * n + j, t)
-
-
-@part
 def _divide(ws: Floats, n: int, H: int, u: int) -> Any:
-    """Overwrite u by (L D Lᵀ)⁻¹ u, normalised; its squared length before that comes back."""
-    for i in range(n):
-        t = load(ws, u + i)
-        for k in range(i):
-            t = t - load(ws, H + i * n + k) * load(ws, u + k)
-        store(ws, u + i, t * load(ws, H + i * n + i))
-    for i in range(n - 1, -1, -1):
-        t = spread(0.0)
-        for k in range(i + 1, n):
-            t = t + load(ws, H + k * n + i) * load(ws, u + k)
-        store(ws, u + i, load(ws, u + i) - t * load(ws, H + i * n + i))
+    """Solve with what `factor` left, and normalise the result in u; its squared length before that comes back."""
+    substitute(ws, n, H, u)
     square = spread(0.0)
     for i in range(n):
         square = square + load(ws, u + i) * load(ws, u + i)
@@ -136,7 +105,7 @@ def _define(version: int) -> Any:
                     put(ws, target + 9 + i, away, goal[i, 3] / length)
             linearise(ws, base, chain, slides, n_linear, angular, 0, target, now)
             J = now + 6
-            _factor(ws, n, J, H, y)
+            factor(ws, n, n, J, H, y, _TINY)
             for k in range(n):
                 store(ws, u + k, 1.0 + 0.1 * k)
             square = spread(1.0)

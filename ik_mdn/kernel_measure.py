@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.kernel_kinematics import TARGET_SIZE, linearise
+from ik_mdn.kernel_linear import gram
 from ik_mdn.kernel_vector import (
     LANES,
     Floats,
@@ -34,12 +35,7 @@ def condition_size(n: int) -> int:
 @part
 def _pivots(ws: Floats, m: int, n: int, J: int, H: int, y: int, shift: float) -> Any:
     """Product and smallest of the pivots of J Jᵀ - shift I (L D Lᵀ); the smallest is -1 once one is not positive."""
-    for i in range(m):
-        for j in range(i + 1):
-            t = load(ws, J + i * n) * load(ws, J + j * n)
-            for k in range(1, n):
-                t = t + load(ws, J + i * n + k) * load(ws, J + j * n + k)
-            store(ws, H + i * m + j, t)
+    gram(ws, n, m, J, H)
     product, smallest = spread(1.0), spread(1e300)
     for j in range(m):
         pivot = load(ws, H + j * m + j) - shift

@@ -8,6 +8,7 @@ import numpy as np
 
 from ik_mdn.kernel_arcs import Integers, distance_to, is_covered, piece
 from ik_mdn.kernel_kinematics import TARGET_SIZE, linearise
+from ik_mdn.kernel_linear import factor, substitute
 from ik_mdn.kernel_vector import LANES, Floats, lane_numbers, load, part, put, root, size, spread, store, where_less
 
 FIRST_STEP = 0.05  # arc length of the first step [rad, arm lengths]: its predictor is a straight line
@@ -82,15 +83,15 @@ def correct(
     now, q, dq, t, _, t_now, _, _, target, _, measures, work = places(n)
     J, H, y, z = now + 6, work, work + m * m, work + m * m + m
     store(ws, measures + ERROR, linearise(ws, base, chain, slides, n_linear, kind, q, target, now))
-    _factor(ws, n, m, J, H, y)
+    factor(ws, n, m, J, H, y, _RIDGE)
     for i in range(m):
         store(ws, y + i, load(ws, now + i))
         s = load(ws, J + i * n) * load(ws, t_now)
         for k in range(1, n):
             s = s + load(ws, J + i * n + k) * load(ws, t_now + k)
         store(ws, z + i, s)
-    _substitute(ws, m, H, y)
-    _substitute(ws, m, H, z)
+    substitute(ws, m, H, y)
+    substitute(ws, m, H, z)
     moved, length = spread(0.0), spread(0.0)
     for k in range(n):
         a, b = spread(0.0), load(ws, t_now + k)
@@ -134,45 +135,6 @@ def proceed(ws: Floats, n: int) -> None:
         store(ws, t_now + k, tangent)
         ahead = last + a * (before - last) + b * before_tangent + c * tangent
         store(ws, q + k, where_less(0.5, predict, ahead, point))
-
-
-@part
-def _factor(ws: Floats, n: int, m: int, J: int, H: int, v: int) -> None:
-    """J J^T = L D L^T: the lower triangle of H gets L D, its diagonal 1 / D."""
-    for j in range(m):
-        for i in range(j, m):
-            s = load(ws, J + i * n) * load(ws, J + j * n)
-            for k in range(1, n):
-                s = s + load(ws, J + i * n + k) * load(ws, J + j * n + k)
-            store(ws, H + i * m + j, s)
-    for j in range(m):
-        pivot = load(ws, H + j * m + j) + _RIDGE
-        for k in range(j):
-            u = load(ws, H + j * m + k)
-            w = u * load(ws, H + k * m + k)
-            store(ws, v + k, w)
-            pivot = pivot - u * w
-        store(ws, H + j * m + j, 1.0 / where_less(_RIDGE, pivot, pivot, _RIDGE))
-        for i in range(j + 1, m):
-            s = load(ws, H + i * m + j)
-            for k in range(j):
-                s = s - load(ws, H + i * m + k) * load(ws, v + k)
-            store(ws, H + i * m + j, s)
-
-
-@part
-def _substitute(ws: Floats, m: int, H: int, y: int) -> None:
-    """Solve with what `_factor` left; y is overwritten."""
-    for i in range(m):
-        s = load(ws, y + i)
-        for k in range(i):
-            s = s - load(ws, H + i * m + k) * load(ws, y + k)
-        store(ws, y + i, s * load(ws, H + i * m + i))
-    for i in range(m - 2, -1, -1):
-        s = spread(0.0)
-        for k in range(i + 1, m):
-            s = s + load(ws, H + k * m + i) * load(ws, y + k)
-        store(ws, y + i, load(ws, y + i) - s * load(ws, H + i * m + i))
 
 
 @piece
