@@ -199,7 +199,7 @@ class Decision:
                 f"{candidate.margin:.2f}",
                 f"{1e3 * candidate.clearance_self:.0f}",
                 f"{1e3 * candidate.clearance_world:.0f}",
-                f"{candidate.manipulability:.3f}",
+                f"{candidate.manipulability:.2g}",
                 f"{candidate.weight:.3f}",
                 f"{candidate.cost:.2f}",
             ]

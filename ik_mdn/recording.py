@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +19,16 @@ from sim.body import home
 from sim.camera import Camera, camera_for
 from sim.errors import WorldError
 from sim.pictures import Layers, Picture
+from sim.scenery import floor_height, scene_camera
 from sim.world import Marker, World
 
 if TYPE_CHECKING:
     from ik_mdn.stage import Stage
-    from sim.scenes import Obstacle
 
 _WAITING = (0.95, 0.55, 0.10)
 _REACHED = (0.15, 0.70, 0.30)
 _FAILED = (0.80, 0.10, 0.10)
+_DISTANCE = 0.88  # of the camera among obstacles, as a share of `sim.scenery`'s
 _PAUSE = 0.5  # [s] that the arm is shown at each target
 
 
@@ -111,7 +112,7 @@ def record_episode(
         index: Number of the episode.
         suite, seed: Of the suite.
         fps: Pictures per second of simulated time. A picture takes about 0.2 s.
-        camera: Default: `sim.camera.camera_for` the arm, 640 by 480.
+        camera: Default: `sim.scenery.scene_camera`, 640 by 480.
         ghosts: At most so many, those that differ most.
         on_frame: Called after each picture, for progress.
 
@@ -121,7 +122,7 @@ def record_episode(
     Raises:
         ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task` and `films.write_film`.
     """
-    camera = camera or _camera(stage)
+    camera = camera or scene_camera(stage.arm, stage.scene, width=640, height=480, distance=_DISTANCE)
     with stage.open() as (world, controller):
         restore = world.snapshot()
         task = make_task(controller.body, index, suite=suite, seed=seed, task=controller.solver.task)
@@ -129,7 +130,7 @@ def record_episode(
         controller.body.set_q(task.q_start)
         decision, T_world_base = controller.decide(task.T_base_target), controller.body.T_world_base
         restore()  # the last time: now the world gets something to look at
-        _lay_floor(world, stage)
+        world.add_ground(height=floor_height(stage.arm, stage.scene, depth=0.0), size=3.2 * stage.arm.reach)
         marker = world.add_marker(T_world_base @ task.T_base_target, size=0.16 * stage.arm.reach, colour=_WAITING)
         layers = _take_ghosts(decision, stage, T_world_base, camera, most=ghosts)
         recorder = Recorder(world, camera, fps=fps, on_frame=on_frame, ghosts=layers)
@@ -203,36 +204,6 @@ def _take_ghosts(
     kept = [others[i] for i in picked] if decision.chosen else [shown, *(others[i] for i in picked[: most - 1])]
     with GhostWorld(stage.arm, T_world_base, camera, meshes=stage.meshes) as ghosts:
         return [ghosts.take(other.q, REJECTED if other.rejected else FREE) for other in kept]
-
-
-def _camera(stage: Stage) -> Camera:
-    """From the front for a free arm; from behind and the side where obstacles stand in front of it."""
-    camera = camera_for(stage.arm, width=640, height=480)
-    if stage.arm.is_planar or stage.scene is None or not stage.scene.obstacles:
-        return camera
-    reach, (x, y, z) = stage.arm.reach, stage.arm.offsets[0, :3, 3]
-    eye = (x - 0.75 * reach, y - 1.85 * reach, z + 0.9 * reach)
-    return replace(camera, eye=eye, target=(x + 0.3 * reach, y, z + 0.1 * reach))
-
-
-def _lay_floor(world: World, stage: Stage) -> None:
-    """A floor under the arm and everything around it."""
-    arm = stage.arm
-    obstacles = () if stage.scene is None else stage.scene.fitted(arm).obstacles
-    height = min([-0.04 if arm.is_planar else 0.0, *map(_lowest, obstacles)])
-    world.add_ground(height=height, size=3.2 * arm.reach)
-
-
-def _lowest(obstacle: Obstacle) -> float:
-    """Height of the lowest corner of an obstacle's box [m]; of a URDF's origin."""
-    size, T = obstacle.sizes, obstacle.T_world_obstacle
-    half = {
-        "box": [edge / 2 for edge in size],
-        "sphere": [size[0]] * 3,
-        "cylinder": [size[0], size[0], size[-1] / 2],
-        "urdf": [0.0] * 3,
-    }[obstacle.shape]
-    return float(T[2, 3] - np.abs(T[2, :3]) @ np.array(half))
 
 
 def _targets_in_sight(controller: Controller, count: int, seed: int) -> list[NDArray[np.float64]]:

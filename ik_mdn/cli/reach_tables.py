@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ik_mdn.cli.console import print_table
 
 if TYPE_CHECKING:
-    from ik_mdn.decision import Candidate, Decision
+    from ik_mdn.decision import Decision
     from ik_mdn.reach_summary import ReachSummary, Spread
 
 _SHOWN = 8  # candidates of a decision in the table
-_COLUMNS = (  # field, heading, factor, format
-    ("err_pos", "position\nerror [mm]", 1e3, ".3g"),
-    ("err_rot", "rotation\nerror [rad]", 1.0, ".2g"),
-    ("travel", "travel\n[s]", 1.0, ".2f"),
-    ("margin", "margin\n[rad, m]", 1.0, ".2f"),
-    ("clearance_self", "to itself\n[mm]", 1e3, ".0f"),
-    ("clearance_world", "to others\n[mm]", 1e3, ".0f"),
-    ("manipulability", "manipu-\nlability", 1.0, ".2g"),
-    ("weight", "weight", 1.0, ".3f"),
-    ("cost", "cost", 1.0, ".2f"),
-)
 
 
 def show_summary(title: str, summary: ReachSummary, *, reachable: bool = True) -> None:
@@ -61,22 +49,14 @@ def show_decision(title: str, decision: Decision, *, most: int = _SHOWN) -> None
         decision: What was decided.
         most: Print at most so many; the title says how many there are.
     """
-    candidates = decision.candidates
-    if not candidates:
+    from ik_mdn.decision import COLUMNS
+
+    count = len(decision.candidates)
+    if not count:
         print(f"{title}; there was no candidate")
         return
-    columns = [column for column in _COLUMNS if hasattr(candidates[0], column[0])]
-    rows = [
-        ["chosen" if candidate is decision.chosen else candidate.rejected or "", *_numbers(candidate, columns)]
-        for candidate in candidates[:most]
-    ]
-    note = f" (the first {most} of {len(candidates)})" if len(candidates) > most else ""
-    print_table(f"{title}{note}", ["candidate", *(heading for _, heading, _, _ in columns)], rows)
-
-
-def _numbers(candidate: Candidate, columns: Sequence[tuple[str, str, float, str]]) -> list[str]:
-    values = [(getattr(candidate, name), factor, form) for name, _, factor, form in columns]
-    return ["" if value is None else format(factor * value, form) for value, factor, form in values]
+    note = f" (the first {most} of {count})" if count > most else ""
+    print_table(f"{title}{note}", COLUMNS, decision.rows(most))
 
 
 def _cells(spread: Spread, scale: float) -> list[str]:
