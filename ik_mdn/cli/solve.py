@@ -161,7 +161,7 @@ def _show_one(arm: Arm, found: Solutions) -> None:
         print(title)
         if found.closest is not None:
             q = ", ".join(f"{value:.4g}" for value in found.closest.q)
-            miss = f"{1e3 * found.closest.err_pos:.3g} mm and {_DEGREES * found.closest.err_rot:.3g}° from the target"
+            miss = f"{1e3 * found.closest.err_pos:.4g} mm and {_DEGREES * found.closest.err_rot:.3g}° from the target"
             print(f"the nearest found in limits is {miss}, at q = [{q}]")
         return
     joints = [f"{name} [{'mm' if s else '°'}]" for name, s in zip(arm.joint_names, arm.is_prismatic, strict=True)]
