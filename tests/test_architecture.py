@@ -14,6 +14,31 @@ ROOT = Path(__file__).resolve().parent.parent
 SIM = sorted((ROOT / "sim").rglob("*.py"))
 IK_MDN = sorted((ROOT / "ik_mdn").rglob("*.py"))
 CLI = ROOT / "ik_mdn" / "cli"
+ROOMS = (  # a room imports from rooms further down this list only, types included
+    "ik_mdn.cli",
+    "ik_mdn.viewer",
+    "ik_mdn.comparison",
+    "ik_mdn.reach",
+    "ik_mdn.paths",
+    "ik_mdn.control",
+    "ik_mdn.training",
+    "ik_mdn.evaluation",
+    "ik_mdn.solver",
+    "ik_mdn.model",
+    "ik_mdn.mixture",
+    "sim.environment",
+    "sim.dataset",
+    "sim.world",
+    "sim.rendering",
+    "sim.scenes",
+    "sim.kinematics",
+    "sim.task",
+    "sim.arm",
+    "sim.rotations",
+    "sim.files",
+    "sim.errors",
+    "sim.lazy",
+)
 HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio")
 
 
@@ -37,6 +62,30 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+def room_of(module: str) -> str:
+    """The room that a module is in: its first two names."""
+    return ".".join(module.split(".")[:2])
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def arrows(path: Path) -> list[tuple[str, str]]:
+    """What a file imports of the project, types included: pairs of a module and a name."""
+    nodes = [node for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom)]
+    found = [(node.module or "", alias.name) for node in nodes for alias in node.names]
+    return [(module, name) for module, name in found if module.split(".")[0] in ("ik_mdn", "sim")]
+
+
+def modules_imported(path: Path) -> set[str]:
+    """The modules of the project that a file imports from; a package stands for itself."""
+    known = {module_of(each) for each in [*SIM, *IK_MDN]}
+    return {f"{module}.{name}" if f"{module}.{name}" in known else module for module, name in arrows(path)}
+
+
 @cache
 def calls(path: Path) -> set[str]:
     """What a file calls, as it is written: "print", "torch.manual_seed", "self.run"."""
@@ -46,6 +95,46 @@ def calls(path: Path) -> set[str]:
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+@pytest.mark.xfail(reason="the modules are not in their rooms yet", strict=False)
+@pytest.mark.parametrize("path", [*SIM, *IK_MDN], ids=name_of)
+def test_arrows_point_down_the_table(path: Path) -> None:
+    here = room_of(module_of(path))
+    if here not in ("sim", "ik_mdn", "ik_mdn.__main__"):
+        wrong = {
+            module
+            for module in modules_imported(path)
+            if (there := room_of(module)) != here and ROOMS.index(there) < ROOMS.index(here)
+        }
+        assert not wrong, f"{name_of(path)} imports {sorted(wrong)}, which lie above it"
+
+
+@pytest.mark.xfail(reason="the modules are not in their rooms yet", strict=False)
+@pytest.mark.parametrize("path", [*SIM, *IK_MDN], ids=name_of)
+def test_rooms_are_entered_by_their_door(path: Path) -> None:
+    """Another room's names come from its package, which lists what it offers; what is not listed is private."""
+    here, packages = room_of(module_of(path)), {module_of(each) for each in [*SIM, *IK_MDN] if each.stem == "__init__"}
+    inside = {module for module, _ in arrows(path) if room_of(module) not in (here, module)}
+    if here not in ("sim", "ik_mdn"):
+        assert not {module for module in inside if room_of(module) in packages}
+
+
+@pytest.mark.xfail(reason="the modules are not in their rooms yet", strict=False)
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    files = {module_of(path): path for path in [*SIM, *IK_MDN] if path.stem != "__init__"}
+    left = {module: modules_imported(path) & set(files) for module, path in files.items()}
+    while leaves := [module for module, needs in left.items() if not needs & set(left)]:
+        for module in leaves:
+            del left[module]
+    assert not left, f"these import each other in circles, or from such: {sorted(left)}"
+
+
+@pytest.mark.xfail(reason="the modules are not in their rooms yet", strict=False)
+def test_no_module_lies_loose() -> None:
+    assert {path.name for path in (ROOT / "ik_mdn").glob("*.py")} == {"__init__.py", "__main__.py"}
+    loose = {f"sim.{path.stem}" for path in (ROOT / "sim").glob("*.py")} - {"sim.__init__"}
+    assert loose == {room for room in ROOMS if room.startswith("sim.") and not (ROOT / room.replace(".", "/")).is_dir()}
 
 
 @pytest.mark.parametrize("path", SIM, ids=name_of)
