@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sim.lazy import public_names
 
 if TYPE_CHECKING:
-    from ik_mdn.config import TrainConfig
-    from ik_mdn.controller import Controller
-    from ik_mdn.curves import SelfMotion, Slide
-    from ik_mdn.mixture import GaussianMixture
-    from ik_mdn.redundancy import self_motion
-    from ik_mdn.sliding import slide
-    from ik_mdn.solver import IKSolver, Solutions, Status
-    from ik_mdn.training import train
+    from ik_mdn.control import Controller as Controller
+    from ik_mdn.control import CostWeights as CostWeights
+    from ik_mdn.control import Expert as Expert
+    from ik_mdn.evaluation import evaluate as evaluate
+    from ik_mdn.mixture import GaussianMixture as GaussianMixture
+    from ik_mdn.model import PoseModel as PoseModel
+    from ik_mdn.paths import CartesianPath as CartesianPath
+    from ik_mdn.paths import circle_path as circle_path
+    from ik_mdn.paths import follow_path as follow_path
+    from ik_mdn.paths import line_path as line_path
+    from ik_mdn.paths import polyline_path as polyline_path
+    from ik_mdn.paths import track as track
+    from ik_mdn.solver import IKSolver as IKSolver
+    from ik_mdn.solver import SelfMotion as SelfMotion
+    from ik_mdn.solver import Slide as Slide
+    from ik_mdn.solver import SolutionBatch as SolutionBatch
+    from ik_mdn.solver import Solutions as Solutions
+    from ik_mdn.solver import Status as Status
+    from ik_mdn.solver import self_motion as self_motion
+    from ik_mdn.solver import slide as slide
+    from ik_mdn.solver import solver_for as solver_for
+    from ik_mdn.training import TrainConfig as TrainConfig
+    from ik_mdn.training import train as train
 
-_HOME = {
-    "Controller": "ik_mdn.controller",
-    "GaussianMixture": "ik_mdn.mixture",
-    "IKSolver": "ik_mdn.solver",
-    "SelfMotion": "ik_mdn.curves",
-    "Slide": "ik_mdn.curves",
-    "Solutions": "ik_mdn.solver",
-    "Status": "ik_mdn.solver",
-    "TrainConfig": "ik_mdn.config",
-    "self_motion": "ik_mdn.redundancy",
-    "slide": "ik_mdn.sliding",
-    "train": "ik_mdn.training",
-}
+__getattr__, __dir__, __all__ = public_names(__name__)
 
-__all__ = [
-    "Controller",
-    "GaussianMixture",
-    "IKSolver",
-    "SelfMotion",
-    "Slide",
-    "Solutions",
-    "Status",
-    "TrainConfig",
-    "self_motion",
-    "slide",
-    "train",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that `import ik_mdn` and `ik-mdn --help` stay instant."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'ik_mdn' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOME[name]), name)
+__version__ = "0.2.0"

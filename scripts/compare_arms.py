@@ -58,8 +58,8 @@ def main(
 
 def tables(surveys: Sequence[Any]) -> str:
     """The two tables of the README, and what their numbers mean."""
-    from ik_mdn.execution import EXECUTED
-    from ik_mdn.methods import METHODS
+    from ik_mdn.comparison.execution import EXECUTED
+    from ik_mdn.comparison.methods import METHODS
 
     first = surveys[0]
     on_poses = _table(surveys, METHODS, lambda survey: survey.results, _pose_cell)
@@ -100,8 +100,8 @@ def put_between(readme: Path, text: str) -> None:
 
 def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
     """Where the regressor's arm ends and the mixture's modes at the target, for every arm that is not planar; False: none."""
-    from ik_mdn.error_figures import png
-    from ik_mdn.plots import new_figure
+    from ik_mdn.comparison.figures import png
+    from sim.rendering.figure import new_figure
 
     pairs = {survey.arm.name: survey.panels() for survey in surveys if not survey.arm.is_planar}
     pairs = {name: panels for name, panels in pairs.items() if panels}
@@ -123,8 +123,8 @@ def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
 
 def draw_all_errors(surveys: Sequence[Any], out: Path) -> bool:
     """The distribution of position errors, one panel per arm."""
-    from ik_mdn.error_figures import draw_errors, png
-    from ik_mdn.plots import new_figure
+    from ik_mdn.comparison.figures import draw_errors, png
+    from sim.rendering.figure import new_figure
 
     wide = min(3, len(surveys))
     tall = -(-len(surveys) // wide)
@@ -144,10 +144,10 @@ def draw_all_errors(surveys: Sequence[Any], out: Path) -> bool:
 
 
 def _contestants(arms: Sequence[str]) -> list[Any]:
-    from ik_mdn.checkpoint import find_shipped
     from ik_mdn.cli.console import report_note
-    from ik_mdn.survey import load_contestants
-    from sim.arm import load_arm
+    from ik_mdn.comparison.survey import load_contestants
+    from ik_mdn.model.checkpoint import find_shipped
+    from sim.arm.arm import load_arm
     from sim.errors import IKError
 
     loaded = [load_arm(name) for name in arms]
@@ -176,13 +176,13 @@ def _table(
 
 
 def _pose_cell(result: Any) -> str:
-    from ik_mdn.webpage import millimetres, percent
+    from ik_mdn.comparison.page import millimetres, percent
 
     return f"{millimetres(result.errors.pos[0])} mm, {percent(result.usable)}"
 
 
 def _executed_cell(result: Any) -> str:
-    from ik_mdn.webpage import percent
+    from ik_mdn.comparison.page import percent
 
     return f"{percent(result.reached)} ({percent(result.touched)})"
 

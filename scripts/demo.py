@@ -48,15 +48,17 @@ def draw_planar_arms(out: Path) -> None:
     """Both modes of the mixture, the regressor's pose and its miss, for three targets of two planar arms."""
     import torch
 
-    from ik_mdn.checkpoint import load_model
-    from ik_mdn.plots import draw_target_panel, new_figure, save_figure
+    from ik_mdn.comparison.panels import draw_target_panel
+    from ik_mdn.mixture import find_modes
+    from ik_mdn.model.checkpoint import load_model
+    from sim.rendering.figure import new_figure, save_figure
 
     figure, axes = new_figure(len(TARGETS), 3, figsize=(12, 8.4))
     for row, (arm, targets) in zip(axes, TARGETS.items(), strict=True):
         model, mse = load_model(arm), load_model(f"{arm}-mse")
         for panel, target in zip(row, targets, strict=True):
             T = planar_target(*target)
-            modes = model.posterior(torch.tensor(T[None])).modes()  # as the network says them: nothing is refined
+            modes = find_modes(model.posterior(torch.tensor(T[None])))  # as the network says them: nothing is refined
             clear = modes.valid[0] & (modes.weight[0] > 0.05)
             q_mse = mse.mean(torch.tensor(T[None]))[0].numpy()
             q, weight = modes.loc[0, clear].numpy(), modes.weight[0, clear].numpy()
@@ -71,10 +73,10 @@ def draw_planar_arms(out: Path) -> None:
 def record_xarm6(out: Path, *, targets: int) -> None:
     """xArm6 with its meshes reaching a series of targets."""
     from ik_mdn.cli.console import progress
-    from ik_mdn.controller import Controller
-    from ik_mdn.recording import record_reaches
-    from ik_mdn.solver import IKSolver
-    from sim.world import World
+    from ik_mdn.control.controller import Controller
+    from ik_mdn.reach.recording import record_reaches
+    from ik_mdn.solver.solver import IKSolver
+    from sim.world.world import World
 
     solver = IKSolver.load("xarm6")
     with World() as world, progress() as bar:
@@ -87,11 +89,11 @@ def record_xarm6(out: Path, *, targets: int) -> None:
 
 def print_comparison(poses: int) -> None:
     """One table: every shipped arm, MSE against the mixture read in several ways."""
-    from ik_mdn.checkpoint import load_model
     from ik_mdn.cli.compare import HEADER, row_of
     from ik_mdn.cli.console import print_table
-    from ik_mdn.comparison import compare
-    from ik_mdn.solver import IKSolver
+    from ik_mdn.comparison.comparison import compare
+    from ik_mdn.model.checkpoint import load_model
+    from ik_mdn.solver.solver import IKSolver
 
     rows = []
     for arm in ("planar2", "planar3", "xarm6"):

@@ -22,7 +22,7 @@ from kruse.model import Recipe, Trained, train_posterior
 from kruse.report import HEADER, PUBLISHED, draw_figure, scores_cells, seeds_cells, summarise, to_markdown
 
 from ik_mdn.cli.console import progress, write_json
-from ik_mdn.config import TrainConfig
+from ik_mdn.training.config import TrainConfig
 from sim.errors import IKError
 
 BASE = TrainConfig(steps=1500, components=16, width=128, blocks=3, batch_size=512, floor=0.003)

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import tyro
 
 from ik_mdn.cli.console import ArmName, progress, report_error
-from ik_mdn.demonstrations import Episode, export_minari, record_demonstrations
+from ik_mdn.control.demonstrations import Episode, export_minari, record_demonstrations
 from sim.errors import IKError
 
 Text = Annotated[str | None, tyro.conf.arg(metavar="NAME")]

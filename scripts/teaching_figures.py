@@ -13,10 +13,10 @@ import torch
 import tyro
 from rich.console import Console
 
-from ik_mdn.config import TrainConfig
-from ik_mdn.figures import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, draw_choice
-from ik_mdn.plots import draw_planar_arm, new_figure, save_figure
-from ik_mdn.toys import descend, fit, starved_start, swapped_sine, three_answers, two_sided
+from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.figures import draw_choice
+from ik_mdn.training.toys import descend, fit, starved_start, swapped_sine, three_answers, two_sided
+from sim.rendering.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, draw_planar_arm, new_figure, save_figure
 
 SMALL = TrainConfig(
     steps=400,
@@ -90,9 +90,9 @@ def draw_two_answers(out: Path) -> None:
 
 def draw_elbows(out: Path) -> None:
     """Both postures of a planar arm over its workspace, and the elbow angle over the distance."""
-    from ik_mdn.checkpoint import find_shipped, load_model
-    from ik_mdn.solver import IKSolver
-    from ik_mdn.training import train
+    from ik_mdn.model.checkpoint import find_shipped, load_model
+    from ik_mdn.solver.solver import IKSolver
+    from ik_mdn.training.trainer import train
 
     solver = IKSolver.load("planar2")
     arm, shipped = solver.arm, find_shipped(solver.arm, kind="mse")
@@ -212,7 +212,7 @@ def draw_label_switching(out: Path) -> None:
 
 def draw_bias_variance(out: Path) -> None:
     """Training and validation likelihood over K on few samples, and what the one-standard-error rule picks."""
-    from ik_mdn.selection import choose
+    from ik_mdn.training.selection import choose
 
     x, y = three_answers().draw(240, generator(3))
     config = replace(SMALL, steps=150, batch_size=192, width=16, learning_rate=3e-2, floor_start=0.1)

@@ -21,17 +21,18 @@ import roma
 import torch
 
 import sim
-from ik_mdn.following import follow_path
-from ik_mdn.paths import CartesianPath, circle_path, line_path
-from ik_mdn.refine import refine
-from ik_mdn.solver import IKSolver, solver_for
-from ik_mdn.tracking import PathStatus, Tracked, track, track_many
-from sim.arm import Arm
+from ik_mdn.paths.following import follow_path
+from ik_mdn.paths.path import CartesianPath, circle_path, line_path
+from ik_mdn.paths.tracked import PathStatus, Tracked
+from ik_mdn.paths.tracking import track, track_many
+from ik_mdn.solver.refinement import refine
+from ik_mdn.solver.solver import IKSolver, solver_for
+from sim.arm.arm import Arm
 from sim.files import whole_file
 from sim.kinematics import forward_kinematics, kinematics
-from sim.motion import speed_limits
 from sim.task import Task, error_norms, task_error, task_jacobian
-from sim.world import World
+from sim.world.motion import speed_limits
+from sim.world.world import World
 
 ARMS = ("planar2", "planar3", "puma560", "ur5e", "xarm6", "panda", "iiwa")
 WRIST = {"planar2": 1, "planar3": 1, "puma560": 4, "ur5e": 4, "xarm6": 4, "panda": 5, "iiwa": 5}  # singular at 0

@@ -14,7 +14,7 @@ from typing import Annotated
 import tyro
 
 from ik_mdn.cli import train as train_command
-from ik_mdn.config import TrainConfig
+from ik_mdn.training.config import TrainConfig
 
 PLANAR = TrainConfig(steps=8000, components=8, width=64, blocks=2, batch_size=512, floor=0.003)
 SPATIAL = TrainConfig(steps=10_000, components=24, width=128, blocks=3, batch_size=1024)

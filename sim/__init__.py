@@ -2,57 +2,27 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from sim.lazy import public_names
 
 if TYPE_CHECKING:
-    from sim.arm import Arm, load_arm, planar_arm
-    from sim.catalogue import builtin_arms
-    from sim.errors import IKError
-    from sim.kinematics import forward_kinematics, jacobian
-    from sim.scenes import Scene, load_scene, scene_names
-    from sim.task import TASKS, Task, default_task, load_task
-    from sim.world import World
+    from sim.arm import Arm as Arm
+    from sim.arm import builtin_arms as builtin_arms
+    from sim.arm import load_arm as load_arm
+    from sim.arm import planar_arm as planar_arm
+    from sim.dataset import generate as generate
+    from sim.dataset import read_batches as read_batches
+    from sim.errors import IKError as IKError
+    from sim.kinematics import forward_kinematics as forward_kinematics
+    from sim.kinematics import jacobian as jacobian
+    from sim.scenes import Scene as Scene
+    from sim.scenes import load_scene as load_scene
+    from sim.scenes import scene_names as scene_names
+    from sim.task import TASKS as TASKS
+    from sim.task import Task as Task
+    from sim.task import default_task as default_task
+    from sim.task import load_task as load_task
+    from sim.world import World as World
 
-_HOME = {
-    "Arm": "sim.arm",
-    "IKError": "sim.errors",
-    "TASKS": "sim.task",
-    "Scene": "sim.scenes",
-    "Task": "sim.task",
-    "World": "sim.world",
-    "builtin_arms": "sim.catalogue",
-    "default_task": "sim.task",
-    "forward_kinematics": "sim.kinematics",
-    "jacobian": "sim.kinematics",
-    "load_arm": "sim.arm",
-    "load_scene": "sim.scenes",
-    "load_task": "sim.task",
-    "planar_arm": "sim.arm",
-    "scene_names": "sim.scenes",
-}
-
-__all__ = [
-    "TASKS",
-    "Arm",
-    "IKError",
-    "Scene",
-    "Task",
-    "World",
-    "builtin_arms",
-    "default_task",
-    "forward_kinematics",
-    "jacobian",
-    "load_arm",
-    "load_scene",
-    "load_task",
-    "planar_arm",
-    "scene_names",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that `import sim` and `--help` stay instant."""
-    if name not in _HOME:
-        raise AttributeError(f"module 'sim' has no attribute {name!r}; it has {', '.join(__all__)}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__, __dir__, __all__ = public_names(__name__)

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 import yourdfpy
-from numpy.typing import NDArray
-from test_arm import MIXED
+from samples import MIXED
 
 import sim
-from sim import catalogue
+from sim.arm import catalogue
+from sim.arrays import FloatArray
 from sim.errors import ShapeError
 from sim.kinematics import kinematics
 
-FloatArray = NDArray[np.float64]
 PI = np.pi
 
 # standard Denavit-Hartenberg rows (d [m], a [m], alpha [rad]), see data/arms/README.md

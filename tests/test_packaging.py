@@ -53,7 +53,7 @@ def test_an_installed_wheel_reaches_in_an_empty_folder(installed: Path, tmp_path
 
 def test_an_installed_wheel_imports_its_own_packages_and_models(installed: Path, tmp_path: Path) -> None:
     code = (
-        "import ik_mdn, sim; from ik_mdn.checkpoint import shipped_models; "
+        "import ik_mdn, sim; from ik_mdn.model.checkpoint import shipped_models; "
         "print(ik_mdn.__file__); print(sim.__file__); print(*shipped_models()); print(*sim.scene_names())"
     )
     environment = {"PYTHONPATH": str(installed), "PATH": "/usr/bin:/bin"}

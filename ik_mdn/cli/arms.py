@@ -25,8 +25,7 @@ def run(
         tip: Link whose pose counts; without it, the URDF's only leaf.
         json: Write JSON to this file ("-": standard output) instead of a table.
     """
-    from sim.arm import load_arm
-    from sim.catalogue import builtin_arms
+    from sim.arm import builtin_arms, load_arm
 
     if arm is None:
         arms = builtin_arms()

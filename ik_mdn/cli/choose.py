@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
-from ik_mdn.config import Covariance, TrainConfig
+from ik_mdn.model import Covariance
+from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
-    from ik_mdn.selection import Choice
+    from ik_mdn.training import Choice
 
 _DEFAULT = TrainConfig(
     steps=600, width=64, blocks=2, batch_size=256, learning_rate=3e-3, floor=0.02, average=0.99
@@ -64,10 +65,7 @@ def run(
     """
     import torch
 
-    from ik_mdn.figures import draw_choice
-    from ik_mdn.selection import choose
-    from ik_mdn.streams import PoseStream
-    from ik_mdn.training import build_model
+    from ik_mdn.training import PoseStream, build_model, choose, draw_choice
     from sim.arm import load_arm
     from sim.errors import ShapeError
 

@@ -11,11 +11,9 @@ from ik_mdn.cli.console import Link, OutFile, print_table, progress, report_note
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ik_mdn.comparison import MethodResult
-    from ik_mdn.execution import ExecutedResult
+    from ik_mdn.comparison import Contestants, ExecutedResult, MethodResult, Survey
     from ik_mdn.model import PoseModel
     from ik_mdn.solver import IKSolver
-    from ik_mdn.survey import Contestants, Survey
 
 ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]")]
 ModelFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
@@ -78,7 +76,7 @@ def run(
         tip: Link whose pose counts, with one arm; without it, the URDF's only leaf.
         json: Write all numbers to this file ("-": standard output).
     """
-    from ik_mdn.survey import load_contestants
+    from ik_mdn.comparison import load_contestants
     from sim.arm import load_arm
     from sim.errors import ShapeError
 
@@ -103,8 +101,8 @@ def run(
 
 
 def survey(contestants: Contestants, *, count: int, targets: int, seed: int) -> Survey:
-    """Compare the methods on one arm, with progress on stderr; see `ik_mdn.survey.take_survey`."""
-    from ik_mdn.survey import steps_of, take_survey
+    """Compare the methods on one arm, with progress on stderr; see `ik_mdn.comparison.survey.take_survey`."""
+    from ik_mdn.comparison import steps_of, take_survey
 
     name = contestants.solver.arm.name
     for method in contestants.missing:
@@ -115,8 +113,8 @@ def survey(contestants: Contestants, *, count: int, targets: int, seed: int) -> 
 
 
 def write_report(path: str, surveys: Sequence[Survey]) -> None:
-    """Write the web page, with progress on stderr; see `ik_mdn.webpage`."""
-    from ik_mdn.webpage import write_page
+    """Write the web page, with progress on stderr; see `ik_mdn.comparison.page`."""
+    from ik_mdn.comparison import write_page
 
     with progress() as bar:
         job = bar.add_task("drawing the report", total=len(surveys))
@@ -126,7 +124,7 @@ def write_report(path: str, surveys: Sequence[Survey]) -> None:
 
 def measure(solver: IKSolver, mse: PoseModel | None, *, count: int, seed: int) -> list[MethodResult]:
     """Every method's result on poses, with progress on stderr and PyBullet's IK in a world of its own."""
-    from ik_mdn.survey import Contestants
+    from ik_mdn.comparison import Contestants
 
     return list(survey(Contestants(solver, mse), count=count, targets=0, seed=seed).results)
 
@@ -163,7 +161,7 @@ def row_of(result: MethodResult) -> list[str]:
 
 def executed_row_of(result: ExecutedResult) -> list[str]:
     """One row of the table under `HEADER_EXECUTED`."""
-    from ik_mdn.execution import EXECUTED
+    from ik_mdn.comparison import EXECUTED
 
     success = result.errors.success
     return [

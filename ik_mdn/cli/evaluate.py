@@ -10,8 +10,7 @@ import tyro
 from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
 
 if TYPE_CHECKING:
-    from ik_mdn.diagnostics import Evaluation
-    from ik_mdn.metrics import ErrorSummary
+    from ik_mdn.evaluation import ErrorSummary, Evaluation
     from ik_mdn.solver import IKSolver
     from sim.arm import Arm
 
@@ -46,8 +45,7 @@ def run(
         tip: Link whose pose counts; without it, the URDF's only leaf.
         json: Write all numbers to this file ("-": standard output).
     """
-    from ik_mdn.diagnostics import evaluate
-    from ik_mdn.report import HELD_OUT_SEED
+    from ik_mdn.evaluation import HELD_OUT_SEED, evaluate
     from sim.arm import load_arm
 
     loaded = load_arm(arm, base=base, tip=tip)
@@ -70,7 +68,7 @@ def run(
         )
     files = []
     if figures is not None:
-        from ik_mdn.figures import draw_evaluation
+        from ik_mdn.evaluation import draw_evaluation
 
         files = draw_evaluation(result, loaded, figures)
     if json:
@@ -80,7 +78,7 @@ def run(
 
 
 def _load(arm: Arm, model: str | None) -> IKSolver:
-    from ik_mdn.checkpoint import load_fitting
+    from ik_mdn.model import load_fitting
     from ik_mdn.solver import IKSolver
 
     return IKSolver(arm, load_fitting(arm, model))

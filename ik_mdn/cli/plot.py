@@ -20,7 +20,7 @@ def run(
         runs: Run folders, or their metrics.csv files.
         out: The figure; the ending decides the format (png, pdf, svg).
     """
-    from ik_mdn.plots import plot_training
+    from ik_mdn.training import plot_training
 
     plot_training([path / "metrics.csv" if path.is_dir() else path for path in runs], out)
     from rich.console import Console

@@ -8,13 +8,12 @@ import tyro
 
 from ik_mdn.cli.console import ArmName, Link, OutFile, progress, report_note, write_json
 from ik_mdn.cli.reach_tables import show_decision, show_summary
-from ik_mdn.decision import CostWeights
+from ik_mdn.control import CostWeights
 from sim.errors import ShapeError
 
 if TYPE_CHECKING:
-    from ik_mdn.controller import ReachResult
-    from ik_mdn.episodes import EpisodeFolder, Record
-    from ik_mdn.stage import Stage
+    from ik_mdn.control import ReachResult
+    from ik_mdn.reach import EpisodeFolder, Record, Stage
 
 CONFIG = ()  # options keep their prefix: --cost.travel
 Numbers = Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPISODE ...")]
@@ -74,9 +73,8 @@ def run(
         task: planar_position, planar_pose, position, position_axis or pose; without it, the model's or arm's own.
         json: Write the summary and every episode to this file ("-": standard output).
     """
+    from ik_mdn.reach import Stage, check_suite
     from ik_mdn.solver import solver_for
-    from ik_mdn.stage import Stage
-    from ik_mdn.suites import check_suite
     from sim.arm import load_arm
     from sim.scenes import load_scene
 
@@ -117,7 +115,7 @@ def run_suite_with_progress(
     Returns:
         Every episode, also those that were there already.
     """
-    from ik_mdn.episodes import EpisodeFolder
+    from ik_mdn.reach import EpisodeFolder
 
     if out is None:
         return _run_episodes(stage, episodes, None, suite=suite, seed=seed, gui=gui)
@@ -133,7 +131,7 @@ def run_suite_with_progress(
 
 
 def record_series(path: str, controller: Any, world: Any, *, targets: int, seed: int) -> list[ReachResult]:
-    """Record a series of reaches as a GIF, with progress on stderr; see `ik_mdn.recording.record_reaches`.
+    """Record a series of reaches as a GIF, with progress on stderr; see `ik_mdn.reach.recording.record_reaches`.
 
     Args:
         path: The GIF to write.
@@ -145,7 +143,7 @@ def record_series(path: str, controller: Any, world: Any, *, targets: int, seed:
     Returns:
         What became of each target.
     """
-    from ik_mdn.recording import record_reaches
+    from ik_mdn.reach import record_reaches
 
     with progress() as bar:
         job = bar.add_task(f"recording {path}", total=None)
@@ -157,7 +155,7 @@ def record_series(path: str, controller: Any, world: Any, *, targets: int, seed:
 def _run_episodes(
     stage: Stage, episodes: int, folder: EpisodeFolder | None, *, suite: str, seed: int, gui: bool
 ) -> list[Record]:
-    from ik_mdn.stage import run_stage
+    from ik_mdn.reach import run_stage
 
     kept = [] if folder is None else folder.records(episodes)
     good = sum(record["success"] for record in kept)
@@ -176,7 +174,7 @@ def _film(stage: Stage, episodes: tuple[int, ...], *, suite: str, seed: int, fol
     from functools import partial
     from pathlib import Path
 
-    from ik_mdn.recording import film_name, record_episode
+    from ik_mdn.reach import film_name, record_episode
 
     with progress() as bar:
         for index in episodes:
@@ -188,7 +186,7 @@ def _film(stage: Stage, episodes: tuple[int, ...], *, suite: str, seed: int, fol
 
 def _explain(stage: Stage, index: int, *, suite: str, seed: int) -> None:
     """Decide one episode again, and print the candidates."""
-    from ik_mdn.reaching import run_suite
+    from ik_mdn.reach import run_suite
 
     with stage.open() as (world, controller):
         task, result = next(run_suite(controller, world, [index], suite=suite, seed=seed))
@@ -197,7 +195,7 @@ def _explain(stage: Stage, index: int, *, suite: str, seed: int) -> None:
 
 
 def _report(stage: Stage, records: list[Record], *, suite: str, seed: int, json: str | None, out: str | None) -> None:
-    from ik_mdn.reach_summary import summarise_records
+    from ik_mdn.reach import summarise_records
 
     summary = summarise_records(records)
     settings = stage.settings(suite=suite, seed=seed)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from ik_mdn.cli.console import print_table
 
 if TYPE_CHECKING:
-    from ik_mdn.decision import Decision
-    from ik_mdn.reach_summary import ReachSummary, Spread
+    from ik_mdn.control import Decision
+    from ik_mdn.reach import ReachSummary, Spread
 
 _SHOWN = 8  # candidates of a decision in the table
 
@@ -49,7 +49,7 @@ def show_decision(title: str, decision: Decision, *, most: int = _SHOWN) -> None
         decision: What was decided.
         most: Print at most so many; the title says how many there are.
     """
-    from ik_mdn.decision import COLUMNS
+    from ik_mdn.control import COLUMNS
 
     count = len(decision.candidates)
     if not count:

@@ -10,13 +10,10 @@ import tyro
 from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
 
 if TYPE_CHECKING:
-    from ik_mdn.following import Followed
-    from ik_mdn.paths import CartesianPath
-    from ik_mdn.tracking import Tracked
+    from ik_mdn.paths import CartesianPath, Followed, Tracked
     from sim.arm import Arm
-    from sim.body import ArmBody
     from sim.task import Task
-    from sim.world import World
+    from sim.world import ArmBody, World
 
 Numbers = tuple[float, ...] | None
 Position = tuple[float, float, float]
@@ -82,8 +79,8 @@ def run(
         tip: Link whose pose counts; without it, the URDF's only leaf.
         json: Write the joint vectors and all figures to this file ("-": standard output).
     """
+    from ik_mdn.paths import track
     from ik_mdn.solver import solver_for
-    from ik_mdn.tracking import track
     from sim.arm import load_arm
 
     loaded = load_arm(arm, base=base, tip=tip)
@@ -104,7 +101,7 @@ def run(
     else:
         tracked = track(solver, path, q_start=q, speed=joint_speed)
     if figure:
-        from ik_mdn.path_figures import draw_joints
+        from ik_mdn.paths import draw_joints
 
         draw_joints(loaded, tracked, figure)
     if json:
@@ -209,13 +206,13 @@ def _furnish(world: World, arm: Arm, scene: str | None) -> ArmBody:
 
 
 def _execute(world: World, body: ArmBody, tracked: Tracked, task: Task, gif: str | None) -> Followed:
-    from ik_mdn.following import follow_path
+    from ik_mdn.paths import follow_path
 
     body.set_q(tracked.q[0])
     if not gif:
         return follow_path(body, tracked, task=task)
-    from ik_mdn.recording import Recorder
-    from sim.camera import camera_for
+    from ik_mdn.reach import Recorder
+    from sim.rendering import camera_for
 
     with progress() as bar:
         job = bar.add_task(f"recording {gif}", total=None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
-from ik_mdn.config import TrainConfig
+from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
     from ik_mdn.model import PoseModel
@@ -93,7 +93,7 @@ def _show_chain(arm: Arm, task: Task) -> None:
     """Say on stderr what was understood of the arm, before an hour is spent on the wrong one."""
     from rich.console import Console
 
-    from ik_mdn.features import PoseFeatures
+    from ik_mdn.model import PoseFeatures
 
     features = PoseFeatures(arm, task)
     symmetries = [

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarking.poses import FloatArray, IntArray, Poses
-from ik_mdn.branches import first_of_branch, turn_into_limits
-from ik_mdn.metrics import pose_errors
-from ik_mdn.refine import refine
-from sim.arm import Arm
+from benchmarking.poses import Poses
+from ik_mdn.evaluation.metrics import pose_errors
+from ik_mdn.solver.branches import first_of_branch, turn_into_limits
+from ik_mdn.solver.refinement import refine
+from sim.arm.arm import Arm
+from sim.arrays import FloatArray, IntArray
 from sim.task import load_task
 
 EXACT = 1e-8  # error [m], [rad] of a true branch

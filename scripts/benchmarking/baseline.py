@@ -11,11 +11,13 @@ import numpy as np
 import torch
 
 from benchmarking.answers import CLAIMED, Answers, judge, nearest_branch, score
-from benchmarking.poses import FloatArray, IntArray, Poses
-from ik_mdn import kernel
-from ik_mdn.refine import Refined, refine
-from ik_mdn.solver import IKSolver
-from sim.arm import Arm
+from benchmarking.poses import Poses
+from ik_mdn.solver.kernels import refine as kernel
+from ik_mdn.solver.kernels.rules import Refined
+from ik_mdn.solver.refinement import refine
+from ik_mdn.solver.solver import IKSolver
+from sim.arm.arm import Arm
+from sim.arrays import FloatArray, IntArray
 from sim.task import load_task
 
 MOST = 4096  # random seeds per pose before giving up
@@ -147,7 +149,7 @@ def _restart(
 
 
 def _as_answers(arm: Arm, poses: Poses, pose: IntArray, out: Refined) -> Answers:
-    from ik_mdn.branches import turn_into_limits
+    from ik_mdn.solver.branches import turn_into_limits
 
     turned, inside = turn_into_limits(arm, out.q)
     return Answers(pose, turned.numpy(), torch.maximum(out.err_pos, out.err_rot).numpy(), inside.numpy())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from benchmarking.methods import Method, Prepared
-from benchmarking.poses import FloatArray
+from sim.arrays import FloatArray
 
 _WARM_UP = 3  # calls before the clock starts
 

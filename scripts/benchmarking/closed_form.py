@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from benchmarking.methods import Method, Prepared, Unavailable, installed_version
-from benchmarking.poses import FloatArray
-from sim.arm import Arm
+from sim.arm.arm import Arm
+from sim.arrays import FloatArray
 from sim.files import whole_file
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arm import Arm
+from sim.arm.arm import Arm
 from sim.files import whole_file
 
 BASE, TIP = "base", "tip"  # link names

@@ -12,9 +12,10 @@ import torch
 
 from benchmarking.clocks import seconds_of
 from benchmarking.poses import Poses
-from ik_mdn import engine_numba, kernel
-from ik_mdn.refine import refine
-from ik_mdn.solver import IKSolver
+from ik_mdn.solver import engine_numba
+from ik_mdn.solver.kernels import refine as kernel
+from ik_mdn.solver.refinement import refine
+from ik_mdn.solver.solver import IKSolver
 
 _PARTS = (  # label, owner, attribute; an inner part is taken off the one around it
     ("seeds", engine_numba.CompiledEngine, "propose"),

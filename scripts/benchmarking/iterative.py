@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from benchmarking.methods import Method, Prepared, Unavailable, installed_version
-from benchmarking.poses import FloatArray
-from sim.arm import Arm
+from sim.arm.arm import Arm
+from sim.arrays import FloatArray
 
 _PIN_RESTARTS, _PIN_STEPS, _PIN_DAMPING, _PIN_ERROR = 20, 200, 1e-6, 1e-7
 
@@ -182,7 +182,7 @@ class Bullet(Single):
     def __init__(self, arm: Arm, iterations: int = 1000) -> None:
         self.version = installed_version("pybullet")
         self.note = f"at most {iterations} iterations, from the middle of the limits, residual 1e-7"
-        from sim.world import World
+        from sim.world.world import World
 
         self._arm, self._iterations = arm, iterations
         self._world = World()
@@ -193,7 +193,7 @@ class Bullet(Single):
 
     def prepare(self, T: FloatArray) -> Prepared:
         """Targets as position and quaternion in the world."""
-        from sim.frames import pose_to_bullet
+        from sim.rotations import pose_to_bullet
 
         targets = [pose_to_bullet(self._body.T_world_base @ row) for row in T]
         return Prepared(targets, targets)

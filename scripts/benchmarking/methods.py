@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarking.poses import FloatArray
+from sim.arrays import FloatArray
 
 AGREEMENT = 1e-9  # entries of a pose by which a peer's forward kinematics may differ from ours
 

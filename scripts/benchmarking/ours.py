@@ -13,9 +13,10 @@ from benchmarking.closed_form import Eaik, Ssik
 from benchmarking.description import write_chain
 from benchmarking.iterative import Bullet, Optik, Pinocchio, Toolbox
 from benchmarking.methods import Method, Prepared, Unavailable, check_agreement
-from benchmarking.poses import FloatArray, uniform_poses
-from ik_mdn.solver import IKSolver, solver_for
-from sim.arm import Arm
+from benchmarking.poses import uniform_poses
+from ik_mdn.solver.solver import IKSolver, solver_for
+from sim.arm.arm import Arm
+from sim.arrays import FloatArray
 
 OURS, THOROUGH, RESTARTS = "ours", "ours, thorough", "ours, random restarts"
 PEERS = ("EAIK", "ssik", "Robotics Toolbox", "OptIK", "Pinocchio", "PyBullet")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarking.ours import OURS, RESTARTS, THOROUGH
-from ik_mdn.figures import BLUE, GREEN, GREY, ORANGE, PURPLE
-from ik_mdn.plots import new_figure, save_figure
+from sim.rendering.figure import BLUE, GREEN, GREY, ORANGE, PURPLE, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

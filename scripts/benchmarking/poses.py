@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from sim.arm import Arm
+from sim.arm.arm import Arm
+from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics, jacobian
-
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 
 SINGULARITIES = {"wrist": 4, "elbow": 2, "shoulder": 1}  # the joint that is brought to the singularity, from 0
 OFFSETS = (1e-3, 1e-4, 1e-5, 1e-6)  # [rad] how far from it that joint stands

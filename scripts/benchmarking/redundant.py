@@ -12,12 +12,13 @@ from benchmarking.answers import EXACT, judge
 from benchmarking.clocks import spread
 from benchmarking.methods import Method
 from benchmarking.ours import Ours
-from benchmarking.poses import FloatArray, Poses
-from ik_mdn.branches import turn_into_limits
-from ik_mdn.redundancy import self_motion
-from ik_mdn.refine import refine
-from ik_mdn.solver import IKSolver
-from sim.arm import Arm
+from benchmarking.poses import Poses
+from ik_mdn.solver.branches import turn_into_limits
+from ik_mdn.solver.redundancy import self_motion
+from ik_mdn.solver.refinement import refine
+from ik_mdn.solver.solver import IKSolver
+from sim.arm.arm import Arm
+from sim.arrays import FloatArray
 from sim.task import load_task
 
 COUNT = 100  # solutions asked for

@@ -20,10 +20,10 @@ from benchmarking.methods import Method
 from benchmarking.ours import OURS, RESTARTS, THOROUGH, Ours, our_methods, peer_methods, takes
 from benchmarking.poses import OFFSETS, SINGULARITIES, Poses, singular_poses, uniform_poses
 from benchmarking.redundant import Diverse, measure_coverage, time_many
-from ik_mdn.checkpoint import find_shipped
 from ik_mdn.cli.console import write_json
-from ik_mdn.solver import IKSolver, solver_for
-from sim.arm import Arm
+from ik_mdn.model.checkpoint import find_shipped
+from ik_mdn.solver.solver import IKSolver, solver_for
+from sim.arm.arm import Arm
 
 UNION = ("EAIK", "ssik", THOROUGH)  # whose answers make the truth
 OUR_SEEDS = (1, 2, 4, 8, 16, 32, 64)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.refine import refine
+from ik_mdn.solver.refinement import refine
 from kruse.metrics import Scores, mean_kernel, miss_distance, score
 from kruse.model import ArmPosterior
 from kruse.posterior import sample_posteriors

@@ -21,7 +21,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from kruse.problem import LENGTHS, NOISE, PRIOR_STD, FloatArray
+from kruse.problem import LENGTHS, NOISE, PRIOR_STD
+from sim.arrays import FloatArray
 from sim.errors import ShapeError
 
 _L = np.array(LENGTHS)

@@ -10,12 +10,9 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from sim.arm import Arm
-
-FloatArray = NDArray[np.float64]
+from sim.arm.arm import Arm
 
 LENGTHS = (0.5, 0.5, 1.0)  # of the links [m]
 PRIOR_STD = (0.25, 0.5, 0.5, 0.5)  # of x: [m], [rad]

@@ -14,7 +14,8 @@ from kruse.evaluation import Row
 from kruse.metrics import Scores
 from kruse.model import ArmPosterior
 from kruse.posterior import sample_posterior
-from kruse.problem import CENTRE, LENGTHS, FloatArray
+from kruse.problem import CENTRE, LENGTHS
+from sim.arrays import FloatArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,7 +69,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
 
 def draw_figure(posterior: ArmPosterior, out: Path, *, seed: int = 0) -> None:
     """Arms drawn from the network and from the exact posterior, side by side, for three targets."""
-    from ik_mdn.plots import new_figure, save_figure
+    from sim.rendering.figure import new_figure, save_figure
 
     figure, axes = new_figure(2, len(FIGURE_TARGETS), figsize=(12, 7.6), sharex=True, sharey=True)
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng(seed)

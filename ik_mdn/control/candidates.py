@@ -1,0 +1,132 @@
+"""What is measured of solutions in the simulator, in what order they are worth trying, and what speaks against them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from ik_mdn.control.decision import LIMIT_SLACK, Candidate, CostWeights, Measured, Tolerance
+from sim.arrays import FloatArray
+from sim.kinematics import kinematics
+from sim.task import Task, error_norms, task_error, task_jacobian
+from sim.world import ArmBody, speed_limits
+
+_WITHIN = 0.2  # [m] distances are measured up to this
+
+
+def judge_candidates(
+    body: ArmBody,
+    task: Task,
+    T_base_target: FloatArray,
+    q: FloatArray,
+    weight: FloatArray,
+    *,
+    weights: CostWeights,
+) -> list[Candidate]:
+    """What was measured of each solution, and what speaks against it.
+
+    Args:
+        body: The arm, where it starts.
+        task: Which part of the target counts.
+        T_base_target: The target, shape (4, 4).
+        q: Solutions, shape (m, n).
+        weight: Their weights in the mixture, shape (m,).
+        weights: The cost.
+
+    Returns:
+        One `Candidate` each, in the order of q, with all numbers; rejected for limits or for what it would touch, by
+        name.
+    """
+    measured = _measure(body, task, T_base_target, q, weight, within=max(_WITHIN, weights.clearance_wanted))
+    cost = weights.cost(measured)
+    faults = [_find_fault(body, row, margin) for row, margin in zip(q, measured.margin.tolist(), strict=True)]
+    return [
+        Candidate(
+            q=q[i].copy(),
+            cost=float(cost[i]),
+            rejected=faults[i],
+            **{name: float(column[i]) for name, column in measured._asdict().items()},
+        )
+        for i in range(len(q))
+    ]
+
+
+def rank_candidates(candidates: Sequence[Candidate], tolerance: Tolerance) -> list[Candidate]:
+    """The candidates, best first: those that tie for the nearest to the target by their cost, then the others by distance.
+
+    Args:
+        candidates: In any order.
+        tolerance: Which ones tie.
+
+    Returns:
+        The same, candidates that were rejected after the others.
+    """
+    errors = (np.array([getattr(each, key) for each in candidates]) for key in ("err_pos", "err_rot"))
+    miss = tolerance.miss(*errors)
+    inside = np.array([each.margin >= -LIMIT_SLACK for each in candidates])
+    tied = miss <= (miss[inside].min() if inside.any() else 0.0) + tolerance.tie
+    cost = np.array([each.cost for each in candidates])
+    rejected = np.array([each.rejected is not None for each in candidates])
+    return [candidates[i] for i in np.lexsort((np.where(tied, cost, miss), ~tied, rejected))]
+
+
+def measure_errors(body: ArmBody, task: Task, q: FloatArray | None, T: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Distances from a target by the simulator's forward kinematics, at q (m, n) or where the arm is: [m], [rad], (m,)."""
+    tips = body.tip_pose()[None] if q is None else body.tip_pose(q)
+    err_pos, err_rot = error_norms(task_error(task, torch.from_numpy(tips), torch.from_numpy(T)))
+    return err_pos.numpy(), err_rot.numpy()
+
+
+def manipulability(task: Task, body: ArmBody, q: FloatArray) -> FloatArray:
+    """sqrt(det(J Jᵀ)) of the task's Jacobian with lengths in arm's reaches, shape (m,) for q (m, n); see `Candidate`."""
+    T_base_tip, J = kinematics(body.arm, torch.from_numpy(q))
+    J = torch.cat([J[..., :3, :] / body.arm.reach, J[..., 3:, :]], dim=-2)
+    values = torch.linalg.svdvals(task_jacobian(task, J, T_base_tip))  # without squaring small numbers
+    return np.asarray(values.prod(dim=-1).numpy(), dtype=np.float64)
+
+
+def name_pairs(pairs: Any) -> str:
+    """ "a and b, c and d" of pairs of names."""
+    return ", ".join(f"{a} and {b}" for a, b in pairs)
+
+
+def describe_contacts(body: ArmBody, pairs: Sequence[tuple[str, str]]) -> str:
+    """What contacts are called in reasons: a self-collision where all are of the arm itself, else a collision."""
+    own = {body.links.root, *(info.name for info in body.links.infos)}
+    kind = "self-collision" if all(b in own for _, b in pairs) else "collision"
+    return f"{kind}: {name_pairs(pairs)}"
+
+
+def reject(candidates: Sequence[Candidate], reason: str) -> list[Candidate]:
+    """The candidates with a reason against each."""
+    return [replace(candidate, rejected=reason) for candidate in candidates]
+
+
+def _measure(body: ArmBody, task: Task, T: FloatArray, q: FloatArray, weight: FloatArray, *, within: float) -> Measured:
+    arm = body.arm
+    err_pos, err_rot = measure_errors(body, task, q, T)
+    clearance_self, clearance_world = body.clearance(q, within)
+    return Measured(
+        err_pos=err_pos,
+        err_rot=err_rot,
+        travel=np.abs((q - body.q) / speed_limits(arm)).max(axis=-1),
+        margin=np.minimum(q - arm.q_min, arm.q_max - q).min(axis=-1),
+        clearance_self=clearance_self,
+        clearance_world=clearance_world,
+        manipulability=manipulability(task, body, q),
+        weight=weight,
+    )
+
+
+def _find_fault(body: ArmBody, q: FloatArray, margin: float) -> str | None:
+    """Why the arm cannot be at a candidate, or None."""
+    arm = body.arm
+    if margin < -LIMIT_SLACK:
+        i = int(np.minimum(q - arm.q_min, arm.q_max - q).argmin())
+        return f"{arm.joint_names[i]} at {q[i]:.3f} outside [{arm.q_min[i]:.3f}, {arm.q_max[i]:.3f}]"
+    pairs = body.contacts_at(q)
+    return describe_contacts(body, pairs) if pairs else None

@@ -1,0 +1,227 @@
+"""Choosing among the solutions of a target, moving the arm there, and saying what was measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ik_mdn.control.candidates import describe_contacts, measure_errors
+from ik_mdn.control.choice import Choice
+from ik_mdn.control.decision import CostWeights, Decision, ReachStatus, Tolerance, decide_nothing
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.errors import IKError, ShapeError
+from sim.task import Task, as_targets
+from sim.world import ArmBody, Drive
+
+_ATTEMPTS = 6  # times to ask the solver, with other seeds, while all that it gives is blocked
+
+
+class Solver(Protocol):
+    """What the controller needs of a solver; `ik_mdn.IKSolver` has it."""
+
+    @property
+    def arm(self) -> Arm:
+        """The arm that it solves for."""
+
+    @property
+    def task(self) -> Task:
+        """Which part of a target counts."""
+
+    def solve(self, T_base_tip: Any, /, *, q_seed: Any = None, refine: bool = True) -> Any:
+        """A sequence of length 1, whose item has `q` (m, n), `weight` (m,) and `status`; m = 0: nothing was found.
+
+        Args:
+            T_base_tip: The target, shape (4, 4).
+            q_seed: Joint vector to stay near, shape (n,), or None.
+            refine: False asks for raw, unrefined proposals.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class ReachResult:
+    """What became of a target.
+
+    Args:
+        status: See `ReachStatus`.
+        reason: One line on why, empty where the target was reached.
+        T_base_target: The target, shape (4, 4).
+        err_pos, err_rot: Distance of the tip from it at the end, measured in the simulator [m], [rad].
+        time_solve: The solver's time [s].
+        time_decide: Time to measure, check and rank the candidates [s].
+        time_execute: Simulated time of the motion [s]; 0 where the arm was not moved.
+        contacts: Pairs of links or bodies that touched on the way.
+        decision: The candidates and the choice.
+        q_end: Where the joints ended, shape (n,).
+        path_q, path_tip: Lengths of the way in joint space [rad, m for prismatic] and of the tip [m].
+        contacts_end: What still touched at the end.
+    """
+
+    status: ReachStatus
+    reason: str
+    T_base_target: FloatArray
+    err_pos: float
+    err_rot: float
+    time_solve: float
+    time_decide: float
+    time_execute: float
+    contacts: tuple[tuple[str, str], ...]
+    decision: Decision
+    q_end: FloatArray
+    path_q: float = 0.0
+    path_tip: float = 0.0
+    contacts_end: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def reached(self) -> bool:
+        """Whether the arm rests within tolerance of the target."""
+        return self.status is ReachStatus.REACHED
+
+
+class Controller:
+    """Picks the solution that best satisfies a target and moves the arm there.
+
+    The forward kinematics of every candidate is measured in the simulator. The nearest to the target wins; those
+    that tie are ranked by a cost (see `CostWeights`). Candidates beyond limits, and those that touch the arm
+    itself or anything else in the world, are rejected, with the reason. The first one whose straight joint path is
+    free is taken; where there is none, a route round what is in the way is looked for, to the best of them and then
+    to all at once; where that fails too, the solver is asked again with other seeds. A contact on the way ends the
+    motion and is reported.
+
+    Args:
+        body: The arm in a world.
+        solver: Gives the solutions; made for the same arm.
+        refine: False takes the raw modes of the mixture, unrefined: the plain form of the idea.
+        tolerance: What counts as reached, and as a tie.
+        weights: The cost that breaks ties.
+        speed: Share of the velocity limits to use.
+
+    Raises:
+        IKError: The solver is for another arm.
+    """
+
+    def __init__(
+        self,
+        body: ArmBody,
+        solver: Solver,
+        *,
+        refine: bool = True,
+        tolerance: Tolerance | None = None,
+        weights: CostWeights | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        if body.arm.fingerprint != solver.arm.fingerprint:
+            raise IKError(
+                f"the solver is for arm {solver.arm.name!r}, the body in the world is {body.arm.name!r}; "
+                "make both from one arm"
+            )
+        self.body, self.solver, self.refine = body, solver, refine
+        self.tolerance, self.weights, self.speed = tolerance or Tolerance(), weights or CostWeights(), speed
+
+    def decide(self, T_base_tip: Any) -> Decision:
+        """The candidates for a target and the choice among them; the arm stays where it is.
+
+        Args:
+            T_base_tip: The target, shape (4, 4), or a point where the task takes points.
+
+        Raises:
+            ShapeError, PoseError: The target is no pose.
+        """
+        T = self._target(T_base_tip)
+        return self._search(T)[0]
+
+    def reach(
+        self, T_base_tip: Any, *, watch: Callable[[], None] | None = None, watch_period: float = 0.1
+    ) -> ReachResult:
+        """Go to a target and measure where the tip came to rest.
+
+        Args:
+            T_base_tip: The target, shape (4, 4), or a point where the task takes points.
+            watch: Called while the arm moves (to take pictures).
+            watch_period: Simulated time between two calls [s].
+
+        Returns:
+            The result. Where nothing was chosen, the arm was not moved and the status says why.
+
+        Raises:
+            ShapeError, PoseError: The target is no pose.
+        """
+        T = self._target(T_base_tip)
+        begin = time.perf_counter()
+        decision, time_solve = self._search(T)
+        time_decide = time.perf_counter() - begin - time_solve
+        drive = self._drive(decision, watch, watch_period)
+        err_pos, err_rot = measure_errors(self.body, self.solver.task, None, T)
+        status, reason = self._judge(decision, drive, float(err_pos[0]), float(err_rot[0]))
+        return ReachResult(
+            status=status,
+            reason=reason,
+            T_base_target=T,
+            err_pos=float(err_pos[0]),
+            err_rot=float(err_rot[0]),
+            time_solve=time_solve,
+            time_decide=time_decide,
+            time_execute=drive.time if drive else 0.0,
+            contacts=drive.contacts if drive else (),
+            decision=decision,
+            q_end=self.body.q,
+            path_q=drive.path_q if drive else 0.0,
+            path_tip=drive.path_tip if drive else 0.0,
+            contacts_end=drive.contacts_end if drive else (),
+        )
+
+    def _drive(self, decision: Decision, watch: Callable[[], None] | None, watch_period: float) -> Drive | None:
+        """The motion along the decision's route, ended by the first contact; None: there is nowhere to go."""
+        if not decision.route:
+            return None
+        return self.body.drive(
+            *decision.route, speed=self.speed, watch=watch, watch_period=watch_period, stop_on_contact=True
+        )
+
+    def _target(self, T_base_tip: Any) -> FloatArray:
+        T = as_targets(self.solver.task, torch.as_tensor(T_base_tip, dtype=torch.float64)).numpy()
+        if T.shape != (4, 4):
+            raise ShapeError(f"the controller takes one target at a time; got {T.shape[:-2]} of them")
+        return np.asarray(T, dtype=np.float64)
+
+    def _search(self, T: FloatArray) -> tuple[Decision, float]:
+        """The decision, and the time that the solver took [s]; where all is blocked, ask for other solutions."""
+        arm, rng = self.body.arm, np.random.default_rng(0)
+        choice = Choice(self.body, self.solver.task, T, self.tolerance, self.weights)
+        q_seed, spent = self.body.q, 0.0
+        decision = None
+        for _ in range(_ATTEMPTS if self.refine else 1):
+            begin = time.perf_counter()
+            found = self.solver.solve(T, q_seed=q_seed, refine=self.refine)[0]
+            spent += time.perf_counter() - begin
+            if decision is None and not len(found.q):
+                return decide_nothing(found.status), spent
+            choice.add(np.asarray(found.q, dtype=np.float64), np.asarray(found.weight, dtype=np.float64))
+            decision = choice.decide()
+            if decision.status is not ReachStatus.BLOCKED:
+                break
+            q_seed = rng.uniform(arm.sample_min, arm.sample_max)
+        assert decision is not None
+        return decision, spent
+
+    def _judge(
+        self, decision: Decision, drive: Drive | None, err_pos: float, err_rot: float
+    ) -> tuple[ReachStatus, str]:
+        if drive is None:
+            assert decision.status is not None, "a decision without a motion says why"
+            return decision.status, decision.reason
+        if drive.contacts:
+            return ReachStatus.TOUCHED, f"stopped on the way by a {describe_contacts(self.body, drive.contacts)}"
+        if not drive.settled:
+            joint = int(drive.err_q.argmax())
+            return ReachStatus.UNSETTLED, (
+                f"{self.body.arm.joint_names[joint]} stayed {float(drive.err_q[joint]):.3g} from its target"
+            )
+        if float(self.tolerance.miss(np.array(err_pos), np.array(err_rot))) > 1.0:
+            return ReachStatus.MISSED, f"ended {1e3 * err_pos:.3g} mm and {err_rot:.3g} rad from the target"
+        return ReachStatus.REACHED, ""

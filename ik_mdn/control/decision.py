@@ -1,0 +1,250 @@
+"""What a controller decides with and what it decided: tolerances, costs, candidates, and the choice."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sim.arrays import FloatArray
+from sim.errors import ShapeError
+
+LIMIT_SLACK = 1e-9  # [rad or m] by which a joint may pass its limit: rounding of the solver
+
+
+class ReachStatus(str, Enum):
+    """How a reach ended."""
+
+    REACHED = "reached"  # at rest within tolerance of the target
+    MISSED = "missed"  # at rest, but further from the target than the tolerance
+    TOUCHED = "touched"  # the arm touched itself or something else on the way: it was stopped there
+    UNSETTLED = "unsettled"  # the motors did not bring the arm to rest at the chosen configuration
+    BLOCKED = "blocked"  # every solution collides, or cannot be got to without a collision; not moved
+    OUT_OF_LIMITS = "out_of_limits"  # solutions exist beyond the joint limits only; not moved
+    UNREACHABLE = "unreachable"  # nothing reaches the target; not moved
+    NO_SOLUTION = "no_solution"  # none was found, for another reason that the solver gave; not moved
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How near counts as reached, and which candidates count as equally near.
+
+    Args:
+        pos: Position error [m].
+        rot: Rotation error [rad].
+        tie: Candidates this close to the nearest one, as a share of the tolerance, tie with it: with the
+            defaults 1e-5 m and 1e-4 rad.
+
+    Raises:
+        ShapeError: A number is not positive.
+    """
+
+    pos: float = 1e-3
+    rot: float = 1e-2
+    tie: float = 1e-2
+
+    def __post_init__(self) -> None:
+        if not min(self.pos, self.rot, self.tie) > 0:
+            raise ShapeError(f"tolerances must be positive; got pos={self.pos}, rot={self.rot}, tie={self.tie}")
+
+    def miss(self, err_pos: FloatArray, err_rot: FloatArray) -> FloatArray:
+        """The larger of the two errors in units of its tolerance: at most 1 is reached.
+
+        Args:
+            err_pos: Position errors [m], any shape.
+            err_rot: Rotation errors [rad], the same shape.
+
+        Returns:
+            The same shape, no unit.
+        """
+        return np.maximum(err_pos / self.pos, err_rot / self.rot)
+
+
+@dataclass(frozen=True)
+class CostWeights:
+    """The cost that ranks candidates which meet the target equally well; each term is 0 at its best.
+
+    cost = travel * (time that the slowest joint needs at its velocity limit [s])
+         + margin * lack(distance to the nearest limit, margin_wanted)
+         + clearance * lack(distance to the nearest link or other body that must not be touched, clearance_wanted)
+         + manipulability * lack(manipulability, manipulability_wanted)
+         + weight * (1 - weight of the candidate / largest weight of a candidate)
+
+    with lack(x, wanted) = max(0, 1 - x / wanted): 1 where there is none of it, 0 from what is wanted on.
+
+    Args:
+        travel: Per second.
+        margin: For a candidate right at a limit.
+        margin_wanted: Distance from which on a limit costs nothing [rad or m].
+        clearance: For a candidate that is about to touch.
+        clearance_wanted: Distance from which on what is near costs nothing [m].
+        manipulability: For a candidate in a singularity.
+        manipulability_wanted: Manipulability from which on it costs nothing; see `Candidate`. A tenth to a third
+            of random configurations of six-joint arms lie below the default.
+        weight: For a candidate to which the mixture gives no weight.
+
+    Raises:
+        ShapeError: A weight is negative, one that is wanted not positive, or a number not finite.
+    """
+
+    travel: float = 1.0
+    margin: float = 1.0
+    margin_wanted: float = 0.1
+    clearance: float = 1.0
+    clearance_wanted: float = 0.05
+    manipulability: float = 0.5
+    manipulability_wanted: float = 0.01
+    weight: float = 0.1
+
+    def __post_init__(self) -> None:
+        for key, value in asdict(self).items():
+            above = key.endswith("_wanted")
+            if not np.isfinite(value) or value < 0 or (above and value == 0):
+                raise ShapeError(
+                    f"cost weight {key} must be a finite number {'above 0' if above else '>= 0'}; got {value}"
+                )
+
+    def cost(self, measured: Measured) -> FloatArray:
+        """The cost of candidates, shape (m,), from what was measured of them."""
+        nearest = np.minimum(measured.clearance_self, measured.clearance_world)
+        share = measured.weight / max(float(measured.weight.max(initial=0.0)), 1e-300)
+        return np.asarray(
+            self.travel * measured.travel
+            + self.margin * _lack(measured.margin, self.margin_wanted)
+            + self.clearance * _lack(nearest, self.clearance_wanted)
+            + self.manipulability * _lack(measured.manipulability, self.manipulability_wanted)
+            + self.weight * (1.0 - share)
+        )
+
+
+class Measured(NamedTuple):
+    """What was measured of m candidates, each shape (m,); see `Candidate`."""
+
+    err_pos: FloatArray
+    err_rot: FloatArray
+    travel: FloatArray
+    margin: FloatArray
+    clearance_self: FloatArray
+    clearance_world: FloatArray
+    manipulability: FloatArray
+    weight: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One solution and what was found out about it.
+
+    Args:
+        q: Joint vector, shape (n,).
+        err_pos, err_rot: Distance from the target, measured in the simulator [m], [rad].
+        travel: Time to get there with the slowest joint at its velocity limit [s].
+        margin: Distance of the nearest joint limit [rad or m]; negative outside, inf without limits.
+        clearance_self, clearance_world: Distance of the two nearest links that may touch each other, and of the
+            nearest other body [m]; at most 0.2, negative where they go through each other.
+        manipulability: sqrt(det(J Jᵀ)) of the task's Jacobian with lengths in arm's reaches: 0 in a
+            singularity (Yoshikawa, Manipulability of robotic mechanisms, IJRR 1985).
+        weight: Probability that the solver's mixture gives it.
+        cost: See `CostWeights`.
+        rejected: Why the arm cannot be there or get there; None where nothing speaks against it (whether a path
+            is free is only looked at until one is chosen).
+    """
+
+    q: FloatArray
+    err_pos: float
+    err_rot: float
+    travel: float
+    margin: float
+    clearance_self: float
+    clearance_world: float
+    manipulability: float
+    weight: float
+    cost: float
+    rejected: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """The candidates for a target, best first, and what became of them.
+
+    Args:
+        candidates: Ranked: nearest to the target first, ties by cost; the rejected ones after the others.
+        chosen: The one to go to, or None.
+        route: Configurations to pass, the last is the chosen one; empty where none was chosen.
+        reason: Why none was chosen; empty where one was.
+        status: The outcome that this means for a reach; None where one was chosen and is still to be gone to.
+    """
+
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate | None
+    route: tuple[FloatArray, ...]
+    reason: str
+    status: ReachStatus | None = None
+
+    def rows(self, most: int | None = None) -> list[list[str]]:
+        """The candidates as text, one row each, best first; `COLUMNS` are the heads.
+
+        Args:
+            most: At most so many; None: all.
+        """
+        return [
+            [
+                "chosen" if candidate is self.chosen else candidate.rejected or "",
+                f"{1e3 * candidate.err_pos:.3g}",
+                f"{candidate.err_rot:.2g}",
+                f"{candidate.travel:.2f}",
+                f"{candidate.margin:.2f}",
+                f"{1e3 * candidate.clearance_self:.0f}",
+                f"{1e3 * candidate.clearance_world:.0f}",
+                f"{candidate.manipulability:.2g}",
+                f"{candidate.weight:.3f}",
+                f"{candidate.cost:.2f}",
+            ]
+            for candidate in self.candidates[:most]
+        ]
+
+    def table(self, most: int | None = None) -> str:
+        """The candidates as plain text with aligned columns, and the reason below where none was chosen.
+
+        Args:
+            most: At most so many candidates; None: all.
+        """
+        rows = [[head.replace("-\n", "").replace("\n", " ") for head in COLUMNS], *self.rows(most)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+        return "\n".join([*lines, self.reason] if self.reason else lines)
+
+
+COLUMNS = (
+    "candidate",
+    "position\nerror [mm]",
+    "rotation\nerror [rad]",
+    "travel\n[s]",
+    "margin\n[rad, m]",
+    "to itself\n[mm]",
+    "to others\n[mm]",
+    "manipu-\nlability",
+    "weight",
+    "cost",
+)
+
+
+def decide_nothing(status: Any) -> Decision:
+    """The decision when the solver has nothing, in its own words."""
+    word = str(getattr(status, "value", status))
+    known = {ReachStatus.UNREACHABLE.value, ReachStatus.OUT_OF_LIMITS.value}
+    outcome = ReachStatus(word) if word in known else ReachStatus.NO_SOLUTION
+    return Decision((), chosen=None, route=(), reason=f"the solver found nothing: {word}", status=outcome)
+
+
+def decide_blocked(judged: list[Candidate]) -> Decision:
+    """The decision when every candidate was rejected."""
+    beyond = all(candidate.margin < -LIMIT_SLACK for candidate in judged)
+    status = ReachStatus.OUT_OF_LIMITS if beyond else ReachStatus.BLOCKED
+    reason = f"all {len(judged)} candidates rejected, the nearest for: {judged[0].rejected}"
+    return Decision(tuple(judged), chosen=None, route=(), reason=reason, status=status)
+
+
+def _lack(value: FloatArray, wanted: float) -> FloatArray:
+    return np.asarray(np.clip(1.0 - value / wanted, 0.0, None))

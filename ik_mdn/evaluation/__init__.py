@@ -1,0 +1,21 @@
+"""What a model knows, measured on poses it has not seen: errors, scores, calibration, report cards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.lazy import public_names
+
+if TYPE_CHECKING:
+    from ik_mdn.evaluation.diagnostics import Evaluation as Evaluation
+    from ik_mdn.evaluation.diagnostics import evaluate as evaluate
+    from ik_mdn.evaluation.figures import draw_evaluation as draw_evaluation
+    from ik_mdn.evaluation.metrics import SUCCESS_LEVELS as SUCCESS_LEVELS
+    from ik_mdn.evaluation.metrics import ErrorSummary as ErrorSummary
+    from ik_mdn.evaluation.metrics import pose_errors as pose_errors
+    from ik_mdn.evaluation.metrics import summarise_errors as summarise_errors
+    from ik_mdn.evaluation.report import HELD_OUT_SEED as HELD_OUT_SEED
+    from ik_mdn.evaluation.report import held_out as held_out
+    from ik_mdn.evaluation.report import measure_report as measure_report
+
+__getattr__, __dir__, __all__ = public_names(__name__)

@@ -1,0 +1,272 @@
+"""What a trained mixture is worth on poses it never saw: likelihood, components, calibration, modes, errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ik_mdn.evaluation.calibration import angular_crps, coverage, density_level, pit, uniform_distance
+from ik_mdn.evaluation.health import Health, HealthTally
+from ik_mdn.evaluation.matching import LEAST_MASS, ModeScores, mode_scores
+from ik_mdn.evaluation.metrics import ErrorSummary, pose_errors, summarise_errors
+from ik_mdn.evaluation.report import HELD_OUT_SEED, held_out
+from ik_mdn.evaluation.scores import energy_score
+from ik_mdn.mixture import find_modes
+from sim.errors import CheckpointError, ShapeError
+
+if TYPE_CHECKING:
+    from ik_mdn.model import PoseModel
+    from ik_mdn.solver import IKSolver
+
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)  # nominal probabilities of the coverage table
+
+_CHUNK = 128  # poses at a time; bounds the memory
+_PAIRED = 64  # draws that enter the scores over pairs
+_TRUTH_SEEDS = 512  # random restarts per pose for the true solutions, in the first of up to six growing rounds
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether the stated probabilities come true, for N poses and n joints.
+
+    Args:
+        pit: F(y) of each joint's marginal, (N, n); see `ik_mdn.evaluation.calibration.pit`.
+        level: Probability of the smallest highest-density region around y, (N,); see `density_level`.
+    """
+
+    pit: Tensor
+    level: Tensor
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types: Kolmogorov-Smirnov distances, histograms of ten bins, and the coverage at `LEVELS`."""
+        at = torch.tensor(LEVELS, dtype=self.level.dtype)
+        bins = [torch.histc(column, 10, 0.0, 1.0).div(len(column)).tolist() for column in self.pit.T]
+        return {
+            "pit_distance": uniform_distance(self.pit).tolist(),
+            "pit_histogram": bins,
+            "coverage": {f"{a:g}": c for a, c in zip(LEVELS, coverage(self.level, at).tolist(), strict=True)},
+            "coverage_distance": float(uniform_distance(self.level)),
+        }
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything `evaluate` measures, on N poses of an arm with n joints.
+
+    Args:
+        arm, task: Names.
+        seed: Of the poses.
+        nll: Mean of -log p(q | T) [nats] (Bishop, 1994, equation 29), nearest images only: at least the exact value.
+        nll_bound: n log(floor √2π), which no density with this variance floor gets below.
+        floor: Smallest standard deviation of a component [rad, m].
+        health: Of the components.
+        within, between: Variance of each joint inside and between the components at every pose, (N, n) [rad², m²]:
+            Σₖ πₖ σₖ² and Σₖ πₖ (μₖ - mean)², law of total variance; see `GaussianMixture.variance`.
+        exact: Calibration against the generating joint vectors as they are.
+        blurred: Calibration against the same plus N(0, floor² I): the truth as sharp as the floor lets a density be.
+        crps: Of each joint, (n,) [rad, m]; see `angular_crps`.
+        energy: Energy score [rad, m mixed]; see `ik_mdn.evaluation.scores.energy_score`.
+        errors: Of answers by name: "likely", the mean of the heaviest component; "best", the component mean nearest
+            to the target by FK; "refined", the solver's first solution.
+        modes: None for an arm with more joints than the task has constraints: its solutions form a continuum.
+        T_base_tip: The poses, (N, 4, 4).
+    """
+
+    arm: str
+    task: str
+    seed: int
+    nll: float
+    nll_bound: float
+    floor: float
+    health: Health
+    within: Tensor
+    between: Tensor
+    exact: Calibration
+    blurred: Calibration
+    crps: Tensor
+    energy: float
+    errors: dict[str, ErrorSummary]
+    modes: ModeScores | None
+    T_base_tip: Tensor
+
+    @property
+    def count(self) -> int:
+        """N."""
+        return len(self.T_base_tip)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; what does not exist is null."""
+        return {
+            "arm": self.arm,
+            "task": self.task,
+            "poses": {"count": self.count, "seed": self.seed},
+            "nll": self.nll,
+            "nll_bound": self.nll_bound,
+            "floor": self.floor,
+            "components": self.health.to_dict(),
+            "variance_within": self.within.mean(0).tolist(),
+            "variance_between": self.between.mean(0).tolist(),
+            "calibration": {"exact": self.exact.to_dict(), "blurred": self.blurred.to_dict()},
+            "crps": self.crps.tolist(),
+            "energy_score": self.energy,
+            "modes": None if self.modes is None else vars(self.modes),
+            "errors": {name: _plain(summary) for name, summary in self.errors.items()},
+        }
+
+
+def evaluate(
+    solver: IKSolver,
+    *,
+    count: int = 2000,
+    mode_count: int = 200,
+    draws: int = 200,
+    seed: int = HELD_OUT_SEED,
+    on_stage: Callable[[str, float], None] | None = None,
+) -> Evaluation:
+    """Every diagnostic of a solver's mixture on held-out poses.
+
+    Args:
+        solver: With a mixture model.
+        count: Number of poses, made from joint vectors uniform in limits.
+        mode_count: How many of them have their modes compared with all true solutions (the slow part).
+        draws: Monte Carlo draws per pose for coverage and scores.
+        seed: Of the poses and draws.
+        on_stage: Called with the name of a stage and the share of it that is done.
+
+    Returns:
+        The measurements; nothing is trimmed.
+
+    Raises:
+        CheckpointError: The solver has no model, or a regressor.
+        ShapeError: Too few poses or draws.
+    """
+    model = _mixture_model(solver)
+    if count < 2 or mode_count < 1 or draws < 2:
+        raise ShapeError(
+            f"got count={count}, mode_count={mode_count}, draws={draws}; allowed: count >= 2, mode_count >= 1, draws >= 2"
+        )
+    say = on_stage or (lambda stage, done: None)
+    q, T = held_out(solver.arm, count, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    tally, rows = HealthTally(), []
+    for i, part in enumerate(_chunks(count)):
+        rows.append(_densities(model, q[part], T[part], draws, generator, tally))
+        say("densities", min(1.0, (i + 1) * _CHUNK / count))
+    found = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    redundant = solver.arm.n_joints > solver.task.n_constraints
+    modes = None if redundant else _score_modes(solver, model, T[:mode_count], say)
+    return Evaluation(
+        arm=solver.arm.name,
+        task=solver.task.name,
+        seed=seed,
+        nll=float(found["nll"].mean()),
+        nll_bound=solver.arm.n_joints * (math.log(model.config.floor) + 0.5 * math.log(2 * math.pi)),
+        floor=model.config.floor,
+        health=tally.result(),
+        within=found["within"],
+        between=found["between"],
+        exact=Calibration(found["pit"], found["level"]),
+        blurred=Calibration(found["pit_blurred"], found["level_blurred"]),
+        crps=found["crps"].mean(0),
+        energy=float(found["energy"].mean()),
+        errors=_errors(solver, model, T, say),
+        modes=modes,
+        T_base_tip=T,
+    )
+
+
+def _densities(
+    model: PoseModel, q: Tensor, T: Tensor, n_draws: int, generator: torch.Generator, tally: HealthTally
+) -> dict[str, Tensor]:
+    """Per-pose values of one chunk of poses."""
+    with torch.no_grad():
+        mixture = model.posterior(T)
+    tally.add(mixture)
+    noise = torch.randn(q.shape, dtype=q.dtype, generator=generator)
+    blurred = q + model.config.floor * noise
+    draws = mixture.sample((n_draws,), generator)  # (S, B, n)
+    few = draws[:_PAIRED]
+    return {
+        "nll": -mixture.log_prob(q),
+        "within": mixture.variance_within,
+        "between": mixture.variance_between,
+        "pit": pit(mixture, q),
+        "pit_blurred": pit(mixture, blurred),
+        "level": density_level(mixture, q, draws),
+        "level_blurred": density_level(mixture, blurred, draws),
+        "crps": angular_crps(few, q, mixture.period),
+        "energy": energy_score(few, q, mixture.period),
+    }
+
+
+def _score_modes(solver: IKSolver, model: PoseModel, T: Tensor, say: Callable[[str, float], None]) -> ModeScores:
+    from ik_mdn.solver import IKSolver
+
+    modes: list[Tensor] = []
+    masses: list[Tensor] = []
+    for part in _chunks(len(T), 32):
+        with torch.no_grad():
+            found = find_modes(model.posterior(T[part]), max_steps=200)
+        counted = found.valid & (found.weight >= LEAST_MASS)
+        modes += [loc[keep] for loc, keep in zip(found.loc, counted, strict=True)]
+        masses += [weight[keep] for weight, keep in zip(found.weight, counted, strict=True)]
+        say("modes", len(modes) / len(T))
+    bare = IKSolver(solver.arm, task=solver.task)
+    solutions = []
+    for part in _chunks(len(T), 32):
+        solutions += [torch.as_tensor(one.q) for one in bare.solve(T[part], seeds=_TRUTH_SEEDS)]
+        say("true solutions", len(solutions) / len(T))
+    refined = [torch.as_tensor(one.q) for one in solver.solve(T, restarts=0)]
+    return mode_scores(modes, masses, solutions, refined, torch.tensor(solver.arm.period))
+
+
+def _errors(
+    solver: IKSolver, model: PoseModel, T: Tensor, say: Callable[[str, float], None]
+) -> dict[str, ErrorSummary]:
+    proposal = model.propose(T)
+    err_pos, err_rot = pose_errors(solver.arm, solver.task, proposal.q, T[:, None])  # (N, K)
+    picks = {"likely": proposal.weight.argmax(1, keepdim=True), "best": (err_pos + err_rot).argmin(1, keepdim=True)}
+    errors = {
+        name: summarise_errors(err_pos.gather(1, pick)[:, 0].numpy(), err_rot.gather(1, pick)[:, 0].numpy())
+        for name, pick in picks.items()
+    }
+    say("refinement", 0.0)
+    refined = torch.as_tensor(solver.solve(T).best)
+    given = refined.isfinite().all(1)
+    pos, rot = pose_errors(solver.arm, solver.task, refined.nan_to_num(), T)
+    nothing = torch.full_like(pos, torch.inf)
+    errors["refined"] = summarise_errors(
+        torch.where(given, pos, nothing).numpy(), torch.where(given, rot, nothing).numpy()
+    )
+    say("refinement", 1.0)
+    return errors
+
+
+def _mixture_model(solver: IKSolver) -> PoseModel:
+    model = solver.model
+    if model is None or model.kind != "mdn":
+        what = "no model" if model is None else "a regressor (kind 'mse')"
+        raise CheckpointError(
+            f"the solver for {solver.arm.name!r} has {what}; evaluate needs a mixture: train one with `ik-mdn train`"
+        )
+    return model
+
+
+def _chunks(count: int, size: int = _CHUNK) -> Iterator[slice]:
+    return (slice(i, min(i + size, count)) for i in range(0, count, size))
+
+
+def _plain(summary: ErrorSummary) -> dict[str, Any]:
+    names = ("median", "p95", "max")
+    spread = {
+        key: {n: (v if math.isfinite(v) else None) for n, v in zip(names, values, strict=True)}
+        for key, values in (("pos", summary.pos), ("rot", summary.rot))
+    }
+    return {"err_pos_m": spread["pos"], "err_rot_rad": spread["rot"], "success": summary.success} | {
+        "answered": summary.answered
+    }

@@ -1,0 +1,92 @@
+"""How good joint vectors are against target poses, and how to sum it up; nothing is trimmed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.kinematics import forward_kinematics
+from sim.task import Task, error_norms, task_error
+
+SUCCESS_LEVELS = {"1cm": (1e-2, 1e-1), "1mm": (1e-3, 1e-2), "1e-6": (1e-6, 1e-6)}  # [m], [rad]
+
+
+@dataclass(frozen=True)
+class ErrorSummary:
+    """Errors of one method over a set of poses; a pose without an answer counts as a failure.
+
+    Args:
+        count: Number of poses.
+        answered: Share of poses that got an answer at all.
+        pos, rot: Median, 95th percentile and maximum [m], [rad], over the poses that got an answer.
+        success: Share of all poses within each of `SUCCESS_LEVELS`.
+    """
+
+    count: int
+    answered: float
+    pos: tuple[float, float, float]
+    rot: tuple[float, float, float]
+    success: dict[str, float]
+
+
+def pose_errors(arm: Arm, task: Task, q: Tensor, T_base_target: Tensor) -> tuple[Tensor, Tensor]:
+    """Position error [m] and rotation error [rad] of joint vectors, measured by FK.
+
+    Args:
+        arm: The arm.
+        task: Which part of the pose counts; the rest is not measured.
+        q: Joint vectors, shape (..., n).
+        T_base_target: Targets, shape (..., 4, 4), broadcastable.
+
+    Returns:
+        Two tensors of shape (...).
+    """
+    return error_norms(task_error(task, forward_kinematics(arm, q), T_base_target))
+
+
+def summarise_errors(err_pos: FloatArray, err_rot: FloatArray) -> ErrorSummary:
+    """Median, p95, max and success of errors, one per pose.
+
+    Args:
+        err_pos: (N,) [m]; inf where there is no answer.
+        err_rot: (N,) [rad]; inf where there is no answer.
+
+    Returns:
+        The summary; its numbers are nan where no pose got an answer.
+    """
+    given = np.isfinite(err_pos) & np.isfinite(err_rot)
+    success = {name: float(np.mean((err_pos <= pos) & (err_rot <= rot))) for name, (pos, rot) in SUCCESS_LEVELS.items()}
+    return ErrorSummary(
+        count=len(err_pos),
+        answered=float(given.mean()),
+        pos=_spread(err_pos[given]),
+        rot=_spread(err_rot[given]),
+        success=success,
+    )
+
+
+def joint_distance(q: Tensor, q_other: Tensor, period: Tensor) -> Tensor:
+    """Largest difference of a joint between two configurations, for turning joints the short way round.
+
+    Args:
+        q, q_other: Shape (..., n), broadcastable [rad or m].
+        period: (n,), inf where a joint does not turn.
+
+    Returns:
+        Shape (...), [rad or m].
+    """
+    difference = q - q_other
+    turns = torch.where(period.isinf(), torch.zeros_like(difference), torch.round(difference / period))
+    difference = torch.where(period.isinf(), difference, difference - turns * period)
+    return difference.abs().amax(dim=-1)
+
+
+def _spread(values: FloatArray) -> tuple[float, float, float]:
+    if not len(values):
+        return (float("nan"),) * 3
+    return float(np.median(values)), float(np.percentile(values, 95)), float(values.max())

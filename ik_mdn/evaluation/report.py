@@ -1,0 +1,126 @@
+"""The report card of a model: what it does on poses it was never trained on."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ik_mdn.evaluation.calibration import coverage, density_level
+from ik_mdn.evaluation.metrics import joint_distance, pose_errors, summarise_errors
+from sim.arm import Arm
+from sim.kinematics import forward_kinematics
+
+if TYPE_CHECKING:
+    from ik_mdn.model import PoseModel
+    from ik_mdn.solver import IKSolver
+
+HELD_OUT_SEED = 7_777_777  # far from the small seeds that training uses
+_FEWER = 500  # poses for what takes longer
+_DRAWS = 200  # of the mixture, per pose, for its coverage
+_SAME_BRANCH = 1e-3  # [rad, m]: two configurations nearer than this in every joint are one solution
+
+
+def held_out(arm: Arm, count: int, *, seed: int = HELD_OUT_SEED) -> tuple[Tensor, Tensor]:
+    """Configurations uniform in limits and their poses, from a stream that training never sees.
+
+    Args:
+        arm: The arm.
+        count: How many.
+        seed: Of the stream.
+
+    Returns:
+        q (count, n) and T_base_tip (count, 4, 4), float64.
+    """
+    unit = torch.rand(count, arm.n_joints, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    low, high = torch.tensor(arm.sample_min), torch.tensor(arm.sample_max)
+    q = low + (high - low) * unit
+    return q, forward_kinematics(arm, q)
+
+
+def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2000) -> dict[str, Any]:
+    """The report card of a solver's model, as plain JSON values.
+
+    Args:
+        solver: With a model.
+        training: What training cost, taken over as it is.
+        count: Number of held-out poses.
+
+    Returns:
+        `training`, the pose set, raw errors of the model's answers (median, p95, max; nothing trimmed), and for a
+        mixture: NLL, the share solved in limits from the mixture's seeds alone (`solved`), the time per pose, and how
+        often its 50 and 90 % regions hold the generating configuration (`coverage`); unless the arm is redundant for
+        the task, also the share of poses whose generating configuration was found again (`recall`) and, on the first
+        500, of the branches of thorough mode (`branches`).
+    """
+    model = solver.model
+    assert model is not None, "a report card needs a model"
+    q, T = held_out(solver.arm, count)
+    report: dict[str, Any] = {"training": training, "poses": {"count": count, "seed": HELD_OUT_SEED}}
+    proposal = model.propose(T)
+    err_pos, err_rot = pose_errors(solver.arm, solver.task, proposal.q, T[:, None])
+    best = (err_pos + err_rot).argmin(dim=1, keepdim=True)
+    report["raw"] = _error_values(err_pos.gather(1, best)[:, 0], err_rot.gather(1, best)[:, 0])
+    if model.kind == "mse":
+        return report
+    with torch.no_grad():
+        encoded = model.features.encode(T)
+        mixture = model.mixture(encoded.features)
+        report["nll"] = float(-mixture.log_prob((q - encoded.shift).float()).mean())
+        report["effective_components"] = float(mixture.weight_entropy.exp().mean())
+    report["coverage"] = _coverage(model, T[:_FEWER], q[:_FEWER])
+    solver.solve(T[:8], restarts=0)  # the first call loads the refinement kernel
+    started = time.perf_counter()
+    found = solver.solve(T, restarts=0)
+    seconds = time.perf_counter() - started
+    report["solved"] = float(np.mean([len(one.q) > 0 for one in found]))
+    report["us_per_pose"] = round(1e6 * seconds / count, 1)
+    if solver.task.n_constraints == solver.arm.n_joints:
+        report["recall"] = float(_found_again(solver, found, q).mean())
+        report["branches"] = _branch_recall(solver, T[:_FEWER])
+    return report
+
+
+def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:
+    """Share of the branches of thorough mode that a plain solve finds, and their mean number per pose."""
+    every, found = solver.solve(T, thorough=True), solver.solve(T, restarts=0)
+    period, hits = torch.tensor(solver.arm.period), 0
+    for true, ours in zip(every, found, strict=True):
+        if len(true.q) and len(ours.q):
+            distance = joint_distance(torch.as_tensor(true.q)[:, None], torch.as_tensor(ours.q)[None], period)
+            hits += int((distance.amin(dim=1) < _SAME_BRANCH).sum())
+    total = len(every.q)
+    return {"recall": hits / max(total, 1), "per_pose": total / len(T), "poses": len(T)}
+
+
+def _coverage(model: PoseModel, T: Tensor, q: Tensor) -> dict[str, float]:
+    """How often the most probable 50 and 90 % hold the truth, blurred by the floor that training gave the density."""
+    generator = torch.Generator().manual_seed(0)
+    truth = q + model.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
+    with torch.no_grad():
+        mixture = model.posterior(T)
+        level = density_level(mixture, truth, mixture.sample((_DRAWS,), generator=generator))
+    shares = coverage(level, torch.tensor([0.5, 0.9], dtype=level.dtype))
+    return dict(zip(("0.5", "0.9"), shares.tolist(), strict=True))
+
+
+def _found_again(solver: IKSolver, found: Any, q: Tensor) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    period = torch.tensor(solver.arm.period)
+    hits = [
+        bool(len(one.q)) and float(joint_distance(torch.as_tensor(one.q), q[i], period).min()) < _SAME_BRANCH
+        for i, one in enumerate(found)
+    ]
+    return np.array(hits)
+
+
+def _error_values(err_pos: Tensor, err_rot: Tensor) -> dict[str, Any]:
+    summary = summarise_errors(err_pos.numpy(), err_rot.numpy())
+    names = ("median", "p95", "max")
+    return {
+        "err_pos": dict(zip(names, summary.pos, strict=True)),
+        "err_rot": dict(zip(names, summary.rot, strict=True)),
+        "success": summary.success,
+    }

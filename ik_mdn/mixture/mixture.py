@@ -1,0 +1,294 @@
+"""Gaussian mixtures as a torch distribution, on plain and circular coordinates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ik_mdn.mixture.circular import image_shifts, mean_direction, nearest_image, wrap
+from ik_mdn.mixture.draws import draw_components
+from ik_mdn.mixture.factor import UNIFORM, CholeskyFactor, ScaleFactor
+from ik_mdn.mixture.parameters import MixtureParameters
+from ik_mdn.mixture.triangular import lower_factor, solve_lower
+from sim.errors import ShapeError
+
+_LOG_2PI = math.log(2 * math.pi)
+
+
+class GaussianMixture(MixtureParameters):
+    """A mixture of K Gaussians over D coordinates for every element of the batch.
+
+    p(y) = Σₖ πₖ N(y; μₖ, Σₖ), π = softmax(logits) (Bishop, Mixture Density Networks, 1994, equations 22-24; PRML,
+    2006, section 5.6). A circular coordinate of period P carries the wrapped normal Σₘ N(y + mP; μₖ, Σₖ), of which
+    the nearest image and as many more as `images` says are summed.
+
+    Args:
+        logits: Unnormalised log weights, (*batch, K).
+        loc: Means, (*batch, K, D), in the units of the coordinates.
+        scale: Standard deviations, (*batch, K, D), or (*batch, K, 1) for isotropic components.
+        scale_tril: Cholesky factors L of the covariances, Σ = LLᵀ, (*batch, K, D, D).
+        precision_tril: Lower triangular A with positive diagonal, Σ⁻¹ = AᵀA, (*batch, K, D, D): nothing is solved
+            in the log density, so a network trains fastest with it.
+        period: (D,), inf where a coordinate is not circular; None where none is.
+        images: Images summed on each side of the nearest one in every circular coordinate. 0 is the fastest, and
+            exact where the components are narrow (σ < P/11). None finds on first use, from the widest component,
+            what an integral of 1 ± 1e-6 needs; that costs about one more evaluation (and waits for the device).
+            With a full covariance the count is (2 images + 1) to the power of the circular coordinates; with a
+            scale it is linear.
+        validate_args: Check values too (not only shapes); default as in torch.distributions. Off for training.
+
+    Raises:
+        ShapeError: not exactly one of the scales; shapes that do not fit; values outside their domain.
+    """
+
+    has_rsample = False  # `rsample` reaches means and scales, but no weights
+
+    # --- densities --------------------------------------------------------------------------------------------
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p(y) = logsumexpₖ(log πₖ + log N(y; μₖ, Σₖ)), (*sample, *batch).
+
+        Args:
+            value: y, (*sample, *batch, D).
+
+        Raises:
+            ShapeError: y does not broadcast with (*batch, D), or is NaN (when values are checked).
+        """
+        return (self.log_weights + self.component_log_prob(value)).logsumexp(-1)
+
+    def component_log_prob(self, value: Tensor) -> Tensor:
+        """log N(y; μₖ, Σₖ) of every component, without its weight, (*sample, *batch, K).
+
+        Args:
+            value: y, (*sample, *batch, D).
+
+        Raises:
+            ShapeError: y does not broadcast with (*batch, D), or is NaN (when values are checked).
+        """
+        residual = self._residual(value)
+        constant = 0.5 * self.event_shape[0] * _LOG_2PI
+        counts = self._image_counts
+        if self.period is None or not any(counts):
+            return self._factor.log_kernel(residual) - constant
+        if isinstance(self._factor, ScaleFactor):
+            return self._factor.log_kernel_images(residual, counts, self.period) - constant
+        shifts = image_shifts(counts, self.period)
+        terms = [self._factor.log_kernel(residual + shift) for shift in shifts]
+        return torch.stack(terms).logsumexp(0) - constant
+
+    def responsibilities(self, value: Tensor) -> Tensor:
+        """Probability that y came from each component, rₖ = πₖ N(y; μₖ, Σₖ)/p(y), (*sample, *batch, K).
+
+        Bishop, PRML, 2006, equation 5.154.
+
+        Args:
+            value: y, (*sample, *batch, D).
+        """
+        return (self.log_weights + self.component_log_prob(value)).softmax(-1)
+
+    def cdf(self, value: Tensor) -> Tensor:
+        """P(Y <= y) for D = 1, the probability integral transform (PIT) of y, (*sample, *batch).
+
+        Σₖ πₖ Φ((y - μₖ)/σₖ). On a circle the probability of [-period/2, y], with y wrapped into the period.
+        For one of several coordinates take `marginal` first.
+
+        Args:
+            value: y, (*sample, *batch, 1).
+
+        Raises:
+            ShapeError: D is not 1.
+        """
+        if self.event_shape[0] != 1:
+            raise ShapeError(
+                f"cdf needs D = 1 and this mixture has D = {self.event_shape[0]}; take .marginal([i]).cdf."
+            )
+        self._check_value(value)
+        loc, sigma = self.loc.squeeze(-1), self._factor.variance().sqrt().squeeze(-1)  # (*batch, K)
+        if self.period is None:
+            mass: Tensor = torch.special.ndtr((value - loc) / sigma)
+        else:
+            mass = self._mass_from_start(wrap(value, self.period), wrap(self.loc, self.period).squeeze(-1), sigma)
+        return (self.weights * mass).sum(-1)
+
+    # --- moments ----------------------------------------------------------------------------------------------
+
+    @property
+    def mean(self) -> Tensor:
+        """Σₖ πₖ μₖ, (*batch, D); in circular coordinates the mean direction, in [-period/2, period/2)."""
+        if self.period is None:
+            return (self.weights.unsqueeze(-1) * self.loc).sum(-2)
+        return mean_direction(self.log_weights, self.loc, self._factor.variance(), self.period)
+
+    @property
+    def variance(self) -> Tensor:
+        """Variance of each coordinate, within plus between components (law of total variance), (*batch, D).
+
+        In circular coordinates deviations of means are measured to the nearest image from the mean direction, and a
+        component counts with the variance that it has before it is wrapped; this is the plain variance for a
+        distribution that is narrow relative to the period.
+        """
+        return self.variance_within + self.variance_between
+
+    @property
+    def variance_within(self) -> Tensor:
+        """Σₖ πₖ σₖ², what a component cannot resolve, (*batch, D)."""
+        return (self.weights.unsqueeze(-1) * self._factor.variance()).sum(-2)
+
+    @property
+    def variance_between(self) -> Tensor:
+        """Σₖ πₖ (μₖ - mean)², how far the answers lie apart, (*batch, D)."""
+        return (self.weights.unsqueeze(-1) * self._deviation().square()).sum(-2)
+
+    @property
+    def covariance_matrix(self) -> Tensor:
+        """Σₖ πₖ (Σₖ + (μₖ - mean)(μₖ - mean)ᵀ), (*batch, D, D); circular coordinates as in `variance`."""
+        deviation = self._deviation()
+        spread = self._factor.covariance() + deviation.unsqueeze(-1) * deviation.unsqueeze(-2)
+        return (self.weights[..., None, None] * spread).sum(-3)
+
+    # --- draws ------------------------------------------------------------------------------------------------
+
+    def sample(self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None) -> Tensor:
+        """Draws, (*sample, *batch, D); circular coordinates in [-period/2, period/2).
+
+        Args:
+            sample_shape: How many draws, as dimensions in front.
+            generator: Source of randomness on the device of the parameters; None is torch's own.
+        """
+        with torch.no_grad():
+            return self.rsample(sample_shape, generator)
+
+    def rsample(self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None) -> Tensor:
+        """Draws that are differentiable by the means and scales of the components they come from, (*sample, *batch, D).
+
+        y = μₖ + Lₖ ε. The choice of k is not reparameterised: no gradient reaches the logits, so the gradient of an
+        expectation over these draws lacks the part that comes from the weights (`rsample_components` has it).
+
+        Args:
+            sample_shape: How many draws, as dimensions in front.
+            generator: Source of randomness on the device of the parameters; None is torch's own.
+        """
+        n_draws = math.prod(sample_shape)
+        index = draw_components(self.weights, n_draws, generator)  # (N,) into the flattened components
+        loc = self.loc.flatten(0, -2).index_select(0, index)  # (N, D)
+        y = (loc + self._factor.colour(self._noise(index.shape[0], generator), index).T).reshape(
+            *self.batch_shape, n_draws, *self.event_shape
+        )
+        y = wrap(y, self.period).movedim(-2, 0)
+        return y.reshape(*sample_shape, *self.batch_shape, *self.event_shape) if len(sample_shape) != 1 else y
+
+    def rsample_components(self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None) -> Tensor:
+        """One draw from every component, (*sample, *batch, K, D), differentiable by means and scales.
+
+        Weighted by `weights` they give unbiased estimates with the whole gradient: E f(y) = Σₖ πₖ E f(μₖ + Lₖ ε).
+
+        Args:
+            sample_shape: How many draws per component, as dimensions in front.
+            generator: Source of randomness on the device of the parameters; None is torch's own.
+        """
+        n_rows = self.logits.numel()
+        rows = torch.arange(n_rows, device=self.loc.device).repeat(math.prod(sample_shape))
+        deviation = self._factor.colour(self._noise(rows.shape[0], generator), rows).T
+        y = self.loc + deviation.reshape(*sample_shape, *self.loc.shape)
+        return wrap(y, self.period)
+
+    # --- other mixtures ---------------------------------------------------------------------------------------
+
+    def marginal(self, dims: int | Sequence[int]) -> GaussianMixture:
+        """The mixture of some coordinates alone, in the order given, with the same weights.
+
+        Args:
+            dims: Which coordinates.
+
+        Raises:
+            ShapeError: no coordinate, one that does not exist, or one twice.
+        """
+        keep = self._check_dims(dims)
+        return self._like(self.logits, self.loc[..., keep], self._factor.rows(keep), keep)
+
+    def conditional(self, dims: int | Sequence[int], values: Tensor) -> GaussianMixture:
+        """The mixture of the other coordinates, in their order, given the values of some.
+
+        Each component becomes its Gaussian conditional (Schur complement, Bishop, PRML, equations 2.81 and 2.82, here
+        by the Cholesky factor with the given coordinates first) and is weighted by its marginal density of the values.
+        Images of a wide full covariance become components of their own, so K may grow.
+
+        Args:
+            dims: Which coordinates are given.
+            values: (*sample, *batch, number of dims).
+
+        Returns:
+            Batch shape (*sample, *batch).
+
+        Raises:
+            ShapeError: all coordinates are given, one that does not exist, or one twice; values do not fit.
+        """
+        given = self._check_dims(dims)
+        rest = [d for d in range(self.event_shape[0]) if d not in given]
+        if not rest:
+            raise ShapeError(f"all {len(given)} coordinates are given; leave at least one to condition.", dims=dims)
+        marginal = self.marginal(given)
+        if isinstance(self._factor, ScaleFactor):
+            logits = self.log_weights + marginal.component_log_prob(values)
+            return self._like(logits, self.loc[..., rest], self._factor.rows(rest), rest)
+        residual = marginal._residual(values).unsqueeze(-2)  # (*batch, K, 1, n)
+        if self.period is not None:
+            residual = residual + image_shifts(marginal._image_counts, self.period[given])  # (*batch, K, M, n)
+        n, n_images = len(given), residual.shape[-2]
+        tril = lower_factor(self.scale_tril[..., given + rest, :])
+        z = solve_lower(tril[..., :n, :n], residual.mT).mT
+        log_det = tril[..., :n, :n].diagonal(dim1=-2, dim2=-1).log().sum(-1)
+        logits = (self.log_weights - log_det).unsqueeze(-1) - 0.5 * z.square().sum(-1)  # (*batch, K, M)
+        loc = self.loc[..., rest].unsqueeze(-2) + z @ tril[..., n:, :n].mT  # (*batch, K, M, rest)
+        value = tril[..., n:, n:].repeat_interleave(n_images, dim=-3)
+        return self._like(logits.flatten(-2), loc.flatten(-3, -2), CholeskyFactor(value, len(rest)), rest)
+
+    def permuted(self, index: Tensor) -> GaussianMixture:
+        """The same density with its components in another order.
+
+        Args:
+            index: Which component comes where, (*batch, K), a permutation in every row.
+        """
+        value, loc_index = self._factor.value, index.unsqueeze(-1)
+        extra = value.dim() - self.logits.dim()
+        wide = index.reshape(*index.shape, *[1] * extra).expand_as(value)
+        loc = self.loc.gather(-2, loc_index.expand_as(self.loc))
+        factor = self._factor.map(value.gather(-1 - extra, wide))
+        return self._like(self.logits.gather(-1, index), loc, factor, range(self.event_shape[0]))
+
+    def reordered(self, by: str = "loc", dim: int = 0) -> GaussianMixture:
+        """The same density with its components in a canonical order, comparable between runs.
+
+        Args:
+            by: "loc": ascending along one coordinate of the means (wrapped if circular); "weight": heaviest first.
+            dim: The coordinate for "loc".
+
+        Raises:
+            ShapeError: another `by`, or a coordinate that does not exist.
+        """
+        if by not in ("loc", "weight"):
+            raise ShapeError(f"by is {by!r}; order components by 'loc' or by 'weight'.", by=by)
+        (coordinate,) = self._check_dims(dim)
+        key = wrap(self.loc, self.period)[..., coordinate] if by == "loc" else -self.log_weights
+        return self.permuted(key.detach().argsort(dim=-1, stable=True))
+
+    def _mass_from_start(self, value: Tensor, loc: Tensor, sigma: Tensor) -> Tensor:
+        """Probability of [-period/2, y] under each wrapped component, (*sample, *batch, K)."""
+        assert self.period is not None
+        sigma = torch.minimum(sigma, UNIFORM * self.period)
+        start, width = -self.period / 2 - loc, value + self.period / 2
+        mass = torch.zeros_like(width / sigma)
+        n = self._image_counts[0] + 1  # y - μ reaches over a whole period here
+        for m in range(-n, n + 1):
+            begin = (start + m * self.period) / sigma
+            mass = mass + torch.special.ndtr(begin + width / sigma) - torch.special.ndtr(begin)
+        return mass
+
+    def _deviation(self) -> Tensor:
+        return nearest_image(self.loc - self.mean.unsqueeze(-2), self.period)  # (*batch, K, D)
+
+    def _noise(self, n: int, generator: torch.Generator | None) -> Tensor:
+        return torch.randn(self.event_shape[0], n, dtype=self.loc.dtype, device=self.loc.device, generator=generator)

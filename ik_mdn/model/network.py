@@ -1,0 +1,201 @@
+"""Networks: a residual trunk, and the heads that turn its output into a mixture or into one joint vector."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ik_mdn.mixture import GaussianMixture
+from ik_mdn.model.config import Covariance
+from sim.errors import ShapeError
+
+_LOG_SCALE_RANGE = (-9.0, 3.0)  # keeps exp finite in float32; the floor rules below, the torus above
+
+
+class Trunk(nn.Module):
+    """A residual network: linear input layer, then blocks x + W₂ silu(W₁ norm(x)) (He et al. 2016, pre-activation).
+
+    Args:
+        n_in: Number of input features.
+        width: Width of every layer.
+        blocks: Number of residual blocks, two layers each.
+    """
+
+    def __init__(self, n_in: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.input = nn.Linear(n_in, width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width))
+            for _ in range(blocks)
+        )
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Hidden state (B, width) for features (B, n_in)."""
+        hidden = self.input(features)
+        for block in self.blocks:
+            hidden = hidden + block(hidden)
+        out: Tensor = self.norm(hidden)
+        return out
+
+
+@dataclass(frozen=True)
+class MixtureShape:
+    """The size of the mixtures that a head predicts.
+
+    Args:
+        components: K.
+        dims: D, the number of joints.
+        covariance: "isotropic" (one scale per component), "diagonal", or "full".
+
+    Raises:
+        ShapeError: K or D below one, or an unknown covariance.
+    """
+
+    components: int
+    dims: int
+    covariance: Covariance
+
+    def __post_init__(self) -> None:
+        if self.components < 1 or self.dims < 1:
+            raise ShapeError(
+                f"a mixture needs at least one component and dimension; got {self.components}, {self.dims}"
+            )
+        if self.covariance not in ("isotropic", "diagonal", "full"):
+            raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Numbers per component: logit, mean, log-scale, off-diagonal."""
+        scales = 1 if self.covariance == "isotropic" else self.dims
+        tangles = self.dims * (self.dims - 1) // 2 if self.covariance == "full" else 0
+        return 1, self.dims, scales, tangles
+
+
+class MixtureHead(nn.Module):
+    """Turns a hidden state into a `GaussianMixture` (Bishop 1994, Mixture Density Networks).
+
+    Weights are softmax(logits). Scales are σ = floor + exp(s): the floor enters once, in the factor that likelihood,
+    sampling and determinant all use. For full covariance the precision is AᵀA with A = diag(1/σ)(I + N), N strictly
+    lower triangular, so that |A| = Π 1/σᵢ and no density exceeds floor⁻ᴰ.
+
+    Args:
+        width: Of the hidden state.
+        shape: K, D and covariance type.
+        period: (D,) periods of circular coordinates, inf elsewhere.
+    """
+
+    period: Tensor
+
+    def __init__(self, width: int, shape: MixtureShape, period: Tensor) -> None:
+        super().__init__()
+        self.shape = shape
+        self.out = nn.Linear(width, shape.components * sum(shape.sizes))
+        self.register_buffer("period", period.float(), persistent=False)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+            self.out.bias.zero_()
+
+    def start_from(self, means: Tensor, scale: float) -> None:
+        """Set the biases so that an untrained network predicts these means with this scale and equal weights.
+
+        Args:
+            means: (K, D) [rad or m].
+            scale: Standard deviation [rad or m].
+        """
+        with torch.no_grad():
+            _, mean, log_scale, _ = self._split(self.out.bias[None])
+            mean.copy_(means[None])
+            log_scale.fill_(math.log(scale))
+
+    def forward(self, hidden: Tensor, *, floor: float) -> GaussianMixture:
+        """The mixture for each hidden state, with batch shape (B,) and event shape (D,).
+
+        Args:
+            hidden: Output of the trunk, (B, width).
+            floor: Added to every scale, so that none is smaller [rad or m].
+
+        Returns:
+            A mixture that sums the nearest image only, its values unchecked.
+        """
+        logits, mean, log_scale, tangle = self._split(self.out(hidden))
+        scale = floor + log_scale.clamp(*_LOG_SCALE_RANGE).exp()
+        logits = logits[..., 0]
+        if self.shape.covariance != "full":
+            return GaussianMixture(
+                logits=logits, loc=mean, scale=scale, period=self.period, images=0, validate_args=False
+            )
+        factor = _precision_factor(scale, tangle)
+        return GaussianMixture(
+            logits=logits, loc=mean, precision_tril=factor, period=self.period, images=0, validate_args=False
+        )
+
+    def _split(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Views (B, K, size) of the head's output; blockwise, so that no reshape can mix components."""
+        per_component = numbers.view(len(numbers), self.shape.components, sum(self.shape.sizes))
+        logits, mean, log_scale, tangle = torch.split(per_component, list(self.shape.sizes), dim=-1)
+        return logits, mean, log_scale, tangle
+
+
+class PointHead(nn.Module):
+    """Turns a hidden state into one joint vector, for regression by mean squared error.
+
+    Args:
+        width: Of the hidden state.
+        dims: D, the number of joints.
+        as_cos_sin: Predict (cos, sin) of the circular coordinates instead of angles.
+    """
+
+    def __init__(self, width: int, dims: int, *, as_cos_sin: bool) -> None:
+        super().__init__()
+        self.dims, self.as_cos_sin = dims, as_cos_sin
+        self.out = nn.Linear(width, 2 * dims if as_cos_sin else dims)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Predictions (B, D) as they are, or (B, 2 D): all cosines (lengths for sliding joints), then all sines."""
+        out: Tensor = self.out(hidden)
+        return out
+
+
+def spread_means(targets: Tensor, components: int, period: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Component means spread over the targets: k-means on the torus.
+
+    Lloyd's algorithm with nearest-image differences, started from distinct random targets; each centre moves by the
+    mean difference of its targets, so that no angle is averaged across its wrap.
+
+    Args:
+        targets: (N, D) joint vectors [rad or m], N at least `components`.
+        components: K.
+        period: (D,), inf where a coordinate is not circular.
+        generator: Source of the random start.
+
+    Returns:
+        (K, D).
+    """
+    period = period.to(targets)
+    centres = targets[torch.randperm(len(targets), generator=generator)[:components]].clone()
+    for _ in range(20):
+        difference = _nearest_image(targets[:, None] - centres, period)  # (N, K, D)
+        nearest = difference.square().sum(-1).argmin(dim=1)
+        own = difference[torch.arange(len(targets)), nearest]
+        total = torch.zeros_like(centres).index_add_(0, nearest, own)
+        count = torch.bincount(nearest, minlength=components).clamp(min=1)
+        centres = centres + total / count[:, None]
+    return centres
+
+
+def _nearest_image(difference: Tensor, period: Tensor) -> Tensor:
+    turns = torch.where(period.isinf(), torch.zeros_like(difference), torch.round(difference / period))
+    return difference - torch.where(period.isinf(), torch.zeros_like(period), period) * turns
+
+
+def _precision_factor(scale: Tensor, tangle: Tensor) -> Tensor:
+    """A = diag(1/σ)(I + N), shape (B, K, D, D)."""
+    dims = scale.shape[-1]
+    row, column = torch.tril_indices(dims, dims, -1, device=scale.device)
+    unit = torch.eye(dims, dtype=scale.dtype, device=scale.device).repeat(*scale.shape[:-1], 1, 1)
+    unit[..., row, column] = tangle
+    return unit * scale.reciprocal()[..., None]  # a product: its backward pass is half that of a quotient

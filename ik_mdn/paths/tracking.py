@@ -1,0 +1,242 @@
+"""Cartesian paths followed on one branch of solutions: as planned, held back, or stopped with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, follow_branches, is_outside
+from ik_mdn.paths.path import CartesianPath
+from ik_mdn.paths.timing import Schedule, schedule, shortest_time
+from ik_mdn.paths.tracked import PathStatus, Tracked
+from ik_mdn.solver import IKSolver, Status, refine, solver_for
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.errors import PoseError, ShapeError, WorldError
+from sim.world import ArmBody
+
+__all__ = ["PathStatus", "Tracked", "track", "track_many"]
+
+
+_START_TOLERANCE = 1e-3  # [rad, m] by which a start may be off the path before it is refined onto it
+_COARSE = 8  # every eighth knot is checked for collision first
+
+
+def track(
+    solver: IKSolver | Arm,
+    path: CartesianPath,
+    *,
+    q_start: ArrayLike | None = None,
+    body: ArmBody | None = None,
+    speed: float = 1.0,
+) -> Tracked:
+    """The path followed on one branch as far as it goes; see `track_many`."""
+    start = None if q_start is None else np.asarray(q_start, dtype=np.float64)[None]
+    return track_many(solver, [path], q_start=start, body=body, speed=speed)[0]
+
+
+def track_many(
+    solver: IKSolver | Arm,
+    paths: Sequence[CartesianPath],
+    *,
+    q_start: ArrayLike | None = None,
+    body: ArmBody | None = None,
+    speed: float = 1.0,
+) -> list[Tracked]:
+    """Each path followed on one branch of solutions as far as it goes, side by side.
+
+    The branch is followed in certified steps (`ik_mdn.paths.continuation.follow_branches`): it is never left for another one.
+    Then it is timed (`ik_mdn.paths.timing.schedule`): at the path's own pace, and slower where a joint would be too
+    fast, as near a singularity. So, in the words of users of other path followers: `fraction` is what MoveIt's
+    computeCartesianPath returns, without a jump threshold to choose; `held` is the slowing down of a servo near a
+    singularity, with the path kept exactly. A path that stops short is followed to its last good place, where the
+    arm comes to rest.
+
+    Without `q_start` every solution of the first pose is followed. The one that gets furthest is taken; among equals
+    the one that is held back least; then the solver's first.
+
+    Args:
+        solver: Of the arm, for its task; for an arm alone, `solver_for` it.
+        paths: What to follow, poses in the base frame.
+        q_start: Where to start, shape (n,) or one per path (B, n): it must meet the path's first pose within 1e-3,
+            and is refined onto it.
+        body: The arm in a world: joint vectors in which it would touch itself or an obstacle stop it.
+        speed: Share of the velocity limits to use, in (0, 1].
+
+    Returns:
+        What became of each path, in order.
+
+    Raises:
+        ShapeError: q_start or speed make no sense.
+        PoseError: q_start is not where the path starts, or not within limits.
+        WorldError: The body is another arm's.
+    """
+    solver = solver_for(solver) if isinstance(solver, Arm) else solver
+    if not 0.0 < speed <= 1.0:
+        raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
+    if body is not None and body.arm.fingerprint != solver.arm.fingerprint:
+        raise WorldError(f"the body is of arm {body.arm.name!r}, the solver for {solver.arm.name!r}; use one arm")
+    if not len(paths):
+        return []
+    owner, starts, statuses = _starts(solver, paths, q_start)
+    courses = follow_branches(solver.arm, solver.task, paths, owner, starts)
+    job = _Job(solver, body, speed)
+    results = []
+    for i, path in enumerate(paths):
+        choice = job.choose(path, [courses[row] for row in np.flatnonzero(owner == i)])
+        results.append(job.finish(path, choice) if choice is not None else _nowhere(solver.arm, path, statuses[i]))
+    return results
+
+
+def _starts(
+    solver: IKSolver, paths: Sequence[CartesianPath], q_start: ArrayLike | None
+) -> tuple[NDArray[np.int64], FloatArray, list[Status]]:
+    """Joint vectors to start from, the path of each, and how solving for each path's first pose ended."""
+    T = np.array([path.T_base_tip[0] for path in paths])
+    if q_start is None:
+        found = solver.solve(T)
+        return found.pose_index, found.q, [solutions.status for solutions in found]
+    arm, q = solver.arm, np.asarray(q_start, dtype=np.float64)
+    if q.shape not in ((arm.n_joints,), (len(paths), arm.n_joints)) or not np.isfinite(q).all():
+        raise ShapeError(
+            f"q_start must be finite, of shape {(arm.n_joints,)} or {(len(paths), arm.n_joints)}; got {q.shape}"
+        )
+    q = np.broadcast_to(q, (len(paths), arm.n_joints)).copy()
+    end = refine(arm, solver.task, torch.from_numpy(T), torch.from_numpy(q))
+    exact = end.q.numpy()
+    off = np.maximum(np.abs(exact - q).max(axis=-1), 0.0)
+    missed = np.maximum(end.err_pos.numpy(), end.err_rot.numpy()) > TOLERANCE
+    for i in np.flatnonzero(missed | (off > _START_TOLERANCE)):
+        raise PoseError(
+            f"q_start is not where path {i} starts: the nearest joint vector that is there is {off[i]:.3g} rad away "
+            f"(allowed {_START_TOLERANCE:g}); move the arm there first, or leave q_start out"
+        )
+    out = ((exact < arm.q_min - _START_TOLERANCE) | (exact > arm.q_max + _START_TOLERANCE)).any(axis=-1)
+    for i in np.flatnonzero(out):
+        raise PoseError(f"q_start of path {i} is outside the joint limits of arm {arm.name!r}: {q[i].tolist()}")
+    return np.arange(len(paths)), np.clip(exact, arm.q_min, arm.q_max), [Status.SOLVED] * len(paths)
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """A course, cut where it collides, and the contacts there."""
+
+    course: Course
+    contacts: tuple[tuple[str, str], ...] = ()
+    collides: bool = False
+
+    @property
+    def reach(self) -> float:
+        """Place that it gets to [samples]; -1 where even the start collides."""
+        return float(self.course.u[-1]) if len(self.course.u) else -1.0
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What `track_many` does for one path after the other."""
+
+    solver: IKSolver
+    body: ArmBody | None
+    speed: float
+
+    def choose(self, path: CartesianPath, courses: list[Course]) -> _Choice | None:
+        """The course that gets furthest without a collision; None where there is none."""
+        late = [shortest_time(self.solver.arm, c, path.dt, speed=self.speed) - c.u[-1] for c in courses]
+        order = sorted(range(len(courses)), key=lambda i: (-courses[i].u[-1], late[i] > 0, round(late[i], 3), i))
+        best: _Choice | None = None
+        for course in (courses[i] for i in order):
+            if best is not None and course.u[-1] <= best.reach:
+                break
+            choice = self._cut(course)
+            if best is None or choice.reach > best.reach:
+                best = choice
+        return best
+
+    def finish(self, path: CartesianPath, choice: _Choice) -> Tracked:
+        """The chosen course in time, with its statuses."""
+        arm = self.solver.arm
+        if not len(choice.course.u):
+            return _nowhere(arm, path, PathStatus.COLLISION, choice.contacts)
+        timed, choice = self._time(path, choice)
+        status, q_elsewhere = self._judge(path, choice, timed)
+        passed = len(timed.late)
+        falling = np.diff(timed.late, prepend=0.0) > 1e-9
+        statuses = [PathStatus.HELD if late else PathStatus.OK for late in falling.tolist()]
+        statuses += [status] * (len(path) - passed)
+        return Tracked(
+            path,
+            status,
+            tuple(statuses),
+            timed.q,
+            timed.u,
+            timed.err_pos,
+            timed.err_rot,
+            contacts=choice.contacts,
+            q_elsewhere=q_elsewhere,
+        )
+
+    def _time(self, path: CartesianPath, choice: _Choice) -> tuple[Schedule, _Choice]:
+        """The schedule; where it meets a limit or a collision between the knots, of the course cut before that."""
+        arm, task = self.solver.arm, self.solver.task
+        while True:
+            course = choice.course
+            timed = schedule(arm, task, path, course, speed=self.speed)
+            hit = self._first_hit(timed.q[: timed.fault])
+            bad = timed.fault if hit is None else hit
+            if bad is None or len(course.u) < 2:
+                return timed, choice
+            count = min(max(1, int(np.searchsorted(course.u, timed.u[bad]))), len(course.u) - 1)
+            stop = Stop.LIMIT if hit is None and is_outside(arm, timed.q[bad : bad + 1])[0] else Stop.LOST
+            contacts = () if hit is None else self._contacts(timed.q[hit])
+            choice = _Choice(Course(course.u[:count], course.q[:count], stop), contacts, hit is not None)
+
+    def _cut(self, course: Course) -> _Choice:
+        hit = self._first_hit(course.q)
+        if hit is None:
+            return _Choice(course)
+        return _Choice(Course(course.u[:hit], course.q[:hit], Stop.LOST), self._contacts(course.q[hit]), True)
+
+    def _first_hit(self, q: FloatArray) -> int | None:
+        """Number of the first joint vector that collides, or None."""
+        if self.body is None:
+            return None
+        collides = self.body.collides
+        hits = np.flatnonzero(collides(q[::_COARSE]))
+        stop = int(hits[0]) * _COARSE + 1 if len(hits) else len(q)
+        fine = np.flatnonzero(collides(q[:stop]))
+        return int(fine[0]) if len(fine) else None
+
+    def _contacts(self, q: FloatArray) -> tuple[tuple[str, str], ...]:
+        assert self.body is not None
+        return self.body.contacts_at(q)
+
+    def _judge(self, path: CartesianPath, choice: _Choice, timed: Schedule) -> tuple[PathStatus, FloatArray | None]:
+        """The status of a course that was timed, and where another branch goes on."""
+        if choice.collides:
+            return PathStatus.COLLISION, None
+        if choice.course.stop is Stop.END:
+            return (PathStatus.HELD if timed.late[-1] > 0 else PathStatus.OK), None
+        if choice.course.stop is Stop.LIMIT:
+            return PathStatus.OUT_OF_LIMITS, None
+        following = min(int(np.floor(choice.course.u[-1])) + 1, len(path) - 1)
+        found = self.solver.solve(path.T_base_tip[following], q_seed=timed.q[-1])[0]
+        if len(found):
+            return PathStatus.WOULD_JUMP, np.asarray(found.q[0])
+        beyond = found.status is Status.OUT_OF_LIMITS
+        return (PathStatus.OUT_OF_LIMITS if beyond else PathStatus.UNREACHABLE), None
+
+
+def _nowhere(
+    arm: Arm, path: CartesianPath, why: Status | PathStatus, contacts: tuple[tuple[str, str], ...] = ()
+) -> Tracked:
+    """What becomes of a path that cannot even be started."""
+    known = {Status.OUT_OF_LIMITS: PathStatus.OUT_OF_LIMITS, Status.UNREACHABLE: PathStatus.UNREACHABLE}
+    status = why if isinstance(why, PathStatus) else known.get(why, PathStatus.UNREACHABLE)
+    none = np.zeros(0)
+    return Tracked(
+        path, status, (status,) * len(path), np.zeros((0, arm.n_joints)), none, none, none, contacts=contacts
+    )

@@ -1,0 +1,186 @@
+"""A folder of finished episodes: what they are of, one line each as they end, and the figures at the end."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ik_mdn.reach.summary import ReachSummary, summarise_records
+from sim.errors import SuiteError
+from sim.files import whole_file
+
+Record = dict[str, Any]
+
+COLUMNS = (
+    "episode",
+    "suite",
+    "reachable",
+    "success",
+    "status",
+    "err_pos",
+    "err_rot",
+    "path_q",
+    "path_tip",
+    "time_execute",
+    "time_solve",
+    "time_decide",
+    "moved",
+    "touched",
+    "ended_touching",
+    "n_candidates",
+    "reason",
+    "about",
+)
+
+
+class EpisodeFolder:
+    """`run.json` (the settings), `episodes.jsonl` (one line per finished episode) and, at the end, the figures.
+
+    A line is written in one go when its episode has ended, so that a run that is killed loses no finished one; a last
+    line that was cut off is dropped when the folder is opened again. Use it as a context manager: it is open for one
+    run at a time.
+
+    Args:
+        folder: Made if it is not there.
+        settings: What the episodes are of, JSON types; must agree with what the folder holds.
+
+    Raises:
+        SuiteError: The folder holds episodes of other settings (the message names them), or other files, or is damaged.
+    """
+
+    def __init__(self, folder: Path | str, settings: Mapping[str, Any]) -> None:
+        self.folder, self.settings = Path(folder), dict(settings)
+        self.done: dict[int, Record] = {}
+        self._handle: int | None = None
+        self._stack = ExitStack()
+        note = self.folder / "run.json"
+        if self.folder.exists() and not self.folder.is_dir():
+            raise SuiteError(f"{str(folder)!r} is a file; give a folder to keep the episodes in")
+        if note.exists():
+            _check(self.folder, _read_json(note), self.settings)
+        elif self.folder.exists() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
+            raise SuiteError(f"{str(folder)!r} holds other files and no run.json; choose an empty or a new folder")
+        else:
+            _write_json(note, self.settings)
+
+    def __enter__(self) -> EpisodeFolder:
+        path = self.folder / "episodes.jsonl"
+        with ExitStack() as stack:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+            stack.callback(os.close, handle)  # gives up the lock too
+            _lock(handle, self.folder)
+            self.done = _read_records(path, _keep_whole_lines(path, handle))
+            self._handle, self._stack = handle, stack.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.close()
+        self._handle = None
+
+    def append(self, record: Record) -> None:
+        """Keep a finished episode: one whole line, handed to the system before this returns.
+
+        Args:
+            record: JSON types, with its number in `episode`.
+        """
+        assert self._handle is not None, "the folder is not open"
+        line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
+        os.write(self._handle, line.encode())
+        self.done[int(record["episode"])] = record
+
+    def records(self, episodes: int) -> list[Record]:
+        """The finished ones among the first so many episodes, in their order."""
+        return [self.done[index] for index in range(episodes) if index in self.done]
+
+    def finish(self, episodes: int) -> ReachSummary:
+        """Write summary.json, episodes.csv and figures of the first so many episodes.
+
+        Args:
+            episodes: How many; those that are not finished are left out.
+
+        Returns:
+            The figures.
+        """
+        from ik_mdn.reach.figures import draw_figures
+
+        records = self.records(episodes)
+        summary = summarise_records(records)
+        _write_json(self.folder / "summary.json", {"settings": self.settings, "summary": summary.to_dict()})
+        write_csv(self.folder / "episodes.csv", records)
+        draw_figures(self.folder / "figures", records)
+        return summary
+
+
+def write_csv(path: Path, records: Iterable[Record]) -> None:
+    """Write one row of `COLUMNS` per episode: a table for other programs, SI units.
+
+    Args:
+        path: The file.
+        records: See `reaching.describe_episode`.
+    """
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        for record in records:
+            marks = {"touched": bool(record["contacts"]), "ended_touching": bool(record["contacts_end"])}
+            writer.writerow({**record, **marks})
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SuiteError(f"another run is writing to {folder}; wait for it, or choose another folder") from None
+
+
+def _keep_whole_lines(path: Path, handle: int) -> bytes:
+    """What the file holds up to its last line end; what follows was cut off, and is dropped."""
+    content = path.read_bytes()
+    whole = content[: content.rfind(b"\n") + 1]
+    if len(whole) < len(content):
+        os.ftruncate(handle, len(whole))
+    return whole
+
+
+def _read_records(path: Path, content: bytes) -> dict[int, Record]:
+    found: dict[int, Record] = {}
+    for number, line in enumerate(content.decode("utf-8").splitlines(), start=1):
+        try:
+            record = json.loads(line)
+            found.setdefault(int(record["episode"]), record)
+        except (ValueError, KeyError, TypeError) as error:
+            raise SuiteError(
+                f"{path}, line {number}, is no episode ({error}); delete that line, and the episode runs again"
+            ) from None
+    return found
+
+
+def _read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SuiteError(f"{path} is damaged ({error}); delete the folder to start again") from None
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _check(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:
+    if not isinstance(found, dict):
+        raise SuiteError(f"{folder / 'run.json'} is damaged; delete the folder to start again")
+    names = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
+    if names:
+        changes = ", ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} asked for" for name in names)
+        raise SuiteError(
+            f"{folder} holds episodes of other settings ({changes}); repeat those, or choose another folder",
+            names=names,
+        )

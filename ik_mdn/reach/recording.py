@@ -1,0 +1,224 @@
+"""Films of an arm reaching a series of targets, or one of them with the other solutions as ghosts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ik_mdn.control import Controller, Decision, ReachResult
+from ik_mdn.reach.suites import make_task
+from sim.errors import WorldError
+from sim.rendering import (
+    FORMATS,
+    Camera,
+    Layers,
+    Picture,
+    camera_for,
+    default_format,
+    floor_height,
+    scene_camera,
+    write_film,
+)
+from sim.world import FREE, REJECTED, GhostWorld, Marker, World, blend, home, pick_apart
+
+if TYPE_CHECKING:
+    from ik_mdn.reach.stage import Stage
+
+_WAITING = (0.95, 0.55, 0.10)
+_REACHED = (0.15, 0.70, 0.30)
+_FAILED = (0.80, 0.10, 0.10)
+_DISTANCE = 0.88  # of the camera among obstacles, as a share of `sim.rendering.scenery`'s
+_PAUSE = 0.5  # [s] that the arm is shown at each target
+
+
+@dataclass
+class Recorder:
+    """Collects pictures of a world.
+
+    Args:
+        world: What is shown.
+        camera: Where from.
+        fps: Pictures per second of simulated time.
+        on_frame: Called after each picture.
+        ghosts: Translucent arms to blend into every picture.
+    """
+
+    world: World
+    camera: Camera
+    fps: float = 10.0
+    on_frame: Callable[[], None] | None = None
+    frames: list[Picture] = field(default_factory=list)
+    ghosts: Sequence[Layers] = ()
+
+    def take(self) -> None:
+        """Take one picture."""
+        if self.ghosts:
+            self.frames.append(blend(self.world.render_layers(self.camera), self.ghosts))
+        else:
+            self.frames.append(self.world.render(self.camera))
+        if self.on_frame is not None:
+            self.on_frame()
+
+    def pause(self, seconds: float) -> None:
+        """Show the last picture for a while."""
+        self.frames.extend(self.frames[-1:] * round(seconds * self.fps))
+
+    def save(self, path: str | Path) -> None:
+        """Write the pictures as a film, GIF or MP4 by the ending, under a temporary name first.
+
+        Raises:
+            WorldError: There is no picture; see `films.write_film`.
+        """
+        write_film(path, self.frames, fps=self.fps)
+
+
+def film_name(index: int, ending: str | None = None) -> str:
+    """The file's name of an episode's film.
+
+    Args:
+        index: Number of the episode.
+        ending: mp4 or gif; None: mp4 where imageio-ffmpeg is installed, else gif.
+
+    Raises:
+        WorldError: Another ending.
+    """
+    ending = ending or default_format()
+    if ending not in FORMATS:
+        raise WorldError(f"unknown format of a film {ending!r}; allowed: {', '.join(FORMATS)}")
+    return f"episode-{index:04d}.{ending}"
+
+
+def record_episode(
+    path: str | Path,
+    stage: Stage,
+    index: int,
+    *,
+    suite: str = "uniform",
+    seed: int = 0,
+    fps: float = 15.0,
+    camera: Camera | None = None,
+    ghosts: int = 3,
+    on_frame: Callable[[], None] | None = None,
+) -> ReachResult:
+    """Run one episode of a suite again, and film it with the other solutions as ghosts.
+
+    Blue ghosts are solutions that could have been taken, red ones were rejected (they collide, or nothing free leads
+    there). The ball at the target is orange until the arm gets there, then green, or red where it failed.
+
+    Args:
+        path: The film, .mp4 or .gif.
+        stage: What the suite was run with.
+        index: Number of the episode.
+        suite, seed: Of the suite.
+        fps: Pictures per second of simulated time. A picture takes about 0.2 s.
+        camera: Default: `sim.rendering.scenery.scene_camera`, 640 by 480.
+        ghosts: At most so many, those that differ most.
+        on_frame: Called after each picture, for progress.
+
+    Returns:
+        What became of the target, the same as in the suite.
+
+    Raises:
+        ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task` and `films.write_film`.
+    """
+    camera = camera or scene_camera(stage.arm, stage.scene, width=640, height=480, distance=_DISTANCE)
+    with stage.open() as (world, controller):
+        restore = world.snapshot()
+        task = make_task(controller.body, index, suite=suite, seed=seed, task=controller.solver.task)
+        restore()
+        controller.body.set_q(task.q_start)
+        decision, T_world_base = controller.decide(task.T_base_target), controller.body.T_world_base
+        restore()  # the last time: now the world gets something to look at
+        world.add_ground(height=floor_height(stage.arm, stage.scene, depth=0.0), size=3.2 * stage.arm.reach)
+        marker = world.add_marker(T_world_base @ task.T_base_target, size=0.16 * stage.arm.reach, colour=_WAITING)
+        layers = _take_ghosts(decision, stage, T_world_base, camera, most=ghosts)
+        recorder = Recorder(world, camera, fps=fps, on_frame=on_frame, ghosts=layers)
+        controller.body.set_q(task.q_start)
+        result = _show_reach(controller, recorder, marker, task.T_base_target)
+    recorder.save(path)
+    return result
+
+
+def record_reaches(
+    path: str | Path,
+    controller: Controller,
+    world: World,
+    *,
+    targets: int = 5,
+    seed: int = 0,
+    fps: float = 10.0,
+    camera: Camera | None = None,
+    on_frame: Callable[[], None] | None = None,
+) -> list[ReachResult]:
+    """Let the arm reach a series of targets, each from the last one, and write what it looks like.
+
+    The targets are those of `reaching.make_task` (index 0, 1, ...) whose tip lies above the floor. The ball at a
+    target is orange until the arm gets there, then green, or red where it failed. A picture takes about 0.1 s.
+
+    Args:
+        path: The GIF to write.
+        controller: Of an arm in `world`.
+        world: Where it is; markers and a floor are added.
+        targets: How many.
+        seed: Of the targets.
+        fps: Pictures per second of simulated time.
+        camera: Default: `sim.rendering.camera.camera_for` the arm.
+        on_frame: Called after each picture, for progress.
+
+    Returns:
+        What became of each target.
+    """
+    body, arm = controller.body, controller.body.arm
+    body.set_q(home(arm))
+    poses = _targets_in_sight(controller, targets, seed)
+    world.add_ground(height=-0.04 if arm.is_planar else 0.0, size=3.2 * arm.reach)
+    recorder = Recorder(world, camera or camera_for(arm), fps=fps, on_frame=on_frame)
+    results = []
+    for T in poses:
+        marker = world.add_marker(body.T_world_base @ T, size=0.16 * arm.reach, colour=_WAITING)
+        results.append(_show_reach(controller, recorder, marker, T))
+        marker.remove()
+    recorder.save(path)
+    return results
+
+
+def _show_reach(controller: Controller, recorder: Recorder, marker: Marker, T: Any) -> ReachResult:
+    recorder.take()
+    result = controller.reach(T, watch=recorder.take, watch_period=1.0 / recorder.fps)
+    marker.recolour(_REACHED if result.reached else _FAILED)
+    recorder.take()
+    recorder.pause(_PAUSE)
+    return result
+
+
+def _take_ghosts(
+    decision: Decision, stage: Stage, T_world_base: NDArray[np.float64], camera: Camera, *, most: int
+) -> list[Layers]:
+    """Pictures of the candidates that were not chosen, those that differ most from it and from each other."""
+    others = [candidate for candidate in decision.candidates if candidate is not decision.chosen]
+    if not others or most < 1:
+        return []
+    shown = others[0] if decision.chosen is None else decision.chosen
+    picked = pick_apart([other.q for other in others], shown.q, most=most)
+    kept = [others[i] for i in picked] if decision.chosen else [shown, *(others[i] for i in picked[: most - 1])]
+    with GhostWorld(stage.arm, T_world_base, camera, meshes=stage.meshes) as ghosts:
+        return [ghosts.take(other.q, REJECTED if other.rejected else FREE) for other in kept]
+
+
+def _targets_in_sight(controller: Controller, count: int, seed: int) -> list[NDArray[np.float64]]:
+    """Targets of the suite that are not below the floor."""
+    body = controller.body
+    lowest = -np.inf if body.arm.is_planar else 0.15 * body.arm.reach
+    poses: list[NDArray[np.float64]] = []
+    index = 0
+    while len(poses) < count:
+        T = make_task(body, index, seed=seed).T_base_target
+        index += 1
+        if T[2, 3] >= lowest or index > 100 * count:
+            poses.append(T)
+    return poses

@@ -1,0 +1,142 @@
+"""Everything that reach tasks are run with: arm, solver, scene and how to decide; opened as a world when needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ik_mdn.control import Controller, CostWeights
+from ik_mdn.reach.episodes import EpisodeFolder, Record
+from ik_mdn.reach.running import describe_episode, run_suite
+from ik_mdn.solver import IKSolver
+from sim.arm import Arm
+from sim.world import World
+
+if TYPE_CHECKING:
+    from sim.scenes import Scene
+
+_KEPT = 12  # candidates of each decision that a folder keeps
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What decides the numbers of a suite, apart from suite, seed and index.
+
+    Args:
+        arm: The arm.
+        solver: Its solver.
+        scene: Obstacles around it; None: nothing.
+        refine: See `Controller`.
+        speed: Share of the velocity limits to use.
+        weights: What the controller's cost counts.
+        meshes: Load the arm's meshes.
+    """
+
+    arm: Arm
+    solver: IKSolver
+    scene: Scene | None = None
+    refine: bool = True
+    speed: float = 1.0
+    weights: CostWeights = field(default_factory=CostWeights)
+    meshes: bool = True
+
+    @contextmanager
+    def open(self, *, gui: bool = False) -> Iterator[tuple[World, Controller]]:
+        """A fresh world with the scene and the arm in it, and the arm's controller; closed when the block ends.
+
+        Args:
+            gui: Show Bullet's window.
+        """
+        with World(gui=gui) as world:
+            body = world.add_arm(self.arm, meshes=self.meshes)
+            if self.scene is not None:
+                world.add_scene(self.scene, self.arm)
+            yield world, Controller(body, self.solver, refine=self.refine, speed=self.speed, weights=self.weights)
+
+    @property
+    def how(self) -> str:
+        """How targets are solved, in words."""
+        proposals = "random restarts" if self.solver.model is None else "mixture density network"
+        return f"{proposals}{' and refinement' if self.refine else ', raw modes'}"
+
+    def settings(self, *, suite: str, seed: int) -> dict[str, Any]:
+        """What must agree for two runs to give the same numbers, JSON types; geometry and weights as fingerprints.
+
+        Args:
+            suite, seed: Of the tasks.
+        """
+        return {
+            "arm": self.arm.name,
+            "fingerprint": self.arm.fingerprint,
+            "base": self.arm.base,
+            "tip": self.arm.tip,
+            "meshes": self.meshes,
+            "task": self.solver.task.name,
+            "scene": "free" if self.scene is None else self.scene.name,
+            "scene_fingerprint": "" if self.scene is None else _digest(repr(self.scene.to_dict()).encode()),
+            "suite": suite,
+            "seed": seed,
+            "solver": self.how,
+            "model_fingerprint": "" if self.solver.model is None else _model_digest(self.solver),
+            "speed": self.speed,
+            **{f"cost.{name}": value for name, value in asdict(self.weights).items()},
+        }
+
+
+def run_stage(
+    stage: Stage,
+    episodes: int,
+    *,
+    suite: str = "uniform",
+    seed: int = 0,
+    folder: EpisodeFolder | None = None,
+    gui: bool = False,
+    on_episode: Callable[[Record], None] | None = None,
+) -> list[Record]:
+    """Run the episodes 0 to `episodes` - 1 of a suite, but for those that a folder already holds.
+
+    Args:
+        stage: What with.
+        episodes: How many.
+        suite: A key of `suites.SUITES`.
+        seed: Of the suite.
+        folder: Open, of `stage.settings`; each episode is added to it as it ends. None keeps them in memory only,
+            with all their candidates.
+        gui: Show Bullet's window.
+        on_episode: Called with each episode that was run.
+
+    Returns:
+        All episodes in their order; see `reaching.describe_episode`.
+
+    Raises:
+        ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task`.
+    """
+    done = {} if folder is None else folder.done
+    missing = [index for index in range(episodes) if index not in done]
+    if missing:
+        with stage.open(gui=gui) as (world, controller):
+            for task, result in run_suite(controller, world, missing, suite=suite, seed=seed):
+                record = describe_episode(task, result, most=None if folder is None else _KEPT)
+                if folder is None:
+                    done[task.index] = record
+                else:
+                    folder.append(record)
+                if on_episode is not None:
+                    on_episode(record)
+    return [done[index] for index in range(episodes)]
+
+
+def _model_digest(solver: IKSolver) -> str:
+    assert solver.model is not None
+    tensors = sorted(solver.model.state_dict().items())
+    return _digest(*(name.encode() + tensor.numpy().tobytes() for name, tensor in tensors))
+
+
+def _digest(*parts: bytes) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,108 @@
+"""The figures that sum up reach tasks: outcomes, errors, ways, times, and the reasons of failures."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ik_mdn.control import ReachStatus
+
+Spread = dict[str, "float | None"]
+
+CLOCKED = ("time_solve", "time_decide")  # by the clock on the wall: no two runs agree in these
+
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
+
+
+@dataclass(frozen=True)
+class ReachSummary:
+    """Figures of a suite; errors, ways and times of motion are over all episodes that moved, nothing is trimmed.
+
+    Args:
+        episodes, reached: How many, and how many of them ended at rest within tolerance.
+        succeeded: Reached without touching anything; for a target that is out of reach: reported as such, not moved.
+        touched: Episodes in which anything touched on the way.
+        ended_touching: Episodes that ended in contact.
+        moved: Episodes in which the arm moved.
+        err_pos, err_rot: Median, 95th percentile and maximum at the end [m], [rad].
+        path_q, path_tip: The same of the way's length in joint space [rad, m for prismatic] and of the tip [m].
+        time_solve, time_decide: The same of the solver's time and of deciding, over all episodes [s].
+        time_execute: The same of the simulated time of motion [s].
+        statuses: How often each status came up.
+        failures: How often each reason came up, for the episodes that did not succeed; numbers are left out.
+    """
+
+    episodes: int
+    reached: int
+    succeeded: int
+    touched: int
+    ended_touching: int
+    moved: int
+    err_pos: Spread
+    err_rot: Spread
+    path_q: Spread
+    path_tip: Spread
+    time_solve: Spread
+    time_decide: Spread
+    time_execute: Spread
+    statuses: dict[str, int]
+    failures: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; what the clock on the wall measured comes last, in `clock`."""
+        values = asdict(self)
+        clock = {name: values.pop(name) for name in CLOCKED}
+        return {**values, "clock": clock}
+
+
+def summarise_records(records: Iterable[Mapping[str, Any]]) -> ReachSummary:
+    """The figures of episodes as `reaching.describe_episode` writes them.
+
+    Args:
+        records: One per episode, in any order.
+
+    Returns:
+        The figures; without episodes, counts are 0 and figures None.
+    """
+    rows = list(records)
+    moved = [row for row in rows if row["moved"]]
+    return ReachSummary(
+        episodes=len(rows),
+        reached=sum(row["status"] == ReachStatus.REACHED.value for row in rows),
+        succeeded=sum(row["success"] for row in rows),
+        touched=sum(bool(row["contacts"]) for row in rows),
+        ended_touching=sum(bool(row["contacts_end"]) for row in rows),
+        moved=len(moved),
+        **{name: _spread(moved, name) for name in ("err_pos", "err_rot", "path_q", "path_tip", "time_execute")},
+        **{name: _spread(rows, name) for name in CLOCKED},
+        statuses=_tally(row["status"] for row in rows),
+        failures=_tally(_reason(row) for row in rows if not row["success"]),
+    )
+
+
+def _reason(row: Mapping[str, Any]) -> str:
+    """Why an episode did not succeed, the same for every episode that failed in the same way."""
+    if row["status"] == ReachStatus.REACHED.value and not row["reachable"]:
+        return "reached a target that was thought to be out of reach"
+    return f"{row['status']}: {_NUMBER.sub('…', row['reason']) or 'no reason given'}"
+
+
+def _tally(words: Iterable[str]) -> dict[str, int]:
+    """How often each word comes up, the most frequent first, ties in alphabetical order."""
+    return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
+
+
+def _spread(rows: list[Mapping[str, Any]], name: str) -> Spread:
+    values = np.sort([float(row[name]) for row in rows])
+    if not len(values):
+        return {"median": None, "p95": None, "max": None}
+    return {
+        "median": float(np.median(values)),
+        "p95": float(np.percentile(values, 95)),
+        "max": float(values[-1]),
+    }

@@ -1,0 +1,24 @@
+"""Inverse kinematics: seeds, refinement, distinct solutions in limits, curves of redundant arms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.lazy import public_names
+
+if TYPE_CHECKING:
+    from ik_mdn.solver.branches import LIMIT_SLACK as LIMIT_SLACK
+    from ik_mdn.solver.branches import first_of_branch as first_of_branch
+    from ik_mdn.solver.branches import into_limits as into_limits
+    from ik_mdn.solver.curves import SelfMotion as SelfMotion
+    from ik_mdn.solver.curves import Slide as Slide
+    from ik_mdn.solver.redundancy import self_motion as self_motion
+    from ik_mdn.solver.refinement import refine as refine
+    from ik_mdn.solver.sliding import slide as slide
+    from ik_mdn.solver.solutions import SolutionBatch as SolutionBatch
+    from ik_mdn.solver.solutions import Solutions as Solutions
+    from ik_mdn.solver.solutions import Status as Status
+    from ik_mdn.solver.solver import IKSolver as IKSolver
+    from ik_mdn.solver.solver import solver_for as solver_for
+
+__getattr__, __dir__, __all__ = public_names(__name__)

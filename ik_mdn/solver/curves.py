@@ -1,0 +1,134 @@
+"""What self-motion gives back: samples on curves in joint space, and where a slide along them ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class SelfMotion:
+    """Samples of the self-motion of one pose, curve by curve, in order along each.
+
+    A curve is what can be passed through without a break: an arc between limits, or a closed one. The sense along
+    all curves is that in which the determinant of the task Jacobian with the tangent as its last row is positive.
+    Where more than one degree of freedom is redundant there are no curves: `curve` is -1 and `position` NaN.
+
+    Args:
+        q: Joint vectors [rad, m], shape (m, n), in limits; m = 0 when nothing reaches the pose.
+        curve: Which curve each is on, shape (m,), from 0.
+        position: Arc length from the curve's beginning [rad; arm lengths for joints that slide], shape (m,).
+        err_pos, err_rot: Distance [m] and angle [rad] of the tip from the pose by forward kinematics, shape (m,).
+        length: Arc length of each curve, shape (c,).
+        closed: Whether a curve comes back to its beginning, up to full turns of joints that have room for them,
+            shape (c,); otherwise both ends are at limits.
+    """
+
+    q: FloatArray
+    curve: IntArray
+    position: FloatArray
+    err_pos: FloatArray
+    err_rot: FloatArray
+    length: FloatArray
+    closed: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        assert len(self.q) == len(self.curve) == len(self.position) == len(self.err_pos) == len(self.err_rot)
+        assert len(self.length) == len(self.closed)
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+    @property
+    def phase(self) -> FloatArray:
+        """Position as a share of the curve's length, in [0, 1), shape (m,)."""
+        return self.position / self.length[self.curve] if len(self.length) else self.position
+
+    @property
+    def spacing(self) -> FloatArray:
+        """Arc length between neighbours on each curve, shape (c,); half of it lies before the first and behind the last."""
+        return self.length / np.bincount(self.curve, minlength=len(self.length)) if len(self.length) else self.length
+
+
+@dataclass(frozen=True, eq=False)
+class SelfMotionBatch(Sequence[SelfMotion]):
+    """The self-motions of B poses in flat arrays; `batch[i]` is the `SelfMotion` of pose i.
+
+    Args:
+        q, curve, position, err_pos, err_rot: As in `SelfMotion`, pose by pose, M rows.
+        length, closed: As in `SelfMotion`, pose by pose, C rows.
+        offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
+        curve_offsets: Pose i owns the curves `curve_offsets[i]:curve_offsets[i + 1]`, shape (B + 1,).
+    """
+
+    q: FloatArray
+    curve: IntArray
+    position: FloatArray
+    err_pos: FloatArray
+    err_rot: FloatArray
+    length: FloatArray
+    closed: NDArray[np.bool_]
+    offsets: IntArray
+    curve_offsets: IntArray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> SelfMotion: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[SelfMotion]: ...
+    def __getitem__(self, index: int | slice) -> SelfMotion | list[SelfMotion]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        i = range(len(self))[index]  # negative indices, IndexError
+        rows = slice(self.offsets[i], self.offsets[i + 1])
+        curves = slice(self.curve_offsets[i], self.curve_offsets[i + 1])
+        return SelfMotion(
+            self.q[rows],
+            self.curve[rows],
+            self.position[rows],
+            self.err_pos[rows],
+            self.err_rot[rows],
+            self.length[curves],
+            self.closed[curves],
+        )
+
+    def __iter__(self) -> Iterator[SelfMotion]:
+        return (self[i] for i in range(len(self)))
+
+
+class SlideStatus(str, Enum):
+    """How a slide ended."""
+
+    MOVED = "moved"
+    LIMIT = "limit"
+    STUCK = "stuck"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, eq=False)
+class Slide:
+    """Where slides of B joint vectors ended.
+
+    Args:
+        q: Joint vectors [rad, m], shape (B, n), in limits.
+        moved: Arc length gone [rad; arm lengths for joints that slide], with the sign of the distance, shape (B,).
+        err_pos, err_rot: Distance [m] and angle [rad] of the tip from where it was, shape (B,).
+        status: MOVED all the way, stopped by a LIMIT, or STUCK in a singular configuration.
+    """
+
+    q: FloatArray
+    moved: FloatArray
+    err_pos: FloatArray
+    err_rot: FloatArray
+    status: tuple[SlideStatus, ...]

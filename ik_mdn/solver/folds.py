@@ -1,0 +1,98 @@
+"""Where two branches are near each other, one leads to the other: seeds across the fold between them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.kinematics import kinematics
+from sim.task import Task, error_norms, task_error, task_jacobian
+
+NEAR_FOLD = 0.1  # smallest singular value (lengths in arm lengths) below which a solution's neighbour is looked for
+FARTHEST = 2.0  # [rad or arm lengths] the neighbour is looked for no further away
+STEP = 0.05  # [rad or arm lengths] for the second derivative
+
+_NEIGHBOURS = 4  # nearest solutions that another one may be connected with
+_EVERYWHERE = (0.01, 0.03, 0.1, 0.3, 1.0)  # distances that a thorough search tries, to either side
+
+
+def seeds_across_folds(
+    arm: Arm, task: Task, q: FloatArray, *, thorough: bool = False
+) -> tuple[FloatArray, NDArray[np.int64]]:
+    """Seeds on the other side of the fold that each near-singular solution lies beside.
+
+    Two branches that are about to meet lie along the direction v in which the tip hardly moves, the right singular
+    vector of the smallest singular value σ. With J v = σ u the error along q + t v is t σ u + t² H(v, v) / 2 to second
+    order, so the other root is near t = -2 σ / uᵀH(v, v). H(v, v) is taken by central differences.
+
+    Args:
+        arm: The arm.
+        task: Which rows of the Jacobian count.
+        q: Solutions, shape (R, n) [rad, m].
+        thorough: Also several fixed distances to both sides.
+
+    Returns:
+        Seeds (S, n), and which solution each comes from, (S,), ascending; none where no solution is near a fold, or
+        the arm is redundant for the task.
+    """
+    if not len(q) or task.n_constraints != arm.n_joints:
+        return np.empty((0, arm.n_joints)), np.empty(0, np.int64)
+    unit, scale, keep = _units(arm, task)
+    T, J = kinematics(arm, torch.from_numpy(q))
+    rows = scale[:, None] * task_jacobian(task, J, T).numpy() * unit
+    left, sigma, right = np.linalg.svd(rows)
+    u, v, weak = left[:, :, -1], right[:, -1], sigma[:, -1] < NEAR_FOLD
+
+    def error(step: float) -> FloatArray:
+        tip, _ = kinematics(arm, torch.from_numpy(q + step * v * unit))
+        return np.asarray(scale * task_error(task, tip, T).numpy()[:, keep])
+
+    curvature = -((error(STEP) + error(-STEP)) * u).sum(axis=1) / STEP**2
+    steps = np.clip(-2 * sigma[:, -1] / np.where(curvature == 0, 1e-12, curvature), -FARTHEST, FARTHEST)[:, None]
+    if thorough:
+        fixed = np.array([*_EVERYWHERE, *(-step for step in _EVERYWHERE)])
+        steps = np.concatenate([steps, np.broadcast_to(fixed, (len(q), len(fixed)))], axis=1)
+    seeds = q[:, None] + steps[..., None] * (v * unit)[:, None]
+    source = weak.nonzero()[0].repeat(steps.shape[1])
+    return seeds[weak].reshape(-1, arm.n_joints), source
+
+
+def drop_connected(
+    arm: Arm, task: Task, T_base_target: FloatArray, q: FloatArray, more: FloatArray, tolerance: float
+) -> NDArray[np.bool_]:
+    """Which of some more solutions of one target stand on their own.
+
+    Close to a singularity a whole curve of joint vectors meets the target within the tolerance. Two of them are one
+    solution where the joint vector half way between them nearly meets it too (within ten times the tolerance).
+
+    Args:
+        arm, task: What was solved.
+        T_base_target: The target, shape (4, 4).
+        q: Solutions known, shape (R, n).
+        more: Solutions to judge, in this order, shape (S, n).
+        tolerance: Largest error of a solution [m], [rad].
+
+    Returns:
+        Shape (S,); one that is connected with a known solution or an earlier one of these is False.
+    """
+    target, alone, known = torch.from_numpy(np.array(T_base_target)), np.zeros(len(more), np.bool_), list(q)
+    for i, row in enumerate(more):
+        away = np.array(known) - row if known else np.empty((0, arm.n_joints))
+        away -= np.where(arm.is_prismatic, 0.0, 2 * np.pi * np.rint(away / (2 * np.pi)))
+        nearest = np.abs(away).max(axis=1).argsort()[:_NEIGHBOURS]
+        tips, _ = kinematics(arm, torch.from_numpy(row + away[nearest] / 2))
+        errors = torch.stack(error_norms(task_error(task, tips, target)))
+        alone[i] = not bool((errors.amax(dim=0) <= 10 * tolerance).any())
+        if alone[i]:
+            known.append(row)
+    return alone
+
+
+def _units(arm: Arm, task: Task) -> tuple[FloatArray, FloatArray, list[int]]:
+    """One unit of each joint (n,), what the counted errors are multiplied with (m,), and which they are."""
+    length = arm.reach if arm.reach > 0 else 1.0
+    keep = [i for i, on in enumerate(task.rows) if on]
+    return np.where(arm.is_prismatic, length, 1.0), np.array([1 / length if i < 3 else 1.0 for i in keep]), keep

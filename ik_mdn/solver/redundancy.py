@@ -1,0 +1,251 @@
+"""Self-motion: every way a redundant arm can hold its tip where it is, sampled along curves in joint space."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ik_mdn.solver.curves import SelfMotionBatch
+from ik_mdn.solver.kernels.rules import TOLERANCE
+from ik_mdn.solver.refinement import compiled_kernel, refine
+from sim.arm import Arm
+from sim.arrays import FloatArray, IntArray
+from sim.errors import ShapeError, TaskError
+from sim.task import Task, as_targets, load_task
+
+if TYPE_CHECKING:
+    from ik_mdn.solver.solver import IKSolver
+
+SEEDS_OF_MODEL, SEEDS = 32, 128  # per pose: of a model; random ones, of which more are needed to meet every curve
+RESTARTS = 4  # rounds of random seeds for poses that have no solution yet, each twice as many as before
+
+_POSES = 2048  # traced in one go; bounds the memory
+_SEED_TOLERANCE = 1e-6  # residual at which a seed is near enough to a curve for walking to begin
+_SEED_ITERATIONS = 40
+_SAMPLE_SHARE = 1e-2  # samples are refined to this share of the tolerance
+_LIMIT_SLACK = 1e-9  # a sample this far outside a limit [rad, m] is put on the limit
+
+
+def self_motion(
+    solver: IKSolver | Arm,
+    T_base_tip: Tensor | NDArray[np.floating],
+    count: int = 100,
+    *,
+    task: Task | str | None = None,
+    seeds: int | None = None,
+    restarts: int = RESTARTS,
+    tolerance: float = 1e-8,
+    seed: int = 0,
+) -> SelfMotionBatch:
+    """Diverse exact joint vectors for each pose, evenly spread over its whole self-motion in limits.
+
+    Seeds (the model's, or random ones) are refined; from each that lies in limits and on no curve met before, the
+    curve is followed through the null space of the task Jacobian (predictor and corrector: Allgower and Georg,
+    Numerical Continuation Methods, 1990, ch. 2), regardless of limits, until it closes. So one seed on a closed curve
+    is enough to find all of it. Then limits cut the curves, samples are shared out so that the widest spacing is
+    least, and refined. Each sample stands in the middle of an equal piece of its curve: no point of a curve is
+    further than half a spacing from a sample.
+
+    Args:
+        solver: An `IKSolver`, or an arm, for which random seeds serve.
+        T_base_tip: Poses, shape (4, 4) or (B, 4, 4); points where the task has no rotation, see `sim.task.as_targets`.
+        count: Samples per pose. Every curve gets one, the longest first.
+        task: For an arm: task or its name; None for the arm's default.
+        seeds: Seeds per pose; None for 32 of a model, or 128 random ones. More of them miss fewer curves.
+        restarts: Most further rounds of random seeds for poses without a sample, each twice as many as before.
+        tolerance: Largest error [m] and [rad] of a sample.
+        seed: Of the random seeds.
+
+    Returns:
+        The samples of each pose (length 1 for a single one); fewer than `count` only where there is none, or where
+        more than one degree of freedom is redundant and the seeds led to fewer.
+
+    Raises:
+        TaskError: The arm has no joint to spare for the task, or numba cannot run.
+        ShapeError, PoseError: The poses or a number make no sense.
+    """
+    arm, chosen, model_solver = resolve(solver, task)
+    if seeds is None:
+        seeds = SEEDS if model_solver is None else SEEDS_OF_MODEL
+    if count < 1 or seeds < 1 or restarts < 0 or seed < 0 or not tolerance > 0:
+        raise ShapeError(
+            f"got count={count}, seeds={seeds}, restarts={restarts}, seed={seed}, tolerance={tolerance}; allowed: "
+            "count >= 1, seeds >= 1, restarts >= 0, seed >= 0, tolerance > 0"
+        )
+    T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
+    job = _Job(arm, chosen, model_solver, count, seeds, restarts, tolerance, seed)
+    curves = arm.n_joints == chosen.n_constraints + 1
+    parts = [_trace(job, chunk) if curves else _scatter(job, chunk) for chunk in torch.split(T, _POSES)]
+    return _join(parts, arm.n_joints)
+
+
+def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task, IKSolver | None]:
+    """The arm, the task, and the solver where it has a model for that task.
+
+    Args:
+        solver: An `IKSolver`, or an arm.
+        task: Task or its name; None for the solver's, or the arm's default.
+
+    Raises:
+        TaskError: The arm has no joint to spare for the task, or numba cannot run.
+    """
+    arm = solver if isinstance(solver, Arm) else solver.arm
+    chosen = load_task(arm, task if task is not None or isinstance(solver, Arm) else solver.task)
+    if arm.n_joints <= chosen.n_constraints:
+        raise TaskError(
+            f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {chosen.n_constraints} numbers: "
+            "it cannot move while the tip stays; choose a task that fixes less, or use IKSolver.solve"
+        )
+    kernel = compiled_kernel()
+    if kernel is None or not kernel.has_task(chosen):
+        raise TaskError(f"self-motion of task {chosen.name!r} needs numba, for a task of sim.TASKS; it cannot run here")
+    has_model = not isinstance(solver, Arm) and solver.model is not None and solver.task == chosen
+    return arm, chosen, solver if has_model and not isinstance(solver, Arm) else None
+
+
+class _Job(NamedTuple):
+    arm: Arm
+    task: Task
+    solver: IKSolver | None
+    samples: int
+    seeds: int
+    restarts: int
+    tolerance: float
+    seed: int
+
+
+def _trace(job: _Job, T: Tensor) -> SelfMotionBatch:
+    """Samples in order along curves."""
+    from ik_mdn.solver.kernels.curves import Walk, trace
+
+    seeds, first = _find(job, T)
+    spread = trace(job.arm, job.task, T.numpy(), seeds, first, job.samples, Walk())
+    samples, curves = spread.counts[:, 0], spread.counts[:, 1]
+    used = np.arange(job.samples) < samples[:, None]
+    shown = np.arange(spread.length.shape[1]) < curves[:, None]
+    pose = np.repeat(np.arange(len(T)), samples)
+    q, err_pos, err_rot = _polish(job, T, pose, spread.q[used])
+    keep = np.maximum(err_pos, err_rot) <= job.tolerance
+    keep &= ((q >= job.arm.q_min) & (q <= job.arm.q_max)).all(1)
+    return SelfMotionBatch(
+        q[keep],
+        spread.arc[used][keep],
+        spread.place[used][keep],
+        err_pos[keep],
+        err_rot[keep],
+        spread.length[shown],
+        spread.closed[shown].astype(bool),
+        _starts(np.bincount(pose[keep], minlength=len(T))),
+        _starts(curves),
+    )
+
+
+def _scatter(job: _Job, T: Tensor) -> SelfMotionBatch:
+    """Samples far apart from each other: of many refined seeds always the one furthest from those taken before."""
+    seeds, first = _find(job._replace(seeds=max(job.seeds, 4 * job.samples)), T)
+    turns = ~job.arm.is_prismatic
+    places = np.concatenate([np.cos(seeds[:, turns]), np.sin(seeds[:, turns]), seeds[:, ~turns]], axis=1)
+    taken = [begin + _furthest(places[begin:end], job.samples) for begin, end in pairwise(first)]
+    rows = np.concatenate([np.zeros(0, np.int64), *taken])
+    pose = np.repeat(np.arange(len(T)), [len(x) for x in taken])
+    q, err_pos, err_rot = _polish(job, T, pose, seeds[rows])
+    keep = np.maximum(err_pos, err_rot) <= job.tolerance
+    keep &= ((q >= job.arm.q_min) & (q <= job.arm.q_max)).all(1)
+    offsets = _starts(np.bincount(pose[keep], minlength=len(T)))
+    q, err_pos, err_rot = q[keep], err_pos[keep], err_rot[keep]
+    curve, place = np.full(len(q), -1), np.full(len(q), np.nan)
+    nothing = np.zeros(len(T) + 1, np.int64)
+    return SelfMotionBatch(q, curve, place, err_pos, err_rot, np.zeros(0), np.zeros(0, bool), offsets, nothing)
+
+
+def _furthest(places: FloatArray, count: int) -> IntArray:
+    """Rows (at most `count`) of points (m, c), each the furthest from those before it."""
+    if len(places) <= count:
+        return np.arange(len(places))
+    rows = [0]
+    distance = np.full(len(places), np.inf)
+    for _ in range(count - 1):
+        distance = np.minimum(distance, np.square(places - places[rows[-1]]).sum(1))
+        rows.append(int(distance.argmax()))
+    return np.array(rows)
+
+
+def _find(job: _Job, T: Tensor) -> tuple[FloatArray, IntArray]:
+    """Refined seeds in limits, pose by pose, (R, n), and where those of each pose begin, (B + 1,)."""
+    rng = np.random.default_rng(job.seed)
+    pending = torch.arange(len(T))
+    poses, rows = [pending[:0]], [T.new_empty(0, job.arm.n_joints)]
+    for number in range(job.restarts + 1):
+        if number == 0 and job.solver is not None and job.solver.model is not None:
+            proposal = job.solver.model.seeds(T)
+            heaviest = proposal.weight.topk(min(job.seeds, proposal.weight.shape[1]), dim=1).indices
+            q = proposal.q.gather(1, heaviest[..., None].expand(-1, -1, job.arm.n_joints))
+        else:
+            shape = (job.seeds << max(0, number - 1), job.arm.n_joints)
+            draws = T.new_tensor(rng.uniform(job.arm.sample_min, job.arm.sample_max, shape))
+            q = draws.expand(len(pending), *shape)
+        pose = pending.repeat_interleave(q.shape[1])
+        found = _refine_seeds(job, T[pose], q.reshape(-1, job.arm.n_joints))
+        poses.append(pose[found[1]])
+        rows.append(found[0])
+        solved = torch.zeros(len(T), dtype=torch.bool)
+        solved[poses[-1]] = True
+        pending = pending[~solved[pending]]
+        if not len(pending):
+            break
+    pose, q = torch.cat(poses), torch.cat(rows)
+    order = pose.argsort(stable=True)
+    first = torch.searchsorted(pose[order], torch.arange(len(T) + 1))
+    return q[order].numpy(), first.numpy()
+
+
+def _refine_seeds(job: _Job, T: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Refined joint vectors in limits, and which rows they come from."""
+    from ik_mdn.solver.branches import turn_into_limits
+
+    refined = refine(job.arm, job.task, T, q, tolerance=_SEED_TOLERANCE, max_iterations=_SEED_ITERATIONS)
+    near = torch.maximum(refined.err_pos, refined.err_rot) <= 10 * _SEED_TOLERANCE * max(1.0, job.arm.reach)
+    rows = near.nonzero()[:, 0]
+    turned, inside = turn_into_limits(job.arm, refined.q[rows])
+    return turned[inside], rows[inside]
+
+
+def _polish(job: _Job, T: Tensor, pose: IntArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Joint vectors made exact, rounding beyond limits put on them, with their errors."""
+    tolerance = max(_SAMPLE_SHARE * job.tolerance, TOLERANCE)
+    refined = refine(job.arm, job.task, T[torch.from_numpy(pose)], torch.from_numpy(q), tolerance=tolerance)
+    exact = refined.q.numpy()
+    limited = np.clip(exact, job.arm.q_min, job.arm.q_max)
+    exact = np.where(np.abs(limited - exact) <= _LIMIT_SLACK, limited, exact)
+    return exact, refined.err_pos.numpy(), refined.err_rot.numpy()
+
+
+def _join(parts: list[SelfMotionBatch], n: int) -> SelfMotionBatch:
+    """Parts one after the other; none gives a batch of no poses."""
+    if len(parts) == 1:
+        return parts[0]
+    empty, none = np.zeros(0), np.zeros(0, np.int64)
+    if not parts:
+        start = np.zeros(1, np.int64)
+        return SelfMotionBatch(np.zeros((0, n)), none, empty, empty, empty, empty, none.astype(bool), start, start)
+    return SelfMotionBatch(
+        np.concatenate([p.q for p in parts]),
+        np.concatenate([p.curve for p in parts]),
+        np.concatenate([p.position for p in parts]),
+        np.concatenate([p.err_pos for p in parts]),
+        np.concatenate([p.err_rot for p in parts]),
+        np.concatenate([p.length for p in parts]),
+        np.concatenate([p.closed for p in parts]),
+        _starts(np.concatenate([np.diff(p.offsets) for p in parts])),
+        _starts(np.concatenate([np.diff(p.curve_offsets) for p in parts])),
+    )
+
+
+def _starts(counts: IntArray) -> IntArray:
+    """Where each of some groups begins, and where the last one ends."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])

@@ -1,0 +1,124 @@
+"""Sliding along a self-motion curve: the joints move, the tip stays."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ik_mdn.solver.curves import Slide, SlideStatus
+from ik_mdn.solver.redundancy import resolve
+from ik_mdn.solver.refinement import refine
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.errors import ShapeError, TaskError
+from sim.kinematics import forward_kinematics, kinematics
+from sim.task import Task, as_targets, task_jacobian
+
+if TYPE_CHECKING:
+    from ik_mdn.solver.solver import IKSolver
+
+_FINE_STEP = 0.06  # longest step of a slide [rad, arm lengths]: the arc length is then known to about 1e-7
+_FINE_WANTED = 1e-5
+_OUTSIDE = 1e-6  # [rad, m] a start of a slide this far outside the limits counts as on the limit
+
+
+def slide(
+    solver: IKSolver | Arm,
+    q: Tensor | NDArray[np.floating],
+    distance: float | NDArray[np.floating],
+    *,
+    task: Task | str | None = None,
+    T_base_tip: Tensor | NDArray[np.floating] | None = None,
+) -> Slide:
+    """Joint vectors moved some way along their self-motion curves while the tip stays.
+
+    Args:
+        solver: An `IKSolver`, or an arm.
+        q: Where to start, in limits, shape (n,) or (B, n) [rad, m].
+        distance: Arc length to go [rad; arm lengths for joints that slide], a number or shape (B,); negative the other
+            way. The sense is that of `SelfMotion`.
+        task: For an arm: task or its name; None for the arm's default.
+        T_base_tip: Where the tip is to stay, shape (4, 4) or (B, 4, 4), so that errors do not add up over many slides;
+            default: where q puts it.
+
+    Returns:
+        Where each slide ended, and how far that is (length 1 for a single one).
+
+    Raises:
+        TaskError: Not exactly one joint to spare for the task, or numba cannot run.
+        ShapeError: q or the distance has the wrong shape, is not finite, or q lies outside the limits.
+        PoseError: See `sim.task.as_targets`.
+    """
+    arm, chosen, _ = resolve(solver, task)
+    if arm.n_joints != chosen.n_constraints + 1:
+        raise TaskError(
+            f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {chosen.n_constraints} numbers: "
+            "its self-motion is no curve; slide needs exactly one joint to spare"
+        )
+    start, way = _checked_slide(arm, q, distance)
+    T = forward_kinematics(arm, torch.from_numpy(start))
+    if T_base_tip is not None:
+        T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4).expand(len(start), 4, 4).contiguous()
+    return _slide(arm, chosen, T, start, way)
+
+
+def _checked_slide(
+    arm: Arm, q: Tensor | NDArray[np.floating], distance: float | NDArray[np.floating]
+) -> tuple[FloatArray, FloatArray]:
+    start = np.array(q, dtype=np.float64).reshape(-1, np.shape(q)[-1] if np.ndim(q) else 1)
+    way = np.asarray(distance, dtype=np.float64)
+    if np.ndim(q) not in (1, 2) or start.shape[1] != arm.n_joints or way.shape not in ((), (len(start),)):
+        raise ShapeError(
+            f"q has shape {np.shape(q)} and the distance {way.shape}; arm {arm.name!r} needs ({arm.n_joints},) or "
+            f"(B, {arm.n_joints}) and a number or (B,)"
+        )
+    if not (np.isfinite(start).all() and np.isfinite(way).all()):
+        raise ShapeError("q or the distance holds NaN or infinity; give finite numbers")
+    outside = np.maximum(arm.q_min - start, start - arm.q_max)
+    if (outside > _OUTSIDE).any():
+        joint = arm.joint_names[int(outside.max(0).argmax())]
+        raise ShapeError(f"joint {joint!r} is {outside.max():.3g} outside its limits; a slide begins inside them")
+    return np.clip(start, arm.q_min, arm.q_max), np.broadcast_to(way, len(start)).copy()
+
+
+def _slide(arm: Arm, task: Task, T: Tensor, start: FloatArray, way: FloatArray) -> Slide:
+    """See `slide`."""
+    from ik_mdn.solver.kernels.curves import Walk, go
+
+    q, moved = go(arm, task, T.numpy(), start, way, Walk(_FINE_STEP, _FINE_WANTED))
+    refined = refine(arm, task, T, torch.from_numpy(q))
+    stopped = moved < np.abs(way) - 1e-12
+    for _ in range(3):  # onto the limit exactly, along the curve
+        at = refined.q.numpy()
+        over = np.maximum(at - arm.q_max, arm.q_min - at)
+        at_limit = stopped & (np.abs(over).min(1) < 1e-3)
+        rows = at_limit | (over.max(1) > 0)
+        if not rows.any():
+            break
+        tangent = _tangents(arm, task, refined.q)
+        joint = over.argmax(1)
+        pick = (np.arange(len(at)), joint)
+        past = np.where(at[pick] > arm.q_max[joint] - 0.5 * (arm.q_max - arm.q_min)[joint], over[pick], -over[pick])
+        speed = tangent[pick]
+        rows &= np.abs(speed) > 1e-6
+        back = np.where(rows, past / np.where(rows, speed, 1.0), 0.0)
+        refined = refine(arm, task, T, torch.from_numpy(at - back[:, None] * tangent))
+    exact = refined.q.numpy()
+    limited = np.clip(exact, arm.q_min, arm.q_max)
+    near = np.abs(np.minimum(exact - arm.q_min, arm.q_max - exact)).min(1) < 1e-6
+    status = [
+        SlideStatus.MOVED if not s else SlideStatus.LIMIT if at else SlideStatus.STUCK
+        for s, at in zip(stopped, near, strict=True)
+    ]
+    return Slide(limited, np.copysign(moved, way), refined.err_pos.numpy(), refined.err_rot.numpy(), tuple(status))
+
+
+def _tangents(arm: Arm, task: Task, q: Tensor) -> FloatArray:
+    """Unit vectors (B, n) of the null space of the task Jacobian, either way."""
+    T, J = kinematics(arm, q)
+    tangents: FloatArray = torch.linalg.svd(task_jacobian(task, J, T)).Vh[:, -1].numpy()
+    return tangents

@@ -1,0 +1,185 @@
+"""What solving gives back: the solutions of each pose, and how the search for them ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arrays import FloatArray
+
+
+class Status(str, Enum):
+    """How solving for a pose ended; `about` says it in a sentence."""
+
+    SOLVED = "solved"
+    SINGULAR = "singular"
+    OUT_OF_LIMITS = "out_of_limits"
+    UNREACHABLE = "unreachable"
+    PROPOSED = "proposed"
+    TOO_FAR = "too_far"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def about(self) -> str:
+        """One line for people."""
+        return _ABOUT[self]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_ABOUT = {
+    Status.SOLVED: "solutions in limits were found",
+    Status.SINGULAR: "solved in limits where branches meet: at the edge of the workspace or in a singularity",
+    Status.OUT_OF_LIMITS: "the arm could reach the target, but only with joints outside their limits",
+    Status.UNREACHABLE: "nothing met the target: it is out of reach",
+    Status.PROPOSED: "raw proposals of the model; nothing was refined",
+    Status.TOO_FAR: "solutions in limits exist, all further from q_seed than max_jump: no continuous continuation",
+    Status.TIMED_OUT: "the time was over before the search was",
+}
+STATUSES = tuple(Status)
+
+
+@dataclass(frozen=True, eq=False)
+class Closest:
+    """The nearest that an arm gets to a target that it does not reach.
+
+    Args:
+        q: Joint vector in limits [rad, m for prismatic], shape (n,).
+        err_pos: Distance of the tip from the target [m].
+        err_rot: Angle between tip and target [rad].
+    """
+
+    q: FloatArray
+    err_pos: float
+    err_rot: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"q": self.q.tolist(), "err_pos": self.err_pos, "err_rot": self.err_rot}
+
+
+@dataclass(frozen=True, eq=False)
+class Solutions:
+    """The solutions of one pose, best first.
+
+    Args:
+        q: Joint vectors [rad, m for prismatic], shape (m, n), float64; m = 0 when there is none.
+        weight: Probability that the proposals give each solution, shape (m,).
+        err_pos: Distance of the tip from the target by forward kinematics [m], shape (m,).
+        err_rot: Angle between tip and target by forward kinematics [rad], shape (m,).
+        status: How solving ended: why there are solutions, or none.
+        closest: Where nothing was found and it was asked for: the joint vector in limits nearest to the target.
+    """
+
+    q: FloatArray
+    weight: FloatArray
+    err_pos: FloatArray
+    err_rot: FloatArray
+    status: Status
+    closest: Closest | None = None
+
+    def __post_init__(self) -> None:
+        assert len(self.q) == len(self.weight) == len(self.err_pos) == len(self.err_rot)
+
+    def __len__(self) -> int:
+        return len(self.q)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        arrays = {key: getattr(self, key).tolist() for key in ("q", "weight", "err_pos", "err_rot")}
+        closest = {} if self.closest is None else {"closest": self.closest.to_dict()}
+        return {"status": self.status.value, **arrays, **closest}
+
+
+@dataclass(frozen=True, eq=False)
+class SolutionBatch(Sequence[Solutions]):
+    """The solutions of B poses in flat arrays; `batch[i]` is the `Solutions` of pose i, made on demand.
+
+    Args:
+        q: All joint vectors, shape (M, n), pose by pose, best first within each.
+        weight, err_pos, err_rot: As in `Solutions`, shape (M,).
+        offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,), int64.
+        status_index: Place of each pose's status in `tuple(Status)`, shape (B,), uint8.
+        closest: See `Solutions`, by pose.
+    """
+
+    q: FloatArray
+    weight: FloatArray
+    err_pos: FloatArray
+    err_rot: FloatArray
+    offsets: NDArray[np.int64]
+    status_index: NDArray[np.uint8]
+    closest: Mapping[int, Closest] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        assert len(self.offsets) == len(self.status_index) + 1
+        assert self.offsets[-1] - self.offsets[0] == len(self.q)
+
+    def __len__(self) -> int:
+        return len(self.status_index)
+
+    @overload
+    def __getitem__(self, index: int) -> Solutions: ...
+    @overload
+    def __getitem__(self, index: slice) -> SolutionBatch: ...
+    def __getitem__(self, index: int | slice) -> Solutions | SolutionBatch:
+        if isinstance(index, slice):
+            return self._slice(range(len(self))[index])
+        i = range(len(self))[index]  # negative indices, IndexError
+        rows = slice(self.offsets[i], self.offsets[i + 1])
+        status = STATUSES[self.status_index[i]]
+        closest = self.closest.get(i)
+        return Solutions(self.q[rows], self.weight[rows], self.err_pos[rows], self.err_rot[rows], status, closest)
+
+    def __iter__(self) -> Iterator[Solutions]:
+        return (self[i] for i in range(len(self)))
+
+    @property
+    def count(self) -> NDArray[np.int64]:  # type: ignore[override]  # numbers per pose say more than Sequence.count
+        """Number of solutions of each pose, shape (B,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def solved(self) -> NDArray[np.bool_]:
+        """Which poses have an exact solution in limits, shape (B,)."""
+        exact = [STATUSES.index(Status.SOLVED), STATUSES.index(Status.SINGULAR)]
+        return np.isin(self.status_index, exact)
+
+    @property
+    def pose_index(self) -> NDArray[np.int64]:
+        """Which pose each row of the flat arrays belongs to, shape (M,)."""
+        return np.repeat(np.arange(len(self)), self.count)
+
+    @property
+    def best(self) -> FloatArray:
+        """The first solution of each pose, shape (B, n); NaN where there is none."""
+        first = np.full((len(self), self.q.shape[1]), np.nan)
+        some = self.count > 0
+        first[some] = self.q[self.offsets[:-1][some]]
+        return first
+
+    def tally(self) -> dict[Status, int]:
+        """Number of poses per status; one that no pose has is left out."""
+        counts = np.bincount(self.status_index, minlength=len(STATUSES))
+        return {status: int(n) for status, n in zip(STATUSES, counts, strict=True) if n}
+
+    def _slice(self, poses: range) -> SolutionBatch:
+        chosen = np.asarray(poses, dtype=np.int64)
+        count = self.count[chosen]
+        offsets = np.concatenate([[0], np.cumsum(count)])
+        rows = np.repeat(self.offsets[chosen] - offsets[:-1], count) + np.arange(offsets[-1])
+        return SolutionBatch(
+            self.q[rows],
+            self.weight[rows],
+            self.err_pos[rows],
+            self.err_rot[rows],
+            offsets,
+            self.status_index[chosen],
+            {place: self.closest[i] for place, i in enumerate(poses) if i in self.closest},
+        )

@@ -1,0 +1,301 @@
+"""The solver: propose joint vectors, refine them, keep the distinct ones in limits."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from functools import cached_property, lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ik_mdn.solver.closest import with_closest
+from ik_mdn.solver.collecting import RANKS, Rank, collect, wound
+from ik_mdn.solver.engine import Engine
+from ik_mdn.solver.refinement import compiled_kernel
+from ik_mdn.solver.search import Effort, Search
+from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.errors import CheckpointError, ShapeError, UnknownNameError
+from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
+
+if TYPE_CHECKING:
+    from ik_mdn.model import PoseModel
+    from ik_mdn.solver.engine_numba import CompiledModel
+
+__all__ = ["IKSolver", "SolutionBatch", "Solutions", "Status", "solver_for"]
+
+TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
+SEEDS = 32  # per target in the first round
+RESTARTS = 6  # rounds of random seeds, each twice as many as before: 2,016 in all
+
+_log = logging.getLogger(__name__)
+
+
+class IKSolver:
+    """Inverse kinematics of one arm: every solution that its proposals lead to, exact and in limits.
+
+    Args:
+        arm: The arm.
+        model: A trained model of this arm; without it the seeds are random joint vectors in limits.
+        task: A `Task`, its name, or None for the model's (else the arm's default).
+
+    Raises:
+        CheckpointError: The model was made for another arm or task.
+        UnknownNameError, TaskError: See `sim.task.load_task`.
+    """
+
+    def __init__(self, arm: Arm, model: PoseModel | None = None, *, task: Task | str | None = None) -> None:
+        if model is not None and model.arm.fingerprint != arm.fingerprint:
+            raise CheckpointError(
+                f"the model was made for arm {model.arm.name!r} ({model.arm.fingerprint}), not for {arm.name!r} "
+                f"({arm.fingerprint}); train one for this arm or leave the model out"
+            )
+        self.arm, self.model = arm, model
+        self.task = load_task(arm, task if task is not None or model is None else model.task)
+        if model is not None and model.task != self.task:
+            raise CheckpointError(
+                f"the model was made for task {model.task.name!r}, not for {self.task.name!r}; "
+                "train one for this task or leave the model out"
+            )
+
+    @classmethod
+    def load(cls, name_or_path: str | Path, arm: Arm | None = None) -> IKSolver:
+        """A solver with a trained model.
+
+        Args:
+            name_or_path: Name of an arm that has a shipped model, or path of a `.safetensors` file.
+            arm: The arm that the model must fit; default: the one described in the file.
+
+        Returns:
+            The solver, for the model's task.
+
+        Raises:
+            CheckpointError: The file is damaged or made for another arm.
+            UnknownNameError: No such model.
+        """
+        from ik_mdn.model import load_model
+
+        model = load_model(name_or_path, arm=arm)
+        return cls(arm or model.arm, model)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one `.safetensors` file.
+
+        Args:
+            path: The file.
+
+        Raises:
+            CheckpointError: This solver has no model.
+        """
+        from ik_mdn.model import save_model
+
+        if self.model is None:
+            raise CheckpointError("this solver has no model to save; train one with ik_mdn.train")
+        save_model(self.model, path)
+
+    def solve(
+        self,
+        T_base_tip: Tensor | NDArray[np.floating],
+        *,
+        q_seed: Tensor | NDArray[np.floating] | None = None,
+        max_jump: float | None = None,
+        rank: Rank | None = None,
+        max_solutions: int | None = None,
+        windings: bool = False,
+        thorough: bool = False,
+        closest: bool = False,
+        timeout: float | None = None,
+        refine: bool = True,
+        seeds: int = SEEDS,
+        draws: int = 0,
+        restarts: int = RESTARTS,
+        tolerance: float = TOLERANCE,
+        seed: int = 0,
+    ) -> SolutionBatch:
+        """The distinct solutions in limits of each target.
+
+        The model's component means and sigma points (those that weigh at least 1e-3) are refined, turned into limits,
+        and merged where they are the same branch. Targets that are left without a solution, and all of them when
+        there is no model, get random joint vectors in limits as seeds, in rounds of `seeds`, twice that, four times
+        that and so on, until one leads to a solution; half of the rounds are enough to give up a target that no seed
+        has met even outside the limits.
+        The same random seeds serve every target, so a batch gives what its targets give one by one (`thorough` and
+        `draws` excepted, whose draws from the mixture depend on the targets before).
+
+        Args:
+            T_base_tip: Targets, shape (4, 4) or (B, 4, 4); tasks without rotation also take points [m],
+                (2,), (3,), (B, 2) or (B, 3). numpy or torch.
+            q_seed: Joint vector to stay near, shape (n,) or (B, n): one more seed, the winding nearest
+                to it, and solutions ordered by distance from it.
+            max_jump: Largest change of any joint from `q_seed` [rad, m]; solutions further away are left out, and
+                where none is left the status is `too_far`: there is no continuous continuation.
+            rank: What the best solution comes first by: "weight" (the mixture's probability), "distance" (from
+                `q_seed`), "margin" (to the nearest limit) or "manipulability" (sqrt det J Jᵀ). Default: "distance"
+                with `q_seed`, otherwise "weight".
+            max_solutions: Keep only so many of the best per target; default: all. 1 with rank "weight" stops at the
+                first that is found, from the eight heaviest seeds if possible.
+            windings: Also every other winding of each solution inside the limits (continuous joints keep one).
+            thorough: Go on adding seeds (random ones, draws from the mixture, and such that lead across folds) until
+                three rounds in a row have found no new branch, and try longer before a target is given up. Where the
+                arm is redundant solutions are not countable, and only the latter holds; see `ik_mdn.self_motion`.
+            closest: Where nothing is found, give the joint vector in limits that comes nearest, with its errors
+                (several milliseconds per target).
+            timeout: Begin nothing new after so many seconds; targets that are not finished then and have no
+                solution get the status `timed_out`.
+            refine: False gives the model's raw modes, turned into limits where possible, with their errors.
+            seeds: Most components refined per target; random seeds in the first round.
+            draws: Seeds drawn from the mixture per target, besides.
+            restarts: Most rounds of random seeds per target.
+            tolerance: Largest error [m] and [rad] of a solution.
+            seed: Of the random seeds.
+
+        Returns:
+            `SolutionBatch` of length B (1 for a single target), numpy arrays. Without a model a solution's
+            weight is the share of the seeds that led to it; with one, the weight of the components that did,
+            0 for what only random seeds found.
+
+        Raises:
+            ShapeError, PoseError: The targets, `q_seed` or a number make no sense, or do not go together.
+            UnknownNameError: No such rank.
+            CheckpointError: `refine=False` without a model.
+        """
+        T = self._targets(T_base_tip)
+        near = None if q_seed is None else self._checked_seed(q_seed, len(T))
+        by = rank or ("weight" if near is None else "distance")
+        _check_options(by, near is not None, max_jump, timeout)
+        _check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions)
+        effort = Effort(
+            seeds=seeds,
+            draws=draws,
+            restarts=restarts,
+            thorough=thorough,
+            first=max_solutions == 1 and by == "weight" and not (thorough or windings),
+            deadline=math.inf if timeout is None else time.monotonic() + timeout,
+            tolerance=tolerance,
+            seed=seed,
+        )
+        engine = self._engine(T, near, tolerance)
+        on_host = T if isinstance(T, np.ndarray) else T.cpu().numpy()
+        has_model = self.model is not None
+        search = Search(engine, self.arm, self.task, has_model=has_model, T=on_host, near=near, effort=effort)
+        if not refine:
+            if self.model is None:
+                raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
+            return collect(engine, self.arm, search, search.propose(), by, max_solutions=max_solutions)
+        found = search.find()
+        if windings:
+            found = wound(self.arm, found)
+        batch = collect(engine, self.arm, search, found, by, max_jump=max_jump, max_solutions=max_solutions)
+        return with_closest(self.arm, self.task, on_host, batch, seed=seed) if closest else batch
+
+    def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray | Tensor:
+        """Checked targets (B, 4, 4): an array where the compiled code can take it, otherwise a tensor."""
+        compiled = self._compiled
+        if compiled is not None and isinstance(T_base_tip, np.ndarray) and T_base_tip.shape[-2:] == (4, 4):
+            T = np.ascontiguousarray(T_base_tip, dtype=np.float64).reshape(-1, 4, 4)
+            if compiled.are_poses(T, ROTATION_TOLERANCE):
+                return T
+        checked = as_targets(self.task, T_base_tip).reshape(-1, 4, 4)
+        return checked if compiled is None or checked.device.type != "cpu" else np.ascontiguousarray(checked.numpy())
+
+    def _engine(self, T: FloatArray | Tensor, near: FloatArray | None, tolerance: float) -> Engine:
+        if isinstance(T, np.ndarray):
+            assert self._compiled is not None
+            engine: Engine = self._compiled.CompiledEngine(
+                self.arm, self.task, self._compiled_model, T, near, tolerance
+            )
+            return engine
+        from ik_mdn.solver.engine_torch import TorchEngine
+
+        seed = None if near is None else T.new_tensor(near)
+        return TorchEngine(self.arm, self.task, self.model, T, seed, tolerance)
+
+    @cached_property
+    def _compiled_model(self) -> CompiledModel | None:
+        """The model for compiled code, with the weights that it has at the first call."""
+        assert self._compiled is not None
+        return None if self.model is None else self._compiled.CompiledModel(self.model)
+
+    @cached_property
+    def _compiled(self) -> ModuleType | None:
+        """The compiled engine's module where it can do what this solver does: any task of `sim.TASKS`, mixtures."""
+        compiled = compiled_engine()
+        if compiled is None or not compiled.kernel.has_task(self.task):
+            return None
+        return compiled if self.model is None or compiled.has_model(self.model) else None
+
+    def _checked_seed(self, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:
+        values = q_seed.detach().cpu().numpy() if isinstance(q_seed, Tensor) else q_seed
+        q = np.asarray(values, dtype=np.float64)
+        shapes = ((self.arm.n_joints,), (count, self.arm.n_joints))
+        if q.shape not in shapes or not np.isfinite(q).all():
+            raise ShapeError(f"q_seed has shape {q.shape}; it must be finite, of shape {shapes[0]} or {shapes[1]}")
+        return np.ascontiguousarray(np.broadcast_to(q, shapes[1]))
+
+
+def solver_for(arm: Arm, model: str | Path | None = None, *, task: Task | str | None = None) -> IKSolver:
+    """The solver to use for an arm when the user has not said more.
+
+    Args:
+        arm: The arm.
+        model: A path or a shipped model's name; "none" for random restarts; None for the shipped model
+            where there is one for this arm and task, otherwise random restarts.
+        task: Task or its name; None for the model's, or the arm's default.
+
+    Returns:
+        The solver.
+
+    Raises:
+        CheckpointError: The named model is damaged or made for another arm or task.
+        UnknownNameError, TaskError: See `sim.task.load_task`.
+    """
+    from ik_mdn.model import find_shipped
+
+    if model is not None and str(model) != "none":
+        return IKSolver(arm, IKSolver.load(model, arm).model, task=task)
+    shipped = find_shipped(arm) if model is None else None
+    if shipped is None:
+        return IKSolver(arm, task=task)
+    solver = IKSolver.load(shipped, arm)
+    if task is not None and load_task(arm, task) != solver.task:
+        _log.info("random restarts serve: the shipped model is for task %s", solver.task.name)
+        return IKSolver(arm, task=task)
+    return solver
+
+
+def _check_options(rank: str, has_seed: bool, max_jump: float | None, timeout: float | None) -> None:
+    if rank not in RANKS:
+        raise UnknownNameError(f"unknown rank {rank!r}; allowed: {', '.join(RANKS)}", name=rank)
+    if not has_seed and (rank == "distance" or max_jump is not None):
+        raise ShapeError("rank='distance' and max_jump are measured from q_seed; give q_seed, shape (n,) or (B, n)")
+    if (max_jump is not None and not max_jump > 0) or (timeout is not None and not timeout > 0):
+        raise ShapeError(f"max_jump and timeout must be positive or None; got {max_jump} and {timeout}")
+
+
+def _check_numbers(
+    seed: int, seeds: int, draws: int, restarts: int, tolerance: float, max_solutions: int | None
+) -> None:
+    fine = min(seed, draws, restarts) >= 0 and seeds >= 1 and tolerance > 0
+    if not fine or (max_solutions is not None and max_solutions < 1):
+        raise ShapeError(
+            f"got seed={seed}, seeds={seeds}, draws={draws}, restarts={restarts}, tolerance={tolerance}, "
+            f"max_solutions={max_solutions}; allowed: seed, draws, restarts >= 0, seeds >= 1, tolerance > 0, "
+            "max_solutions >= 1 or None"
+        )
+
+
+@lru_cache(maxsize=1)
+def compiled_engine() -> ModuleType | None:
+    """The module with the compiled engine; None where numba cannot run."""
+    if compiled_kernel() is None:
+        return None
+    from ik_mdn.solver import engine_numba
+
+    return engine_numba

@@ -1,0 +1,20 @@
+"""Training: samples, the trainer, runs that resume, and how many components to take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.lazy import public_names
+
+if TYPE_CHECKING:
+    from ik_mdn.training.config import TrainConfig as TrainConfig
+    from ik_mdn.training.figures import draw_choice as draw_choice
+    from ik_mdn.training.figures import plot_training as plot_training
+    from ik_mdn.training.selection import Choice as Choice
+    from ik_mdn.training.selection import choose as choose
+    from ik_mdn.training.streams import PoseStream as PoseStream
+    from ik_mdn.training.trainer import Progress as Progress
+    from ik_mdn.training.trainer import build_model as build_model
+    from ik_mdn.training.trainer import train as train
+
+__getattr__, __dir__, __all__ = public_names(__name__)

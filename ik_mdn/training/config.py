@@ -1,0 +1,87 @@
+"""How long and what to train, as plain data (nothing heavy is imported here)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ik_mdn.model import Covariance, Kind, ModelConfig, Targets
+from sim.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long and what to train; every field has a default that works.
+
+    Args:
+        minutes: Stop after this much training time; 0 is no bound, or 10 minutes where steps are not bounded either.
+        steps: Stop after this many steps; 0 is no bound. The first bound that is met ends training.
+        seed: Of initial weights and sample stream.
+        kind: "mdn" for a mixture density network, "mse" for a regressor on the same trunk.
+        components: Number of Gaussians in the mixture (mdn).
+        covariance: Shape of a Gaussian: one scale, one per joint, or full (mdn).
+        targets: What the regressor is trained on: angles, by the nearest image, or their cosines and sines (mse).
+        width: Width of the trunk.
+        blocks: Number of residual blocks of the trunk, two layers each.
+        floor: Smallest standard deviation after training [rad or m].
+        symmetries: Divide the arm's symmetries out of the features.
+        batch_size: Samples per step.
+        learning_rate: Peak of a warm-up and cosine schedule (AdamW).
+        weight_decay: Of AdamW.
+        clip: Largest gradient norm.
+        floor_start: Standard deviation floor at the start [rad or m]; annealed geometrically to `floor`.
+        start_scale: Standard deviation of the untrained components [rad or m].
+        anneal: Share of the training in which the floor reaches its end.
+        entropy_weight: λ at the start of the bonus -λ H(weights) against collapse; falls to 0 half way.
+        ordering_weight: Of the penalty that keeps component means in order along the first joint; 0 is off.
+        noise: Standard deviation of Gaussian noise on the scaled features (noise regularisation); 0 is off.
+        average: Decay of the running average of the weights that becomes the model.
+
+    Raises:
+        TrainingError: A value of the training out of range.
+        ShapeError: A value of the network outside what is allowed; see `ModelConfig`.
+    """
+
+    minutes: float = 0.0
+    steps: int = 0
+    seed: int = 0
+    kind: Kind = "mdn"
+    components: int = 24
+    covariance: Covariance = "full"
+    targets: Targets = "angles"
+    width: int = 256
+    blocks: int = 4
+    floor: float = 0.01
+    symmetries: bool = True
+    batch_size: int = 2048
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    clip: float = 5.0
+    floor_start: float = 0.3
+    start_scale: float = 1.0
+    anneal: float = 0.7
+    entropy_weight: float = 0.0
+    ordering_weight: float = 0.0
+    noise: float = 0.0
+    average: float = 0.999
+
+    def __post_init__(self) -> None:
+        for name in ("batch_size", "learning_rate", "clip", "floor_start", "start_scale", "anneal"):
+            if not getattr(self, name) > 0:
+                raise TrainingError(f"{name} must be positive; got {getattr(self, name)}")
+        for name in ("seed", "minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):
+            if not getattr(self, name) >= 0:
+                raise TrainingError(f"{name} must not be negative; got {getattr(self, name)}")
+        if not 0 <= self.average < 1:
+            raise TrainingError(f"average must be in [0, 1); got {self.average}")
+        self.model_config()
+
+    @property
+    def max_minutes(self) -> float:
+        """The bound on training time [min]; inf where only steps bound it."""
+        if self.minutes:
+            return self.minutes
+        return float("inf") if self.steps else 10.0
+
+    def model_config(self) -> ModelConfig:
+        """The part that describes the network."""
+        return ModelConfig(**{field.name: getattr(self, field.name) for field in fields(ModelConfig)})

@@ -1,0 +1,195 @@
+"""Choosing the number of components and the covariance by cross-validation with the one-standard-error rule."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ik_mdn.model import Covariance, MixtureShape
+from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.toys import FixedStream, fit, mean_nll
+from sim.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Score:
+    """A value per fold, with its mean and standard error.
+
+    Args:
+        folds: One value per fold [nats].
+    """
+
+    folds: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean over folds."""
+        return float(np.mean(self.folds))
+
+    @property
+    def error(self) -> float:
+        """Standard error of the mean: standard deviation of the values over folds, divided by √folds."""
+        return float(np.std(self.folds, ddof=1) / math.sqrt(len(self.folds)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {"mean": self.mean, "error": self.error, "folds": list(self.folds)}
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One choice of the mixture and how it did.
+
+    Args:
+        components: K.
+        covariance: "isotropic", "diagonal" or "full".
+        size: Numbers that describe one mixture, K · (weight, mean, scales, off-diagonals): the complexity.
+        training, validation: Negative log-likelihood of the folds trained on and of the fold left out.
+    """
+
+    components: int
+    covariance: Covariance
+    size: int
+    training: Score
+    validation: Score
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "components": self.components,
+            "covariance": self.covariance,
+            "size": self.size,
+            "training": self.training.to_dict(),
+            "validation": self.validation.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Candidates in the order given, the best by mean, and the one that the rule picks.
+
+    Args:
+        candidates: All of them.
+        best: The lowest mean validation NLL.
+        picked: The smallest whose mean validation NLL is at most `limit`.
+        limit: Of the best, mean plus one standard error.
+    """
+
+    candidates: tuple[Candidate, ...]
+    best: Candidate
+    picked: Candidate
+    limit: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "candidates": [candidate.to_dict() for candidate in self.candidates],
+            "best": {"components": self.best.components, "covariance": self.best.covariance},
+            "picked": {"components": self.picked.components, "covariance": self.picked.covariance},
+            "limit": self.limit,
+        }
+
+
+def one_standard_error(candidates: Sequence[Candidate]) -> Choice:
+    """The smallest candidate that is no worse than the best by more than one standard error of the best.
+
+    Breiman, Friedman, Olshen & Stone, Classification and Regression Trees, 1984, section 3.4.3; Hastie, Tibshirani &
+    Friedman, The Elements of Statistical Learning, 2009, section 7.10. Of equal size, the better one.
+
+    Args:
+        candidates: At least one.
+
+    Raises:
+        ShapeError: None is given.
+    """
+    if not candidates:
+        raise ShapeError("there is no candidate to choose from; give at least one.")
+    best = min(candidates, key=lambda c: c.validation.mean)
+    limit = best.validation.mean + best.validation.error
+    fair = [c for c in candidates if c.validation.mean <= limit]
+    picked = min(fair, key=lambda c: (c.size, c.validation.mean))
+    return Choice(tuple(candidates), best, picked, limit)
+
+
+def choose(
+    x: Tensor,
+    y: Tensor,
+    config: TrainConfig,
+    *,
+    components: Sequence[int],
+    covariances: Sequence[Covariance] = ("full",),
+    folds: int = 5,
+    period: Sequence[float] | None = None,
+    on_fit: Callable[[int, int], None] | None = None,
+) -> Choice:
+    """Cross-validated scores of every K and covariance, and the one-standard-error pick.
+
+    The rows are dealt once into folds of equal size (±1) that all candidates share; each candidate is trained on all
+    folds but one and scored on that one by mean negative log-likelihood, with one seed per fold.
+
+    Args:
+        x: Inputs, (N, n_in).
+        y: Targets, (N, D).
+        config: Budget and network; its components and covariance are replaced.
+        components, covariances: What to try, in all combinations.
+        folds: How many.
+        period: Of y, (D,), inf where not circular; None where none is.
+        on_fit: Called after each training with how many are done, and of how many.
+
+    Returns:
+        Candidates in order of covariance, then components.
+
+    Raises:
+        ShapeError: Nothing to try, fewer than two folds, more folds than rows, or fewer rows than components.
+        TrainingError: A training failed.
+    """
+    shapes = [MixtureShape(k, y.shape[1], c) for c, k in itertools.product(covariances, sorted(set(components)))]
+    if not shapes or not 2 <= folds <= len(x):
+        raise ShapeError(
+            f"got {len(shapes)} candidates, folds={folds}, {len(x)} rows; "
+            "allowed: at least one K and covariance, and 2 <= folds <= rows"
+        )
+    rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(config.seed)).tensor_split(folds)
+    least = len(x) - max(map(len, rows))
+    if max(shape.components for shape in shapes) > least:
+        raise ShapeError(
+            f"{max(s.components for s in shapes)} components need as many rows to train on, and {folds} folds of "
+            f"{len(x)} rows leave {least}; give more rows, more folds, or fewer components"
+        )
+    scored: list[Candidate] = []
+    for shape in shapes:
+        scores = []
+        for number in range(folds):
+            scores.append(_score_fold(x, y, config, shape, rows, number, period))
+            if on_fit is not None:
+                on_fit(len(scored) * folds + number + 1, len(shapes) * folds)
+        training, validation = (Score(tuple(values)) for values in zip(*scores, strict=True))
+        size = shape.components * sum(shape.sizes)
+        scored.append(Candidate(shape.components, shape.covariance, size, training, validation))
+    return one_standard_error(scored)
+
+
+def _score_fold(
+    x: Tensor,
+    y: Tensor,
+    config: TrainConfig,
+    shape: MixtureShape,
+    rows: Sequence[Tensor],
+    number: int,
+    period: Sequence[float] | None,
+) -> tuple[float, float]:
+    """Training and validation NLL with one fold left out."""
+    kept = torch.cat([part for i, part in enumerate(rows) if i != number])
+    out = rows[number]
+    wanted = replace(
+        config, kind="mdn", components=shape.components, covariance=shape.covariance, seed=config.seed + number
+    )
+    model = fit(FixedStream(x[kept], y[kept]), wanted, period=period)
+    return mean_nll(model, x[kept], y[kept]), mean_nll(model, x[out], y[out])

@@ -1,0 +1,287 @@
+"""One training loop for every model: streams samples, anneals, averages, checkpoints, resumes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
+from ik_mdn.model import ConditionalNetwork, MixtureHead, PoseModel, spread_means
+from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.runs import RunFolder
+from ik_mdn.training.streams import PoseStream, Stream
+from sim.arm import Arm
+from sim.errors import TrainingError
+from sim.task import Task
+
+if TYPE_CHECKING:
+    from ik_mdn.solver import IKSolver
+
+_PREPARE_SAMPLES = 16_384
+_LOG_EVERY = 50  # steps between rows of the metrics file
+_SAVE_EVERY_S = 30.0
+_WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so many steps, or so much of a short run
+
+
+class Progress(NamedTuple):
+    """How far training has come, for a callback."""
+
+    step: int
+    fraction: float  # of the budget, 0 to 1
+    loss: float  # mean since the last report
+    floor: float
+    seconds: float  # of training, over all resumes
+
+
+def train(
+    arm: Arm,
+    config: TrainConfig,
+    *,
+    task: Task | str | None = None,
+    dataset: Path | str | None = None,
+    run_folder: Path | str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IKSolver:
+    """A solver whose model was trained on this arm, with its report card.
+
+    Minimises the negative log-likelihood (or the squared error) of configurations given their poses, q uniform in
+    limits, T = FK(q), with AdamW and averaged weights.
+
+    Args:
+        arm: The arm.
+        config: Budget and model.
+        task: Which part of the pose counts; default: `sim.default_task`.
+        dataset: Folder written by `ik-mdn generate`; default: fresh samples without end.
+        run_folder: Where state and metrics are kept; a second call with the same arguments goes on from there.
+        on_progress: Called every few steps.
+
+    Returns:
+        An `IKSolver`; `solver.save(path)` keeps it.
+
+    Raises:
+        TrainingError: The loss or gradient became NaN, or the run folder holds a run with another config.
+        DatasetError: The dataset is damaged or of another arm.
+    """
+    from ik_mdn.evaluation import measure_report
+    from ik_mdn.solver import IKSolver
+
+    model = build_model(arm, config, task=task)
+    trainer = Trainer(
+        model,
+        config,
+        PoseStream(model, dataset),
+        run_folder=run_folder,
+        identity={"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None},
+    )
+    trainer.run(on_progress)
+    solver = IKSolver(arm, model)
+    model.report.values.update(measure_report(solver, training=trainer.summary()))
+    return solver
+
+
+def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> PoseModel:
+    """An untrained model whose initial weights depend on the config's seed alone.
+
+    Args:
+        arm: The arm.
+        config: The network and the seed.
+        task: A `Task`, its name, or None for `sim.default_task`.
+
+    Raises:
+        UnknownNameError, TaskError: See `sim.task.load_task`.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return PoseModel(arm, task, config.model_config())
+
+
+class Trainer:
+    """State of one training run: model, averaged model, optimiser, sample stream, clock.
+
+    Args:
+        model: Freshly built.
+        config: How to train it.
+        stream: What to train it on.
+        run_folder: Where to keep state and metrics, or None to keep nothing.
+        identity: What else must agree (JSON types) for a run folder to be taken up again.
+
+    Raises:
+        TrainingError: The run folder holds another run, or a damaged state.
+    """
+
+    def __init__(
+        self,
+        model: ConditionalNetwork,
+        config: TrainConfig,
+        stream: Stream,
+        *,
+        run_folder: Path | str | None = None,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.model, self.config, self.stream = model, config, stream
+        self.step, self.seconds = 0, 0.0
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self._prepare()
+        self.averaged = {name: value.clone() for name, value in model.state_dict().items()}
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True
+        )
+        self.folder: RunFolder | None = None
+        if run_folder is not None:
+            self.folder = RunFolder(run_folder, {**(identity or {}), **asdict(config)})
+            found = self.folder.load()
+            if found is not None:
+                tensors, self.step, self.seconds = found
+                self._load_state(tensors)
+
+    def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
+        """Train to the end of the budget; then the model has the averaged weights and is in evaluation mode.
+
+        Args:
+            on_progress: Called every 50 steps, and at the end.
+
+        Raises:
+            TrainingError: The loss or a gradient is not finite. On this, as on Ctrl-C, the state is saved first.
+        """
+        started, losses = time.monotonic() - self.seconds, torch.zeros(())
+        saved, counted = self.seconds, 0
+        batches = self.stream.batches(self.config.batch_size, self.generator, self.config.seed + self.step)
+        try:
+            while self.fraction < 1.0:
+                loss = self._advance(*next(batches))
+                losses, counted = losses + loss, counted + 1
+                self.seconds = time.monotonic() - started
+                if self.step % _LOG_EVERY == 0 or self.fraction >= 1.0:
+                    self._report(
+                        Progress(self.step, self.fraction, float(losses) / counted, self.model.floor, self.seconds),
+                        on_progress,
+                    )
+                    losses, counted = torch.zeros(()), 0
+                if self.seconds - saved > _SAVE_EVERY_S:
+                    self.save_state()
+                    saved = self.seconds
+        finally:
+            self.save_state()
+        self.model.load_state_dict(self.averaged)
+        self.model.floor = self.config.floor
+        self.model.eval()
+
+    @property
+    def fraction(self) -> float:
+        """How much of the budget is used, 0 to 1."""
+        by_steps = self.step / self.config.steps if self.config.steps else 0.0
+        by_time = self.seconds / (60 * self.config.max_minutes)
+        return min(1.0, max(by_steps, by_time))
+
+    def summary(self) -> dict[str, Any]:
+        """What training cost, for the report card."""
+        return {
+            "steps": self.step,
+            "samples": self.step * self.config.batch_size,
+            "minutes": round(self.seconds / 60, 2),
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "seed": self.config.seed,
+        }
+
+    def save_state(self) -> None:
+        """Write everything that resuming needs into the run folder, atomically."""
+        if self.folder is None:
+            return
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        tensors |= {f"averaged.{k}": v for k, v in self.averaged.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{index}.{k}": v for k, v in state.items()}
+        self.folder.save(tensors | {"generator": self.generator.get_state()}, step=self.step, seconds=self.seconds)
+
+    def _advance(self, x: Tensor, y: Tensor) -> Tensor:
+        """One step on inputs (B, n_in) and targets (B, D); returns the loss."""
+        floor, rate = self._schedule()
+        self.model.floor = floor
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self.config.noise:
+            x = x + self.config.noise * self.model.spread * torch.randn(x.shape, generator=self.generator)
+        loss = self._loss(x, y)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        self._guard(loss, norm, y)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return loss.detach()
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.model.kind == "mse":
+            return self.model.regression_loss(x, y)
+        config, mixture = self.config, self.model.mixture(x)
+        loss = nll(mixture, y.float())
+        if config.entropy_weight:
+            loss = loss + entropy_bonus(mixture, config.entropy_weight * max(0.0, 1 - 2 * self.fraction))
+        if config.ordering_weight:
+            loss = loss + ordering_penalty(mixture, config.ordering_weight)
+        return loss
+
+    def _schedule(self) -> tuple[float, float]:
+        """Floor and learning rate at this point of the budget."""
+        config, t = self.config, self.fraction
+        end = max(config.floor, 1e-12)
+        done = min(1.0, t / config.anneal)
+        floor = max(config.floor_start, end) * (end / max(config.floor_start, end)) ** done
+        warm_up = min(1.0, max((self.step + 1) / _WARM_UP_STEPS, t / _WARM_UP_SHARE))
+        rate = config.learning_rate * warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
+        return floor, rate
+
+    def _average(self) -> None:
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for name, value in self.model.state_dict().items():
+                self.averaged[name].lerp_(value, 1 - decay)
+
+    def _guard(self, loss: Tensor, norm: Tensor, y: Tensor) -> None:
+        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
+            return
+        bad = [name for name, p in self.model.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+        raise TrainingError(
+            f"training stopped at step {self.step + 1}: loss {float(loss.detach()):g}, gradient norm {float(norm):g}, "
+            f"floor {self.model.floor:.3g}, targets finite: {bool(y.isfinite().all())}, "
+            f"gradients not finite in: {', '.join(bad[:4]) or 'none'}. The last good state is kept; "
+            "try a lower learning_rate, a higher floor, or a smaller clip",
+            step=self.step + 1,
+        )
+
+    def _prepare(self) -> None:
+        """Scale the inputs and spread the initial means over a sample."""
+        x, y = self.stream.draw(_PREPARE_SAMPLES, self.generator)
+        self.model.prepare(x, y)
+        if isinstance(self.model.head, MixtureHead):
+            means = spread_means(y[:4096], self.config.components, self.model.period, generator=self.generator)
+            self.model.head.start_from(means.float(), scale=self.config.start_scale)
+
+    def _report(self, progress: Progress, on_progress: Callable[[Progress], None] | None) -> None:
+        if self.folder is not None:
+            self.folder.write_row((progress.step, progress.seconds, progress.loss, progress.floor))
+        if on_progress is not None:
+            on_progress(progress)
+
+    def _load_state(self, tensors: dict[str, Tensor]) -> None:
+        self.generator.set_state(tensors["generator"])
+        self.model.load_state_dict(_group(tensors, "model."))
+        self.averaged = _group(tensors, "averaged.")
+        state = self.optimizer.state_dict()
+        state["state"] = {}
+        for key, value in _group(tensors, "optimizer.").items():
+            index, name = key.split(".", 1)
+            state["state"].setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict(state)
+
+
+def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

@@ -1,0 +1,183 @@
+"""Streams of samples from a dataset, in mixed order and with flat memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arm import Arm
+from sim.dataset.manifest import DatasetInfo, read_info
+from sim.dataset.sampling import Samples, join
+from sim.dataset.shards import shard_path
+from sim.errors import DatasetError
+
+_SHUFFLE_ROWS = 500_000  # rows in memory from which batches are drawn
+
+
+def read_batches(
+    folder: str | Path,
+    *,
+    batch_size: int,
+    arm: Arm | None = None,
+    seed: int = 0,
+    repeat: bool = False,
+    shuffle: bool = True,
+) -> Iterator[NDArray[np.float32]]:
+    """The joint vectors of a dataset, batch by batch; poses are cheap to compute again.
+
+    The order is that of `read_samples` with the same arguments.
+
+    Args:
+        folder: A finished dataset.
+        batch_size: Rows per batch.
+        arm: Refuse a dataset of another arm; None takes any.
+        seed: Of the order.
+        repeat: Start again at the end, in another order, for ever; every batch is then full.
+        shuffle: False gives the order in which the samples lie in the files.
+
+    Returns:
+        An iterator of arrays, shape (batch_size, n), float32 [rad, m for prismatic]; the last one has fewer rows
+        where `batch_size` does not divide the count.
+
+    Raises:
+        DatasetError: As in `read_samples`.
+    """
+    stream = read_samples(
+        folder, batch_size=batch_size, arm=arm, seed=seed, repeat=repeat, shuffle=shuffle, poses=False
+    )
+    return (batch.q for batch in stream)
+
+
+def read_samples(
+    folder: str | Path,
+    *,
+    batch_size: int,
+    arm: Arm | None = None,
+    seed: int = 0,
+    repeat: bool = False,
+    shuffle: bool = True,
+    poses: bool = True,
+) -> Iterator[Samples]:
+    """The samples of a dataset, batch by batch, with memory that does not depend on the dataset's size.
+
+    Shuffling visits the shards and their row groups in random order and mixes rows within a window of
+    half a million. Rows are independent to begin with, so this is as good as a full shuffle.
+
+    Args:
+        folder: A finished dataset.
+        batch_size: Rows per batch.
+        arm: Refuse a dataset of another arm.
+        seed: Of the order.
+        repeat: Start again at the end, in another order, for ever; every batch is then full.
+        shuffle: False gives the order in which the samples lie in the files.
+        poses: False leaves position and quat_xyzw empty, shape (N, 0), which reads faster.
+
+    Returns:
+        An iterator of batches; the last one is smaller where `batch_size` does not divide the count.
+
+    Raises:
+        DatasetError: No dataset, another arm's, an unfinished one, a batch size below 1, or, while reading, a
+            damaged shard.
+    """
+    folder = Path(folder).expanduser()
+    info = read_info(folder)
+    if batch_size < 1:
+        raise DatasetError(f"batch_size is {batch_size}; 1 or more rows are needed")
+    if arm is not None:
+        check_arm(folder, info, arm)
+    missing = [index for index in range(info.n_shards) if not shard_path(folder, index).is_file()]
+    if missing:
+        raise DatasetError(
+            f"the dataset in {str(folder)!r} is unfinished: {len(missing)} of {info.n_shards} shards are missing "
+            f"(first: {missing[0]}); generate it again with the same arguments to finish it",
+            missing=missing,
+        )
+    rng = np.random.default_rng(seed) if shuffle else None
+    columns = ["q", "position", "quat_xyzw"] if poses else ["q"]
+    groups = _row_groups(folder, info, columns, rng=rng, repeat=repeat)
+    window = min(_SHUFFLE_ROWS, info.count) if shuffle else 1
+    return _cut(groups, batch_size, window=max(window, batch_size), rng=rng)
+
+
+def check_arm(folder: Path, info: DatasetInfo, arm: Arm) -> None:
+    """Refuse a dataset that is of another arm, or whose poses are of another link.
+
+    Args:
+        folder: The dataset, for the message.
+        info: What it is.
+        arm: What it should be of. Fingerprints are compared: geometry, joint types and limits, not names.
+
+    Raises:
+        DatasetError: They differ; the message names both.
+    """
+    if info.fingerprint != arm.fingerprint:
+        raise DatasetError(
+            f"the dataset in {str(folder)!r} was made for another arm: {info.base} to {info.tip} with joints "
+            f"{', '.join(info.joint_names)} (fingerprint {info.fingerprint}); asked for {arm.name!r}: {arm.base} to "
+            f"{arm.tip} with joints {', '.join(arm.joint_names)} (fingerprint {arm.fingerprint})"
+        )
+
+
+def _row_groups(
+    folder: Path, info: DatasetInfo, columns: list[str], *, rng: np.random.Generator | None, repeat: bool
+) -> Iterator[Samples]:
+    """The row groups of all shards, in the order of the files or in random order."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    while True:
+        for index in _order(info.n_shards, rng):
+            path = shard_path(folder, int(index))
+            try:
+                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                    for group in _order(file.num_row_groups, rng):
+                        yield _to_samples(file.read_row_group(int(group), columns=columns))
+            except (pa.ArrowException, OSError, KeyError) as error:
+                raise DatasetError(
+                    f"cannot read {path}: {str(error).strip()}; delete this file and generate again with the same "
+                    "arguments, which makes this shard anew"
+                ) from error
+        if not repeat:
+            return
+
+
+def _order(n: int, rng: np.random.Generator | None) -> NDArray[np.intp]:
+    return np.arange(n) if rng is None else rng.permutation(n)
+
+
+def _to_samples(table: Any) -> Samples:
+    """The rows of an Arrow table; columns that were not read have no width."""
+    rows = table.num_rows
+    columns = {name: np.empty((rows, 0), np.float32) for name in ("q", "position", "quat_xyzw")}
+    for name in table.column_names:
+        flat = table[name].combine_chunks().flatten()
+        columns[name] = flat.to_numpy().reshape(rows, -1)
+    return Samples(**columns)
+
+
+def _cut(
+    groups: Iterator[Samples], batch_size: int, *, window: int, rng: np.random.Generator | None
+) -> Iterator[Samples]:
+    """Batches of equal size from pieces of any size; mixed within a window of rows where there is a generator."""
+    waiting: list[Samples] = []
+    for group in groups:
+        waiting.append(group)
+        if sum(map(len, waiting)) < window:
+            continue
+        rows = _mix(join(waiting), rng)
+        full = len(rows) - len(rows) % batch_size
+        for start in range(0, full, batch_size):
+            yield rows[start : start + batch_size]
+        waiting = [rows[full:]]
+    if waiting:
+        rows = _mix(join(waiting), rng)
+        for start in range(0, len(rows), batch_size):
+            yield rows[start : start + batch_size]
+
+
+def _mix(rows: Samples, rng: np.random.Generator | None) -> Samples:
+    return rows if rng is None else rows[rng.permutation(len(rows))]

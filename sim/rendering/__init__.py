@@ -1,0 +1,31 @@
+"""What is seen: cameras, pictures, films, figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sim.lazy import public_names
+
+if TYPE_CHECKING:
+    from sim.rendering.camera import Camera as Camera
+    from sim.rendering.camera import camera_for as camera_for
+    from sim.rendering.figure import BLUE as BLUE
+    from sim.rendering.figure import GREY as GREY
+    from sim.rendering.figure import ORANGE as ORANGE
+    from sim.rendering.figure import RED as RED
+    from sim.rendering.figure import draw_planar_arm as draw_planar_arm
+    from sim.rendering.figure import new_figure as new_figure
+    from sim.rendering.figure import save_figure as save_figure
+    from sim.rendering.films import FORMATS as FORMATS
+    from sim.rendering.films import default_format as default_format
+    from sim.rendering.films import write_film as write_film
+    from sim.rendering.pictures import Layers as Layers
+    from sim.rendering.pictures import Picture as Picture
+    from sim.rendering.pictures import average_down as average_down
+    from sim.rendering.pictures import take_layers as take_layers
+    from sim.rendering.scenery import floor_height as floor_height
+    from sim.rendering.scenery import scene_camera as scene_camera
+    from sim.rendering.views import camera_around as camera_around
+    from sim.rendering.views import project as project
+
+__getattr__, __dir__, __all__ = public_names(__name__)

@@ -1,0 +1,80 @@
+"""Figures: training curves, and what planar arms do with a target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.arrays import FloatArray
+from sim.errors import ShapeError
+from sim.files import whole_file
+from sim.kinematics import joint_origins
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from sim.arm import Arm
+
+
+def draw_planar_arm(axes: Axes, arm: Arm, q: FloatArray, **style: Any) -> None:
+    """Draw the links and joints of a planar arm.
+
+    Args:
+        axes: Where to draw.
+        arm: A planar arm.
+        q: One joint vector, shape (n,).
+        **style: Passed to matplotlib's `plot` (colour, label, width, ...).
+    """
+    points = joint_origins(arm, q)
+    axes.plot(points[:, 0], points[:, 1], marker="o", solid_capstyle="round", **style)
+
+
+def new_figure(rows: int, columns: int, **options: Any) -> tuple[Figure, Any]:
+    """A figure that needs no screen, and its axes.
+
+    Args:
+        rows, columns: Of axes.
+        **options: As for `matplotlib.pyplot.subplots`.
+
+    Returns:
+        The figure, and its axes in the shape that `subplots` gives them.
+    """
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
+    return plt.subplots(rows, columns, layout="constrained", **options)
+
+
+def save_figure(figure: Figure, out: Path) -> None:
+    """Write a figure to a temporary name, rename it, and close the figure.
+
+    Args:
+        figure: What to write.
+        out: The file, whose folder is made; the ending decides the format.
+
+    Raises:
+        ShapeError: No format has that ending.
+    """
+    from matplotlib import pyplot as plt
+
+    endings = figure.canvas.get_supported_filetypes()
+    if out.suffix[1:].lower() not in endings:
+        raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
+    with whole_file(out) as temporary:
+        figure.savefig(temporary, dpi=150, bbox_inches="tight")
+    plt.close(figure)
+
+
+# Okabe & Ito's palette, told apart by colour-blind readers too
+BLUE, ORANGE, GREEN, PURPLE, SKY, RED, GREY = (
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#d55e00",
+    "#6b6b6b",
+)

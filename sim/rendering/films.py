@@ -1,0 +1,93 @@
+"""Writing pictures as a film: GIF, or H.264 in MP4."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sim.errors import WorldError
+from sim.files import whole_file
+from sim.rendering.pictures import Picture
+
+FORMATS = ("mp4", "gif")
+
+_COLOURS = 96  # of a GIF's palette
+_BLOCK = 2  # pixels: H.264 wants even sizes
+_QUALITY = 8  # of 10
+
+
+def default_format() -> str:
+    """mp4 where imageio-ffmpeg is installed, otherwise gif."""
+    return "mp4" if find_spec("imageio_ffmpeg") else "gif"
+
+
+def write_film(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
+    """Write pictures as a film, under a temporary name first; the ending decides the format.
+
+    Args:
+        path: The file, .mp4 or .gif; its folder is made.
+        frames: RGB, all of one shape (height, width, 3).
+        fps: Pictures per second.
+
+    Raises:
+        WorldError: No pictures, another ending, or no imageio-ffmpeg for an MP4.
+    """
+    ending = Path(path).suffix[1:].lower()
+    if ending not in FORMATS:
+        raise WorldError(f"cannot film to {path}: the ending decides the format; allowed: {', '.join(FORMATS)}")
+    if not len(frames):
+        raise WorldError(f"no pictures to write to {path}; take some first")
+    if ending == "gif":
+        write_gif(path, frames, fps=fps)
+    else:
+        write_mp4(path, frames, fps=fps)
+
+
+def write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
+    """Write pictures as a looping GIF with one palette, so that what does not move costs nothing.
+
+    Args:
+        path: The file; its folder is made.
+        frames: RGB, shape (height, width, 3).
+        fps: Pictures per second.
+    """
+    from PIL import Image
+
+    sample = np.concatenate(frames[:: max(1, len(frames) // 6)])
+    palette = Image.fromarray(sample).quantize(_COLOURS)
+    images = [Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    duration = round(1000 / fps)
+    with whole_file(path) as temporary:
+        images[0].save(
+            temporary, format="GIF", save_all=True, append_images=images[1:], duration=duration, loop=0, optimize=False
+        )
+
+
+def write_mp4(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
+    """Write pictures as H.264 in MP4, which every browser plays.
+
+    Args:
+        path: The file; its folder is made.
+        frames: RGB, shape (height, width, 3); an odd row or column at the edge is left out.
+        fps: Pictures per second.
+
+    Raises:
+        WorldError: imageio-ffmpeg is not installed.
+    """
+    if find_spec("imageio_ffmpeg") is None:
+        raise WorldError(
+            "an MP4 needs imageio-ffmpeg; install it (pip install 'ik-mdn[video]'), or make a GIF (--video gif)"
+        )
+    import imageio.v2 as imageio
+
+    open_writer: Any = imageio.get_writer
+    height, width = (size - size % _BLOCK for size in frames[0].shape[:2])
+    with whole_file(path) as temporary:
+        options = {"codec": "libx264", "quality": _QUALITY, "macro_block_size": _BLOCK}
+        with open_writer(temporary, format="FFMPEG", fps=fps, **options) as writer:
+            for frame in frames:
+                writer.append_data(frame[:height, :width])

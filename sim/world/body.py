@@ -1,0 +1,228 @@
+"""An arm in a physics world: joints by name, poses measured by Bullet, collisions, motors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.errors import ShapeError
+from sim.rotations import pose_to_bullet
+from sim.world.bullet_ik import iterate_ik
+from sim.world.collision import Collisions
+from sim.world.drive import Drive, follow
+from sim.world.frames import link_pose, pose_from_bullet
+from sim.world.links import LinkTree, load_links
+from sim.world.motion import plan_route
+from sim.world.touch import TouchSense
+
+
+class ArmBody(TouchSense):
+    """An arm in a world, its base fixed; made by `World.add_arm`.
+
+    Joints of the URDF that are not in the chain (fingers) stay where they were loaded, held by motors.
+    Configurations are measured by moving the body there and back: no time passes, and it ends where it was.
+
+    Args:
+        arm: Its kinematics; names are looked up once.
+        client: The world's Bullet functions.
+        number: Bullet's number of the body.
+        T_world_base: Pose of the link `arm.base`, shape (4, 4); None: the world's origin.
+        step: Advances the world by one time step.
+        names: What the solid bodies of the world are called, by Bullet's numbers; None: there is only this one.
+
+    Raises:
+        WorldError: Bullet did not load a joint or link of the chain.
+        ShapeError: T_world_base is not (4, 4) finite numbers.
+    """
+
+    def __init__(
+        self,
+        arm: Arm,
+        client: Any,
+        number: int,
+        T_world_base: FloatArray | None,
+        *,
+        step: Callable[[], None],
+        names: Mapping[int, str] | None = None,
+    ) -> None:
+        self.arm, self.client, self.number, self.step = arm, client, number, step
+        self.links: LinkTree = load_links(client, number)
+        self.joints = [self.links.joint(name) for name in arm.joint_names]
+        self._base, self._tip = self.links.link(arm.base), self.links.link(arm.tip)
+        self._others = [joint for joint in self.links.moving if joint not in self.joints]
+        self._place(np.eye(4) if T_world_base is None else np.asarray(T_world_base, dtype=np.float64))
+        self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
+        self.set_q(home(arm))
+        self.hold(self.q)
+
+    @property
+    def q(self) -> FloatArray:
+        """Where the joints are, shape (n,) [rad, m for prismatic]."""
+        return self.state()[0]
+
+    def state(self) -> tuple[FloatArray, FloatArray]:
+        """Where the joints are and how fast they move, each shape (n,) [rad, rad/s; m, m/s for prismatic]."""
+        states = self.client.getJointStates(self.number, self.joints)
+        return np.array([state[0] for state in states]), np.array([state[1] for state in states])
+
+    @property
+    def T_world_base(self) -> FloatArray:
+        """Where the arm's base link is in the world, shape (4, 4)."""
+        return self._pose_of(self._base)
+
+    def set_q(self, q: FloatArray) -> None:
+        """Put the joints at q, at rest and without time passing, and let the motors hold them there.
+
+        Args:
+            q: Joint vector, shape (n,) [rad, m for prismatic]; joint limits are not checked.
+
+        Raises:
+            ShapeError: Not n finite numbers.
+        """
+        self.collisions.put(self._vector("q", q))
+        self.hold(q)
+
+    def tip_pose(self, q: FloatArray | None = None) -> FloatArray:
+        """The tip's pose in the arm's base frame, as Bullet has it.
+
+        Args:
+            q: Configurations to measure, shape (..., n); None: where the arm is.
+
+        Returns:
+            `T_base_tip`, shape (..., 4, 4), or (4, 4) for None; exact to rounding.
+
+        Raises:
+            ShapeError: The last axis of q is not n long, or a number is not finite.
+        """
+        if q is None:
+            return self._measure()
+
+        def measure(row: FloatArray) -> FloatArray:
+            self.collisions.put(row)
+            return self._measure()
+
+        return self._each(q, measure).reshape(*np.shape(q)[:-1], 4, 4)
+
+    def inverse_kinematics(
+        self,
+        T_base_tip: FloatArray,
+        q_start: FloatArray | None = None,
+        *,
+        iterations: int = 100,
+        residual: float = 1e-7,
+        null_space: bool = False,
+    ) -> FloatArray:
+        """Bullet's own answer: damped least squares from a start (`calculateInverseKinematics`).
+
+        Args:
+            T_base_tip: Target, shape (4, 4).
+            q_start: Where it starts, shape (n,); None: where the arm is.
+            iterations: At most so many.
+            residual: Distance at which it stops [m].
+            null_space: Give it limits, ranges and the start as rest pose (its null-space variant).
+
+        Returns:
+            Joint vector, shape (n,): always something, also for a target out of reach, and not always in limits.
+        """
+        start = self.q if q_start is None else self._vector("q_start", q_start)
+        T_world_tip = self.T_world_base @ np.asarray(T_base_tip, dtype=np.float64)
+        with self.kept():
+            self.collisions.put(start)
+            return iterate_ik(
+                self.arm,
+                self.client,
+                (self.number, self._tip),
+                self.links,
+                T_world_tip,
+                iterations=iterations,
+                residual=residual,
+                rest=start if null_space else None,
+            )
+
+    def drive(
+        self,
+        *route: FloatArray,
+        speed: float = 1.0,
+        watch: Callable[[], None] | None = None,
+        watch_period: float = 0.1,
+        stop_on_contact: bool = False,
+    ) -> Drive:
+        """Move to a configuration with the motors, under gravity, along time-optimal straight joint motions.
+
+        Args:
+            *route: The target, shape (n,), or configurations to stop at on the way there and the target last.
+            speed: Share of the velocity limits to use, in (0, 1].
+            watch: Called while the arm moves (to take pictures), at the start and at the end too.
+            watch_period: Simulated time between two calls [s].
+            stop_on_contact: At the first contact the arm is held where it is, and the motion ends there.
+
+        Returns:
+            What was measured at the end; see `Drive`.
+        """
+        motion = plan_route(self.arm, self.q, [self._vector("q_target", q) for q in route], speed=speed)
+        return follow(self, motion, watch=watch, watch_period=watch_period, stop_on_contact=stop_on_contact)
+
+    def hold(self, q: FloatArray, dq: FloatArray | None = None) -> None:
+        """Command the motors: positions q and velocities dq (default: rest), forces within the URDF's limits.
+
+        Bullet's position motor asks for the velocity `gain * (q - q_now) / dt + dq` and applies the force that
+        gives it within one step, gravity included, up to the limit: a servo that does not sag. The command stands
+        until the next one; the arm moves as the world is stepped.
+
+        Args:
+            q: Where the joints should be, shape (n,) [rad, m for prismatic]; joint limits are not checked.
+            dq: How fast they should pass there, shape (n,) [rad/s, m/s for prismatic]; None: come to rest.
+        """
+        arm = self.arm
+        forces = np.where(np.isfinite(arm.effort_max), arm.effort_max, _UNLIMITED)
+        self.client.setJointMotorControlArray(
+            self.number,
+            self.joints,
+            self.client.POSITION_CONTROL,
+            targetPositions=list(q),
+            targetVelocities=[0.0] * arm.n_joints if dq is None else list(dq),
+            forces=forces.tolist(),
+            positionGains=[_POSITION_GAIN] * arm.n_joints,
+            velocityGains=[1.0] * arm.n_joints,
+        )
+
+    def _place(self, T_world_base: FloatArray) -> None:
+        if T_world_base.shape != (4, 4) or not np.isfinite(T_world_base).all():
+            raise ShapeError(f"T_world_base must be a (4, 4) matrix of finite numbers; got shape {T_world_base.shape}")
+        for joint in self._others:
+            _name, force, q_rest = self.links.motor(joint)
+            self.client.resetJointState(self.number, joint, q_rest)
+            self.client.setJointMotorControl2(
+                self.number, joint, self.client.POSITION_CONTROL, targetPosition=q_rest, force=force
+            )
+        T_world_root = T_world_base @ np.linalg.inv(np.linalg.inv(self._pose_of(-1)) @ self._pose_of(self._base))
+        info = self.client.getDynamicsInfo(self.number, -1)
+        position, quat_xyzw = pose_to_bullet(T_world_root @ pose_from_bullet(self.client, info[3], info[4]))
+        self.client.resetBasePositionAndOrientation(self.number, position, quat_xyzw)
+
+    def _measure(self) -> FloatArray:
+        T_base_tip: FloatArray = np.linalg.inv(self._pose_of(self._base)) @ self._pose_of(self._tip)
+        return T_base_tip
+
+    def _pose_of(self, link: int) -> FloatArray:
+        return link_pose(self.client, self.number, link)
+
+
+_UNLIMITED = 1e4  # [N m or N] where the URDF gives no effort limit
+_HOME_MARGIN = 0.04  # share of a joint's range that counts as next to its limit
+_POSITION_GAIN = 0.3  # share of the position error to be gone after one step
+
+
+def home(arm: Arm) -> FloatArray:
+    """A configuration to start from, shape (n,): zero, or the middle of the limits where zero is next to one or outside.
+
+    Next to a limit is within 4 % of the range: a joint that starts there can move one way only, and links fold up
+    (Panda's wrist touches itself at zero).
+    """
+    share = -arm.sample_min / (arm.sample_max - arm.sample_min)
+    inside = (share > _HOME_MARGIN) & (share < 1.0 - _HOME_MARGIN)
+    return np.where(inside, 0.0, (arm.sample_min + arm.sample_max) / 2)

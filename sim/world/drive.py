@@ -1,0 +1,159 @@
+"""Executing a motion with the motors, step by step, and what was measured at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.kinematics import forward_kinematics
+from sim.world.motion import TIME_STEP, Motion
+
+_SETTLED_ERROR = 1e-4  # [rad or m] from the target
+_SETTLED_SPEED = 1e-3  # [rad/s or m/s]
+_SETTLED_STEPS = 24  # in a row: 0.1 s
+_PATIENCE = 480  # steps to wait for that: 2 s
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """How a drive ended.
+
+    Args:
+        q_target, q_end: Where it should end and where it did, shape (n,).
+        time: Simulated time from start to rest, settling included [s].
+        settled: Whether every joint stayed within 1e-4 rad of the target and below 1e-3 rad/s for 0.1 s.
+        err_track: Largest distance of a joint from the planned motion on the way [rad, m for prismatic].
+        contacts: Pairs of links (or of a link and another body) that touched on the way, sorted.
+        path_q: Length of the way in joint space: the Euclidean norms of all steps, summed [rad, m for prismatic].
+        path_tip: Length of the tip's way [m].
+        stopped: Whether a contact ended the motion.
+        contacts_end: What still touches at the end, sorted.
+    """
+
+    q_target: FloatArray
+    q_end: FloatArray
+    time: float
+    settled: bool
+    err_track: float
+    contacts: tuple[tuple[str, str], ...]
+    path_q: float = 0.0
+    path_tip: float = 0.0
+    stopped: bool = False
+    contacts_end: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def err_q(self) -> FloatArray:
+        """Distance of each joint from its target at the end, shape (n,) [rad, m for prismatic]."""
+        return np.abs(self.q_end - self.q_target)
+
+
+class Driven(Protocol):
+    """What is driven: an arm in a world; see `sim.world.ArmBody`."""
+
+    arm: Arm
+    step: Callable[[], None]
+
+    @property
+    def q(self) -> FloatArray: ...
+
+    def state(self) -> tuple[FloatArray, FloatArray]: ...
+
+    def hold(self, q: FloatArray, dq: FloatArray | None = None) -> None: ...
+
+    def contacts(self) -> set[tuple[str, str]]: ...
+
+
+def follow(
+    body: Driven,
+    motion: Motion,
+    *,
+    watch: Callable[[], None] | None = None,
+    watch_period: float = 0.1,
+    stop_on_contact: bool = False,
+) -> Drive:
+    """Follow a motion with the motors under gravity, then wait until the arm is at rest.
+
+    On an error (Ctrl-C, or one that `watch` raises) the motors are told to hold the arm where it is.
+
+    Args:
+        body: The arm, at the start of the motion.
+        motion: What to follow.
+        watch: Called at the start, every `watch_period` of simulated time [s], and at the end.
+        watch_period: See above.
+        stop_on_contact: At the first contact the arm is held where it is, and the motion ends there.
+
+    Returns:
+        Where the joints ended, after how long, and what touched. Not at rest within 2 s after the motion's end gives
+        `settled=False`, no error.
+    """
+    every = max(1, round(watch_period / TIME_STEP))
+    target = motion.q[-1]
+    steps, calm, err_track = 0, 0, 0.0
+    contacts: set[tuple[str, str]] = set()
+    passed = [body.q]
+    try:
+        while calm < _SETTLED_STEPS and steps < len(motion.q) - 1 + _PATIENCE:
+            if watch is not None and steps % every == 0:
+                watch()
+            now, at = min(steps, len(motion.q) - 1), min(steps + 1, len(motion.q) - 1)
+            body.hold(motion.q[now], (motion.q[at] - motion.q[now]) / motion.dt)
+            body.step()
+            steps += 1
+            contacts |= body.contacts()
+            q, dq = body.state()
+            passed.append(q)
+            if contacts and stop_on_contact:
+                break
+            err_track = max(err_track, float(np.abs(q - motion.q[at]).max()))
+            near = np.abs(q - target).max() <= _SETTLED_ERROR and np.abs(dq).max() <= _SETTLED_SPEED
+            calm = calm + 1 if near else 0
+    finally:
+        body.hold(target if calm else body.q)
+    stopped = bool(contacts) and stop_on_contact
+    if stopped:
+        steps += _come_to_rest(body, contacts)
+    if watch is not None:
+        watch()
+    path_q, path_tip = measure_path(body.arm, np.array(passed))
+    return Drive(
+        q_target=target,
+        q_end=body.q,
+        time=steps * TIME_STEP,
+        settled=calm >= _SETTLED_STEPS,
+        err_track=err_track,
+        contacts=tuple(sorted(contacts)),
+        path_q=path_q,
+        path_tip=path_tip,
+        stopped=stopped,
+        contacts_end=tuple(sorted(body.contacts())),
+    )
+
+
+def measure_path(arm: Arm, q: FloatArray) -> tuple[float, float]:
+    """Lengths of a way that is given by the configurations passed.
+
+    Args:
+        arm: Whose way it is.
+        q: Joint vectors in order, shape (m, n).
+
+    Returns:
+        In joint space (Euclidean norms of the steps, summed) [rad, m for prismatic], and of the tip [m].
+    """
+    tips = forward_kinematics(arm, q)[:, :3, 3]
+    lengths = (float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()) for points in (q, tips))
+    return next(lengths), next(lengths)
+
+
+def _come_to_rest(body: Driven, contacts: set[tuple[str, str]]) -> int:
+    """Wait until an arm that holds where it is does not move, and add what it touches meanwhile; the steps that took."""
+    for step in range(_PATIENCE):
+        body.step()
+        contacts |= body.contacts()
+        if np.abs(body.state()[1]).max() <= _SETTLED_SPEED:
+            return step + 1
+    return _PATIENCE

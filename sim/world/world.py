@@ -1,0 +1,290 @@
+"""The physics world: PyBullet behind one context manager; the only module that imports it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.arm import Arm, resolve_meshes
+from sim.arrays import FloatArray
+from sim.errors import WorldError
+from sim.rendering import Camera, Layers, take_layers
+from sim.rotations import pose_to_bullet
+from sim.scenes import Obstacle, Scene
+from sim.world.body import ArmBody
+from sim.world.display import check_display
+from sim.world.motion import TIME_STEP
+from sim.world.obstacles import place_solid, stiffen
+from sim.world.silence import silence
+
+with silence():  # it prints its build time
+    import pybullet
+
+Colour = tuple[float, float, float]
+
+_GRAVITY = (0.0, 0.0, -9.81)  # [m/s²]
+_ITERATIONS = 200  # of the constraint solver: with Bullet's 50 motors under load sag by 2e-4 rad, so by 1e-5
+_AXIS_COLOURS: tuple[Colour, ...] = ((0.85, 0.2, 0.2), (0.2, 0.65, 0.25), (0.2, 0.35, 0.85))
+
+
+class World:
+    """A physics world that arms are loaded into, stepped at 240 Hz under gravity.
+
+    Several worlds may live side by side. Leaving the `with` block, or `close`, ends it. Nothing that Bullet
+    prints reaches the terminal.
+
+    Args:
+        gui: Show Bullet's window; needs a display. Default: no window, no screen needed.
+        gravity: Acceleration in the world frame, shape (3,) [m/s²].
+
+    Raises:
+        WorldError: A window was asked for and there is no display, or Bullet refused.
+    """
+
+    def __init__(self, *, gui: bool = False, gravity: tuple[float, float, float] = _GRAVITY) -> None:
+        if gui:
+            check_display()
+        self.gui = gui
+        with silence() as chatter:
+            number = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
+        if number < 0:
+            raise WorldError(f"Bullet gave no {'window' if gui else 'world'}: {chatter.last_lines() or 'no reason'}")
+        self._client = Client(number)
+        self._names: dict[int, str] = {}  # of everything solid, by Bullet's numbers
+        self._arms: list[ArmBody] = []
+        self._obstacles: list[int] = []
+        self._client.setTimeStep(TIME_STEP)
+        self._client.setGravity(*gravity)
+        self._client.setPhysicsEngineParameter(deterministicOverlappingPairs=1, numSolverIterations=_ITERATIONS)
+        if gui:
+            self._client.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0)
+
+    def __enter__(self) -> World:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the world; a second call does nothing, any other use afterwards is a WorldError."""
+        self._client.disconnect()
+
+    def add_arm(self, arm: Arm, T_world_base: FloatArray | None = None, *, meshes: bool = True) -> ArmBody:
+        """Load an arm, its base fixed in the world.
+
+        Args:
+            arm: An arm that has a URDF: built in, by link lengths, or from a file.
+            T_world_base: Where the link `arm.base` is put, shape (4, 4); default: the world's origin.
+            meshes: False leaves mesh shapes out (no picture, no collisions; kinematics and masses stay).
+
+        Returns:
+            The arm in this world, at its home configuration.
+
+        Raises:
+            WorldError: The arm has no URDF, a mesh file is missing, or Bullet cannot load it.
+        """
+        flags = pybullet.URDF_USE_SELF_COLLISION | pybullet.URDF_USE_INERTIA_FROM_FILE
+        number = self._load(_description(arm, meshes=meshes), f"arm {arm.name!r}", flags=flags)
+        self._names[number] = arm.name
+        body = ArmBody(arm, self._client, number, T_world_base, step=self.step, names=self._names)
+        for obstacle in self._obstacles:
+            body.collisions.stand_on(obstacle)
+        self._arms.append(body)
+        return body
+
+    def add_scene(self, scene: Scene, arm: Arm | None = None) -> list[int]:
+        """Put the obstacles of a scene into the world, where they stay.
+
+        What stands still with an arm's base may touch them; contacts of its other links are reported by name:
+        "shelf.top board" is the obstacle "top board" of the scene "shelf".
+
+        Args:
+            scene: See `sim.scenes.load_scene`.
+            arm: Whose reach the scene is measured in; not needed where the scene is in metres.
+
+        Returns:
+            Bullet's number of each obstacle, in the scene's order.
+
+        Raises:
+            SceneError: The scene is in arm's reaches, and no arm was given.
+            WorldError: Bullet cannot load a URDF, or a mesh file of it is missing.
+        """
+        return [self._add_obstacle(obstacle, scene.name) for obstacle in scene.fitted(arm).obstacles]
+
+    def add_ground(self, *, height: float = 0.0, size: float = 4.0) -> None:
+        """Lay a floor to look at; nothing collides with it.
+
+        Args:
+            height: Of its surface [m].
+            size: Edge length [m].
+        """
+        for tiles, grey in zip(_checker(size, height), (0.93, 0.86), strict=True):
+            shape = self._client.createVisualShape(pybullet.GEOM_MESH, rgbaColor=[grey, grey, grey, 1], **tiles)
+            self._place(shape, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
+
+    def add_marker(self, T_world: FloatArray, *, size: float = 0.08, colour: Colour = (0.95, 0.55, 0.1)) -> Marker:
+        """Draw a pose: a ball with three axes (x red, y green, z blue); nothing collides with it.
+
+        Args:
+            T_world: The pose, shape (4, 4).
+            size: Length of the axes [m].
+            colour: Of the ball, red, green, blue in [0, 1].
+
+        Returns:
+            The marker, to be recoloured or removed.
+        """
+        position, quat_xyzw = pose_to_bullet(np.asarray(T_world, dtype=np.float64))
+        ball = self._client.createVisualShape(pybullet.GEOM_SPHERE, radius=0.35 * size, rgbaColor=[*colour, 1])
+        bodies = [self._place(ball, position, quat_xyzw)]
+        for axis, shade in enumerate(_AXIS_COLOURS):
+            half = np.full(3, size / 14)
+            half[axis] = size / 2
+            centre = np.asarray(position) + np.asarray(T_world)[:3, axis] * size / 2
+            bodies.append(self._add_box(centre.tolist(), half.tolist(), shade, quat_xyzw))
+        return Marker(self._client, bodies)
+
+    def step(self) -> None:
+        """Advance time by 1/240 s; with a window, wait for the clock."""
+        self._client.stepSimulation()
+        if self.gui:
+            time.sleep(TIME_STEP)
+
+    def render(self, camera: Camera) -> NDArray[np.uint8]:
+        """A picture by Bullet's software renderer (no screen or graphics card needed).
+
+        Args:
+            camera: Where from, and how large.
+
+        Returns:
+            RGB, shape (height, width, 3), 0 to 255.
+        """
+        return take_layers(self._client, camera, solid=False).picture()
+
+    def render_layers(self, camera: Camera) -> Layers:
+        """The same with the distance of every pixel, and where there is anything: for putting pictures together."""
+        return take_layers(self._client, camera)
+
+    def snapshot(self) -> Callable[[], None]:
+        """Remember where everything is and how it moves; what comes back puts it all back there, to the last bit.
+
+        It stops working when bodies (markers too) are added or removed.
+        """
+        number = self._client.saveState()
+        return lambda: self._client.restoreState(number)
+
+    def _add_obstacle(self, obstacle: Obstacle, scene: str) -> int:
+        name = f"{scene}.{obstacle.name}"
+        position, quat_xyzw = pose_to_bullet(obstacle.T_world_obstacle)
+        if obstacle.path is None:
+            number = place_solid(self._client, obstacle.shape, obstacle.sizes, obstacle.colour, position, quat_xyzw)
+        else:
+            place = {"basePosition": position, "baseOrientation": quat_xyzw, "globalScaling": obstacle.sizes[0]}
+            number = self._load(resolve_meshes(obstacle.path), f"obstacle {name!r} ({obstacle.path})", **place)
+            stiffen(self._client, number)
+        self._names[number] = name
+        self._obstacles.append(number)
+        for body in self._arms:
+            body.collisions.stand_on(number)
+        return number
+
+    def _load(self, xml: str, what: str, **options: Any) -> int:
+        with tempfile.TemporaryDirectory(prefix="ik-mdn-") as folder, silence() as chatter:
+            file = Path(folder) / "body.urdf"
+            file.write_text(xml, encoding="utf-8")
+            try:
+                return int(self._client.loadURDF(str(file), useFixedBase=True, **options))
+            except pybullet.error as error:
+                failure = error
+        raise WorldError(f"Bullet cannot load {what} ({failure}): {chatter.last_lines()}") from failure
+
+    def _add_box(self, centre: Any, half: Any, colour: Colour, quat_xyzw: Any = (0, 0, 0, 1)) -> int:
+        shape = self._client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half, rgbaColor=[*colour, 1])
+        return self._place(shape, centre, quat_xyzw)
+
+    def _place(self, shape: int, position: Any, quat_xyzw: Any) -> int:
+        return int(
+            self._client.createMultiBody(
+                0, baseVisualShapeIndex=shape, basePosition=position, baseOrientation=quat_xyzw
+            )
+        )
+
+
+class Marker:
+    """A pose drawn in the world; its first body is the ball."""
+
+    def __init__(self, client: Client, bodies: list[int]) -> None:
+        self._client, self._bodies = client, bodies
+
+    def recolour(self, colour: Colour) -> None:
+        """Paint the ball, red, green, blue in [0, 1]."""
+        self._client.changeVisualShape(self._bodies[0], -1, rgbaColor=[*colour, 1])
+
+    def remove(self) -> None:
+        """Take it out of the world; a second call does nothing."""
+        for body in self._bodies:
+            self._client.removeBody(body)
+        self._bodies = []
+
+
+class Client:
+    """Bullet's functions bound to one world, so that no call can reach another by mistake."""
+
+    def __init__(self, number: int) -> None:
+        self._number: int | None = number
+
+    def __getattr__(self, name: str) -> Any:
+        """A function of pybullet with this world's number filled in, or one of its constants."""
+        value = getattr(pybullet, name)
+        if not callable(value):
+            return value
+        if self._number is None:
+            raise WorldError("the world is closed; open another one with sim.World()")
+        bound = value if name in _STATELESS else partial(value, physicsClientId=self._number)
+        setattr(self, name, bound)  # found at once the next time
+        return bound
+
+    def disconnect(self) -> None:
+        """Close the connection, once."""
+        number, self._number = self._number, None
+        for name in [name for name in self.__dict__ if name != "_number"]:
+            delattr(self, name)
+        if number is not None and pybullet.isConnected(number):
+            with silence():
+                pybullet.disconnect(number)
+
+
+_STATELESS = ("getMatrixFromQuaternion", "computeViewMatrix", "computeProjectionMatrixFOV")
+
+
+def _checker(size: float, height: float, *, count: int = 10) -> list[dict[str, list[Any]]]:
+    """The light and the dark tiles of a floor of count by count tiles, each a mesh as Bullet takes it."""
+    edge = size / count
+    meshes: list[dict[str, list[Any]]] = [{"vertices": [], "indices": [], "normals": []} for _ in range(2)]
+    for i in range(count * count):
+        column, row = i % count, i // count
+        mesh, x, y = meshes[(column + row) % 2], column * edge - size / 2, row * edge - size / 2
+        first = len(mesh["vertices"])
+        corners = ((x, y), (x + edge, y), (x + edge, y + edge), (x, y + edge))
+        mesh["vertices"] += [[*corner, height] for corner in corners]
+        mesh["normals"] += [[0.0, 0.0, 1.0]] * 4
+        mesh["indices"] += [first + k for k in (0, 1, 2, 0, 2, 3)]
+    return meshes
+
+
+def _description(arm: Arm, *, meshes: bool) -> str:
+    if arm.urdf_path is not None:
+        return resolve_meshes(arm.urdf_path, meshes=meshes)
+    if arm.urdf_xml is not None:
+        return arm.urdf_xml
+    raise WorldError(
+        f"arm {arm.name!r} has no URDF, because it was restored from a checkpoint, which holds the kinematics only; "
+        "load it with sim.load_arm(name or file) and give that arm to the world"
+    )

@@ -1,0 +1,77 @@
+"""Goals as vectors: they hold what the task counts of a pose, and nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+import sim
+from sim.environment.goals import GoalSpace, goal_space
+from sim.errors import ShapeError
+from sim.rotations import quat_wxyz_of
+from sim.task import TASKS, error_norms, task_error
+
+CASES = [
+    ("planar2", "planar_position"),
+    ("planar3", "planar_pose"),
+    ("ur5e", "position"),
+    ("xarm6", "position_axis"),
+    ("panda", "pose"),
+]
+
+
+def poses(arm: sim.Arm, count: int = 50) -> np.ndarray:
+    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return sim.forward_kinematics(arm, q)
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_errors_are_those_of_the_task(name: str, task: str) -> None:
+    arm = sim.load_arm(name)
+    goals, T = goal_space(arm, TASKS[task]), poses(arm)
+    err_pos, err_rot = goals.errors(goals.encode(T[:-1]), goals.encode(T[1:]))
+    oracle = error_norms(task_error(TASKS[task], torch.from_numpy(T[:-1]), torch.from_numpy(T[1:])))
+    np.testing.assert_allclose(err_pos, oracle[0].numpy(), atol=1e-12)
+    np.testing.assert_allclose(err_rot, oracle[1].numpy(), atol=1e-7)
+    assert goals.encode(T).shape == (50, len(goals.names)) == (50, goals.size)
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_goal_read_back_is_a_pose_with_that_goal(name: str, task: str) -> None:
+    arm = sim.load_arm(name)
+    goals = goal_space(arm, TASKS[task])
+    for T in poses(arm, 20):
+        again = goals.decode(goals.encode(T))
+        error = task_error(TASKS[task], torch.from_numpy(again), torch.from_numpy(T))
+        assert float(error.norm()) < 1e-7
+        np.testing.assert_allclose(again[:3, :3] @ again[:3, :3].T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(again[:3, :3]) == pytest.approx(1.0)
+
+
+def test_half_turns_and_tiny_turns_are_measured_right() -> None:
+    goals = GoalSpace(TASKS["pose"], np.eye(4))
+    turned = np.tile(np.eye(4), (3, 1, 1))
+    for T, angle in zip(turned, (np.pi, 1e-9, np.pi - 1e-9), strict=True):
+        T[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    _, err_rot = goals.errors(goals.encode(turned), goals.encode(np.eye(4)))
+    np.testing.assert_allclose(err_rot, [np.pi, 1e-9, np.pi - 1e-9], atol=1e-10, rtol=1e-6)
+
+
+def test_a_quaternion_and_its_negative_are_one_goal() -> None:
+    goals = GoalSpace(TASKS["pose"], np.eye(4))
+    quat_wxyz = np.array([0.5, -0.5, 0.5, 0.5])
+    one, other = np.array([0, 0, 0, *quat_wxyz]), np.array([0, 0, 0, *-quat_wxyz])
+    assert goals.errors(one, other)[1] == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(goals.decode(one), goals.decode(other), atol=1e-12)
+    np.testing.assert_allclose(quat_wxyz_of(goals.decode(other)[:3, :3]), quat_wxyz, atol=1e-12)
+
+
+def test_wrong_goals_are_told() -> None:
+    goals = GoalSpace(TASKS["pose"], np.eye(4))
+    with pytest.raises(ShapeError, match=r"7 finite numbers \(x, y, z, quat_w"):
+        goals.decode(np.zeros(6))
+    with pytest.raises(ShapeError, match="must have length 1"):
+        goals.decode(np.zeros(7))
+    with pytest.raises(ShapeError, match="T_rest must be a pose"):
+        GoalSpace(TASKS["pose"], np.eye(3))

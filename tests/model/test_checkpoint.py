@@ -1,0 +1,128 @@
+"""Model files: one safetensors file that carries everything, and refuses what it is not."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+import sim
+from ik_mdn.evaluation.report import held_out
+from ik_mdn.model.checkpoint import find_shipped, load_model, report_of, save_model, shipped_models
+from ik_mdn.model.config import ModelConfig
+from ik_mdn.model.pose_model import PoseModel
+from sim.errors import CheckpointError
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> tuple[PoseModel, Path]:
+    arm = sim.load_arm("planar2")
+    model = PoseModel(arm, None, ModelConfig(components=3, width=16, blocks=1)).eval()
+    model.report.values["raw"] = {"note": "as measured"}
+    path = tmp_path / "small.safetensors"
+    save_model(model, path)
+    return model, path
+
+
+def test_a_saved_model_gives_the_same_answers(small: tuple[PoseModel, Path]) -> None:
+    model, path = small
+    again = load_model(path)
+    _, T = held_out(model.arm, 50)
+    torch.testing.assert_close(again.propose(T).q, model.propose(T).q, rtol=0, atol=0)
+    assert again.config == model.config
+    assert again.task == model.task
+    assert again.report.values == model.report.values == report_of(path)
+    assert again.arm.urdf_path == model.arm.urdf_path  # a built-in arm comes back with its URDF, ready to simulate
+
+
+def test_a_model_of_a_custom_arm_needs_no_urdf(tmp_path: Path) -> None:
+    source = Path(sim.load_arm("planar3").urdf_path or "")
+    urdf = tmp_path / "mine.urdf"
+    urdf.write_text(source.read_text())
+    model = PoseModel(sim.load_arm(urdf), None, ModelConfig(components=2, width=8, blocks=0))
+    save_model(model, tmp_path / "mine.safetensors")
+    urdf.unlink()
+    again = load_model(tmp_path / "mine.safetensors")
+    assert again.arm.fingerprint == model.arm.fingerprint
+    q = torch.tensor([[0.3, -0.4, 0.5]], dtype=torch.float64)
+    torch.testing.assert_close(sim.forward_kinematics(again.arm, q), sim.forward_kinematics(model.arm, q))
+
+
+def test_no_temporary_file_is_left(small: tuple[PoseModel, Path]) -> None:
+    assert [p.name for p in small[1].parent.iterdir()] == ["small.safetensors"]
+
+
+def test_another_arms_model_is_refused_by_name(small: tuple[PoseModel, Path]) -> None:
+    with pytest.raises(CheckpointError, match=r"trained for the arm 'planar2'.*not for 'xarm6'"):
+        load_model(small[1], arm=sim.load_arm("xarm6"))
+
+
+def test_an_arm_with_other_link_lengths_is_another_arm(small: tuple[PoseModel, Path]) -> None:
+    with pytest.raises(CheckpointError, match=r"not for 'planar:1,1\.01'"):
+        load_model(small[1], arm=sim.load_arm("planar:1,1.01"))
+
+
+def test_a_truncated_file_is_refused(small: tuple[PoseModel, Path]) -> None:
+    path = small[1]
+    whole = path.read_bytes()
+    for size in (0, 4, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CheckpointError, match="truncated, damaged"):
+            load_model(path)
+
+
+def test_a_pickle_is_refused_without_being_run(tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    path.write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
+    with pytest.raises(CheckpointError, match="pickled weights are not read"):
+        load_model(path)
+    torch.save({"weights": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="pickled weights are not read"):
+        load_model(path)
+
+
+def test_a_safetensors_file_of_another_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.safetensors"
+    save_file({"x": torch.zeros(3)}, path)
+    with pytest.raises(CheckpointError, match="has the format None"):
+        load_model(path)
+
+
+def test_a_description_that_does_not_fit_its_weights_is_refused(small: tuple[PoseModel, Path]) -> None:
+    path = small[1]
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    metadata["config"] = json.dumps({**json.loads(metadata["config"]), "components": 5})
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(CheckpointError, match="does not fit its own description"):
+        load_model(path)
+
+
+def test_an_unknown_name_lists_what_ships() -> None:
+    with pytest.raises(CheckpointError, match=r"no model 'xarm7'; give the path"):
+        load_model("xarm7")
+
+
+ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
+
+
+@pytest.mark.parametrize("name", [*(f"{arm}{suffix}" for arm in ARMS for suffix in ("", "-mse", "-k1")), "puma560"])
+def test_shipped_models_are_small_loadable_and_carry_their_report(name: str) -> None:
+    assert name in shipped_models()
+    model = load_model(name)
+    kind = name.partition("-")[2] or "mdn"
+    path = find_shipped(model.arm, kind=kind)
+    assert path is not None
+    assert path.stem == name
+    assert path.stat().st_size <= 4e6
+    assert model.kind == ("mse" if kind == "mse" else "mdn")
+    assert (model.config.components == 1) == (kind == "k1") or kind == "mse"
+    report = report_of(name)
+    assert report["poses"]["count"] >= 1000
+    assert {"training", "raw"} <= set(report)
+    assert ("nll" in report) == (kind != "mse")

@@ -1,0 +1,81 @@
+"""Heads: normalised densities with one floor; means spread on the torus."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from ik_mdn.model.network import MixtureHead, MixtureShape, Trunk, spread_means
+from sim.errors import ShapeError
+
+TURN = 2 * math.pi
+
+
+def _generator(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
+def test_density_of_a_head_integrates_to_one(covariance: str) -> None:
+    """Summed over a fine grid: floor, factor and determinant must all agree."""
+    torch.manual_seed(0)
+    head = MixtureHead(8, MixtureShape(3, 2, covariance), torch.tensor([math.inf, math.inf])).double()  # type: ignore[arg-type]
+    torch.nn.init.normal_(head.out.weight, std=0.2)
+    mixture = head(torch.randn(1, 8, dtype=torch.float64), floor=0.05)
+    axis = torch.linspace(-12, 12, 1201, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    total = mixture.log_prob(grid[:, None, :]).exp().sum() * (axis[1] - axis[0]) ** 2
+    assert total.item() == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
+def test_no_density_exceeds_what_the_floor_allows(covariance: str) -> None:
+    floor, dims = 0.05, 3
+    head = MixtureHead(4, MixtureShape(5, dims, covariance), torch.full((dims,), math.inf))  # type: ignore[arg-type]
+    torch.nn.init.normal_(head.out.weight, std=10.0)
+    mixture = head(torch.randn(200, 4, generator=_generator()), floor=floor)
+    peak = -dims * (math.log(floor) + 0.5 * math.log(TURN))
+    at_means = mixture.component_log_prob(mixture.loc[:, 0])
+    assert at_means.max() <= peak + 1e-3
+
+
+def test_starting_means_are_what_the_untrained_head_predicts() -> None:
+    head = MixtureHead(4, MixtureShape(3, 2, "full"), torch.tensor([TURN, TURN]))
+    means = torch.tensor([[0.0, 1.0], [2.0, -1.0], [-3.0, 0.5]])
+    head.start_from(means, scale=0.5)
+    mixture = head(torch.zeros(1, 4), floor=1e-6)
+    torch.testing.assert_close(mixture.loc[0], means)
+    torch.testing.assert_close(
+        mixture.stddev[0].new_tensor(0.5), mixture.scale_tril[0, 0, 0, 0].detach(), rtol=1e-4, atol=0
+    )
+    torch.testing.assert_close(mixture.weights[0], torch.full((3,), 1 / 3))
+
+
+def test_spread_means_finds_clusters_that_straddle_the_wrap() -> None:
+    centres = torch.tensor([[math.pi, 0.0], [0.0, 2.0], [0.0, -2.0]])
+    noise = 0.1 * torch.randn(300, 2, generator=_generator())
+    targets = centres.repeat(100, 1) + noise
+    targets = torch.remainder(targets + math.pi, TURN) - math.pi
+    best = 9.0
+    for seed in range(5):  # Lloyd's algorithm may start two centres in one cluster
+        found = spread_means(targets, 3, torch.tensor([TURN, TURN]), generator=_generator(seed))
+        gap = found[:, None] - centres
+        gap = gap - TURN * torch.round(gap / TURN)
+        best = min(best, gap.norm(dim=-1).amin(dim=0).max().item())
+    assert best < 0.1
+
+
+def test_trunk_depends_on_every_feature() -> None:
+    trunk = Trunk(5, 16, 2)
+    x = torch.randn(3, 5, generator=_generator(), requires_grad=True)
+    trunk(x).square().sum().backward()
+    assert (x.grad.abs() > 0).all()  # type: ignore[union-attr]
+
+
+def test_impossible_shapes_are_refused() -> None:
+    with pytest.raises(ShapeError, match="at least one component"):
+        MixtureShape(0, 2, "full")
+    with pytest.raises(ShapeError, match="unknown covariance 'spherical'; allowed: isotropic"):
+        MixtureShape(2, 2, "spherical")  # type: ignore[arg-type]

@@ -1,0 +1,50 @@
+"""Figures are written whole, and say what was measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sim
+from ik_mdn.comparison.panels import draw_target_panel
+from ik_mdn.training.figures import plot_training
+from sim.errors import ShapeError
+from sim.rendering.figure import new_figure, save_figure
+
+
+def test_the_panel_reports_the_regressors_miss(tmp_path: Path) -> None:
+    arm = sim.load_arm("planar2")
+    q = np.array([[0.3, 1.2], [1.5, -1.2]])
+    target = sim.forward_kinematics(arm, q[0])
+    figure, axes = new_figure(1, 1)
+    straight = np.array([np.arctan2(target[1, 3], target[0, 3]), 0.0])
+    miss = draw_target_panel(axes, arm, target, modes=q, weights=np.array([0.5, 0.5]), q_mse=straight)
+    assert miss == pytest.approx(2.0 - np.linalg.norm(target[:2, 3]))
+    assert f"{100 * miss:.0f} cm" in axes.get_title()
+    save_figure(figure, tmp_path / "deep" / "panel.png")
+    assert [p.name for p in (tmp_path / "deep").iterdir()] == ["panel.png"]
+
+
+def test_training_curves_are_drawn_from_run_files(tmp_path: Path) -> None:
+    metrics = tmp_path / "run" / "metrics.csv"
+    metrics.parent.mkdir()
+    metrics.write_text("step,seconds,loss,floor\n50,1.0,3.0,0.3\n100,2.0,1.0,0.1\n")
+    plot_training([metrics], tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("text", ["step,seconds,loss,floor\n", "a,b\n1,2\n"])
+def test_a_file_without_metrics_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text(text)
+    with pytest.raises(ShapeError, match="holds no training metrics"):
+        plot_training([path], tmp_path / "curve.png")
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.xyz"])
+def test_an_ending_that_is_no_format_is_refused(tmp_path: Path, name: str) -> None:
+    figure, _ = new_figure(1, 1)
+    with pytest.raises(ShapeError, match=r"the ending decides the format; allowed: .*png"):
+        save_figure(figure, tmp_path / name)

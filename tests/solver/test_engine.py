@@ -1,0 +1,236 @@
+"""The compiled engine does what the torch engine does, for few targets and for many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import sim
+from ik_mdn.model.pose_model import PoseModel
+from ik_mdn.solver import engine_numba
+from ik_mdn.solver.engine import Found
+from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel
+from ik_mdn.solver.engine_torch import TorchEngine
+from ik_mdn.solver.kernels.branches import settle
+from ik_mdn.solver.kernels.forward import forward
+from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.trainer import build_model
+from sim.arm.arm import Arm
+from sim.kinematics import forward_kinematics
+from sim.task import load_task
+
+ARMS = [
+    ("xarm6", "pose"),
+    ("panda", "pose"),
+    ("ur5e", "position_axis"),
+    ("puma560", "position"),
+    ("planar3", "planar_pose"),
+    ("planar2", "planar_position"),
+]
+
+
+def model_of(arm: Arm, task: str, **options: Any) -> PoseModel:
+    """An untrained model whose numbers are spread out, so that nothing is zero by chance."""
+    config = {"components": 6, "width": 32, "blocks": 2, **options}
+    model = build_model(arm, TrainConfig(steps=1, **config), task=task)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.3 * torch.randn(parameter.shape, generator=generator)
+        model.centre += 0.1
+        model.spread *= 1.7
+    return model.eval()
+
+
+def targets(arm: Arm, count: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    """Poses made from joint vectors in limits; the first ones on the base axis, upside down, and half turned."""
+    q = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
+    if not arm.is_planar and count > 3:
+        T[0, :2, 3] = arm.offsets[0, :2, 3]
+        T[1, :3, :3] = np.diag([1.0, -1.0, -1.0])
+        T[2, :3, :3] = np.diag([-1.0, -1.0, 1.0])
+    return T
+
+
+def engines(arm: Arm, task: str, T: Any, near: Any = None, **options: Any) -> tuple[CompiledEngine, TorchEngine]:
+    model, loaded = model_of(arm, task, **options), load_task(arm, task)
+    tensors = (torch.from_numpy(T), None if near is None else torch.from_numpy(near))
+    return (
+        CompiledEngine(arm, loaded, CompiledModel(model), T, near, 1e-8),
+        TorchEngine(arm, loaded, model, *tensors, 1e-8),
+    )
+
+
+@pytest.mark.parametrize(("name", "task"), ARMS)
+@pytest.mark.parametrize("count", [5, 300])
+def test_both_engines_propose_the_same_seeds(name: str, task: str, count: int) -> None:
+    arm = sim.load_arm(name)
+    T = targets(arm, count)
+    compiled, reference = engines(arm, task, T)
+    ours, theirs = compiled.propose(np.arange(count), 12), reference.propose(np.arange(count), 12)
+    assert_same_seeds(ours, theirs)
+
+
+def assert_same_seeds(ours: Any, theirs: Any) -> None:
+    """The same weights, and each seed among the other's: sigma points of one component tie."""
+    for pose in range(len(ours.counts)):
+        rows = slice(ours.start[pose], ours.start[pose + 1])
+        mask = theirs.pose == pose
+        order = theirs.weight[mask].argsort(descending=True)
+        np.testing.assert_allclose(ours.weight[rows], theirs.weight[mask][order].numpy(), rtol=2e-3, atol=1e-6)
+        cost = np.abs(ours.q[rows][:, None] - theirs.q[mask].numpy()[None]).max(axis=2)
+        size = 1 + np.abs(ours.q[rows]).max(axis=1)  # an untrained component may be hundreds of turns wide
+        assert (cost.min(axis=1) / size).max() < 1e-3  # float32 network, and five steps of power iteration
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
+def test_every_covariance_gives_the_same_seeds(covariance: Any) -> None:
+    arm = sim.load_arm("xarm6")
+    T = targets(arm, 40)
+    compiled, reference = engines(arm, "pose", T, covariance=covariance)
+    ours, theirs = compiled.propose(np.arange(40), 18), reference.propose(np.arange(40), 18)
+    assert abs(len(ours.q) - len(theirs.q)) <= 6  # a component just as wide as the threshold may fall either way
+    assert np.isclose(ours.weight.sum(), theirs.weight.sum())
+
+
+def test_without_symmetries_the_seeds_are_the_same_too() -> None:
+    arm = sim.load_arm("ur5e")
+    T = targets(arm, 30)
+    compiled, reference = engines(arm, "pose", T, symmetries=False)
+    ours, theirs = compiled.propose(np.arange(30), 18), reference.propose(np.arange(30), 18)
+    assert_same_seeds(ours, theirs)
+
+
+@pytest.mark.parametrize("blocks", [0, 1, 3])
+def test_the_compiled_network_is_torchs(blocks: int) -> None:
+    model = model_of(sim.load_arm("xarm6"), "pose", blocks=blocks, width=48)
+    x = torch.randn(7, len(model.centre), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected = model.head.out(model.trunk(x)).numpy()
+    out = np.empty_like(expected)
+    forward(x.numpy(), *CompiledModel(model).layers, out)
+    np.testing.assert_allclose(out, expected, atol=2e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "task"), ARMS)
+@pytest.mark.parametrize("count", [4, 60])
+def test_both_engines_settle_on_the_same_solutions(name: str, task: str, count: int) -> None:
+    arm = sim.load_arm(name)
+    if load_task(arm, task).n_constraints < arm.n_joints:
+        pytest.skip("on a curve of solutions rounding decides where a seed ends")
+    T, rng = targets(arm, count, seed=1), np.random.default_rng(5)
+    near = rng.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    poses, seeds = np.arange(count), rng.uniform(arm.sample_min, arm.sample_max, (24, arm.n_joints))
+    for bias in (None, near):
+        compiled, reference = engines(arm, task, T, bias)
+        ours, met = compiled.settle(poses, compiled.repeat(poses, seeds, 0.5))
+        theirs, met_there = reference.settle(poses, reference.repeat(poses, seeds, 0.5))
+        assert (met == met_there).mean() > 0.97
+        assert_same(ours, theirs, arm, share=0.97)
+        assert np.maximum(ours.err_pos, ours.err_rot).max() < 1e-8
+
+
+def assert_same(ours: Found, theirs: Found, arm: Arm, *, share: float) -> None:
+    """Nearly every solution of one is one of the other, with the same weight: near folds rounding decides."""
+    hits = []
+    for pose, q, weight in zip(ours.pose, ours.q, ours.weight, strict=True):
+        rows = theirs.pose == pose
+        near = np.abs(theirs.q[rows] - q).max(axis=1, initial=0.0) < 1e-3
+        hits.append(near.any() and np.isclose(theirs.weight[rows][near][0], weight))
+    assert np.mean(hits) > share
+    assert abs(len(ours.pose) - len(theirs.pose)) <= (1 - share) * len(ours.pose)
+
+
+def test_only_other_branches_are_added() -> None:
+    arm = sim.load_arm("ur5e")
+    q = np.random.default_rng(0).uniform(-3, 3, (3, 6))
+    turned = q[0] + 1e-6
+    turned[1] += 2 * np.pi
+    found = Found(np.array([3, 3, 7]), q[[0, 1, 0]], np.full(3, 0.25), np.zeros(3), np.zeros(3))
+    more = Found(np.array([3, 3, 5, 7]), np.array([turned, q[2], q[0], q[1]]), np.zeros(4), np.zeros(4), np.zeros(4))
+    for engine in engines(arm, "pose", targets(arm, 8)):
+        added = engine.add(found, more)
+        assert added.pose.tolist() == [3, 3, 3, 5, 7, 7]
+        np.testing.assert_array_equal(added.q, q[[0, 1, 2, 0, 0, 1]])
+        assert added.weight.tolist() == [0.25, 0.25, 0, 0, 0.25, 0]
+
+
+def test_of_one_branch_the_most_exact_row_stays_with_the_weight_of_all() -> None:
+    start, q = np.array([0, 4]), np.array([[0.1, 0.2], [0.1 + 5e-5, 0.2 + 2 * np.pi], [2.0, 0.0], [0.1 - 5e-5, 0.2]])
+    weight, err = np.array([0.1, 0.2, 0.3, 0.4]), np.array([2e-9, 1e-9, 0.0, 3e-9])
+    limits, turns, count, met = (
+        np.array([[-3.0, -3], [3, 3]]),
+        np.array([True, True]),
+        np.empty(1, int),
+        np.empty(1, bool),
+    )
+    numbers, queue = np.array([1e-8, 1e-4, 1e-9]), np.zeros(1, int)
+    settle(start, q, weight, err, np.zeros(4), limits, turns, np.zeros((1, 2)), numbers, count, met, queue)
+    assert count[0] == 2
+    assert met[0]
+    np.testing.assert_allclose(q[:2], [[0.1 + 5e-5, 0.2], [2.0, 0.0]])
+    np.testing.assert_allclose(weight[:2], [0.7, 0.3])
+
+
+def test_sorting_is_by_target_then_key_and_stable() -> None:
+    arm = sim.load_arm("planar2")
+    offsets, key = np.array([0, 3, 3, 6]), np.array([2.0, 1.0, 1.0, -1.0, 5.0, -1.0])
+    for engine in engines(arm, "planar_position", targets(arm, 3)):
+        assert engine.sort(offsets, key).tolist() == [1, 2, 0, 3, 5, 4]
+
+
+@pytest.mark.parametrize(("name", "task"), ARMS)
+def test_conditioning_is_the_jacobians(name: str, task: str) -> None:
+    arm = sim.load_arm(name)
+    q = np.random.default_rng(2).uniform(arm.sample_min, arm.sample_max, (101, arm.n_joints))
+    q[:10, 1:] = 0.0
+    compiled, reference = engines(arm, task, targets(arm, 3))
+    (singular, manipulability), (expected, value) = compiled.condition(q), reference.condition(q)
+    np.testing.assert_allclose(manipulability, value, rtol=1e-6, atol=1e-7)
+    assert (singular == expected).mean() > 0.98  # exactly singular ones may fall either way of the threshold
+
+
+def test_poses_are_told_from_other_matrices() -> None:
+    T = targets(sim.load_arm("xarm6"), 5)
+    assert engine_numba.are_poses(T, 1e-5)
+    for place, value in (
+        ((0, 0, 0), 2.0),
+        ((1, 0, 3), np.nan),
+        ((2, 1, 3), np.inf),
+        ((3, 3, 0), 0.1),
+        ((4, 3, 3), 0.0),
+    ):
+        wrong = T.copy()
+        wrong[place] = value
+        assert not engine_numba.are_poses(wrong, 1e-5)
+    mirrored = T.copy()
+    mirrored[0, :3, 0] *= -1
+    assert not engine_numba.are_poses(mirrored, 1e-5)
+
+
+@pytest.mark.parametrize(("name", "task"), [("xarm6", "pose"), ("puma560", "pose"), ("planar3", "planar_pose")])
+def test_both_engines_look_across_the_same_folds(name: str, task: str) -> None:
+    arm = sim.load_arm(name)
+    q = np.random.default_rng(4).uniform(arm.sample_min, arm.sample_max, (200, arm.n_joints))
+    T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
+    compiled, reference = engines(arm, task, T)
+    found = Found(np.arange(200), q, np.ones(200), np.zeros(200), np.zeros(200))
+    ours, theirs = compiled.across(np.arange(200), found), reference.across(np.arange(200), found)
+    assert ours.counts.tolist() == np.bincount(theirs.pose, minlength=200).tolist()
+    near = np.abs(ours.q - theirs.q.numpy()).max(axis=1) < 0.02
+    assert near.mean() > 0.8  # where two singular values are close, inverse iteration is not at its end
+
+
+def test_the_seed_across_a_fold_leads_to_the_other_elbow() -> None:
+    arm = sim.load_arm("planar2")
+    q = np.array([[0.3, 0.1], [0.3, -0.02], [1.0, 2.0]])  # two beside the stretched arm, one far from it
+    T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
+    found = Found(np.arange(3), q, np.ones(3), np.zeros(3), np.zeros(3))
+    for engine in engines(arm, "planar_position", T):
+        other, _ = engine.settle(np.arange(3), engine.across(np.arange(3), found))
+        assert other.pose.tolist() == [0, 1]
+        np.testing.assert_allclose(other.q[:, 1], [-0.1, 0.02], atol=1e-9)

@@ -1,0 +1,319 @@
+"""Self-motion: exact, even, complete, in order, in limits; and sliding along it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from samples import sliding_arm
+
+import sim
+from ik_mdn.solver.curves import SelfMotion, SlideStatus
+from ik_mdn.solver.redundancy import self_motion
+from ik_mdn.solver.refinement import refine
+from ik_mdn.solver.sliding import slide
+from ik_mdn.solver.solver import IKSolver
+from sim.arm.arm import Arm, load_arm, planar_arm
+from sim.arrays import FloatArray
+from sim.errors import PoseError, ShapeError, TaskError
+from sim.kinematics import forward_kinematics, kinematics
+from sim.task import error_norms, load_task, task_error, task_jacobian
+
+CASES = [("panda", None), ("iiwa", None), ("xarm6", "position_axis"), ("planar3", "planar_position")]
+
+
+def sample(arm: Arm, count: int, seed: int = 0) -> FloatArray:
+    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+
+
+def apart(arm: Arm, a: FloatArray, b: FloatArray) -> FloatArray:
+    """Distance on the circle of joint vectors, (..., n) each."""
+    d = a - b
+    d = d - np.where(arm.is_prismatic, 0.0, 2 * np.pi * np.round(d / (2 * np.pi)))
+    return np.asarray(np.linalg.norm(d, axis=-1))
+
+
+def errors(arm: Arm, task: str | None, q: FloatArray, T: FloatArray) -> FloatArray:
+    error = task_error(load_task(arm, task), forward_kinematics(arm, torch.tensor(q)), torch.tensor(T))
+    return np.maximum(*(x.numpy() for x in error_norms(error)))
+
+
+def found_by_restarts(arm: Arm, task: str | None, T: FloatArray, count: int) -> FloatArray:
+    """Solutions in limits by refining random joint vectors, and nothing else."""
+    target = torch.tensor(T).expand(count, 4, 4)
+    refined = refine(arm, load_task(arm, task), target, torch.tensor(sample(arm, count, 7)))
+    q = refined.q[torch.maximum(refined.err_pos, refined.err_rot) < 1e-9].numpy()
+    middle = (arm.sample_min + arm.sample_max) / 2
+    q = q - np.where(arm.is_prismatic, 0.0, 2 * np.pi * np.round((q - middle) / (2 * np.pi)))
+    return np.asarray(q[((q >= arm.q_min) & (q <= arm.q_max)).all(1)])
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_samples_are_exact_and_in_limits(name: str, task: str | None) -> None:
+    arm = load_arm(name)
+    T = forward_kinematics(arm, sample(arm, 30))
+    batch = self_motion(arm, T, 60, task=task)
+    assert len(batch) == 30
+    for pose, motion in zip(T, batch, strict=True):
+        assert len(motion) == 60
+        assert errors(arm, task, motion.q, pose).max() <= 1e-8
+        assert np.maximum(motion.err_pos, motion.err_rot).max() <= 1e-8
+        assert (motion.q >= arm.q_min).all()
+        assert (motion.q <= arm.q_max).all()
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_neighbours_on_a_curve_are_evenly_spaced_and_in_order(name: str, task: str | None) -> None:
+    arm = load_arm(name)
+    batch = self_motion(arm, forward_kinematics(arm, sample(arm, 20)), 400, task=task)
+    for motion in batch:
+        assert (np.diff(motion.curve) >= 0).all()
+        for c, length in enumerate(motion.length):
+            on = motion.curve == c
+            place, q = motion.position[on], motion.q[on]
+            spacing = length / len(q)
+            np.testing.assert_allclose(place, (np.arange(len(q)) + 0.5) * spacing, atol=1e-9)
+            chord = apart(arm, q[1:], q[:-1])
+            assert (chord <= 1.02 * spacing + 1e-3).all()  # a chord is never longer than its arc
+            if len(q) > 20:
+                assert chord.max() <= 1.1 * np.median(chord) + 1e-3
+            if motion.closed[c]:
+                assert apart(arm, q[0], q[-1]) <= 1.02 * spacing + 1e-3
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_spacing_is_shared_fairly_between_curves(name: str, task: str | None) -> None:
+    arm = load_arm(name)
+    for motion in self_motion(arm, forward_kinematics(arm, sample(arm, 20)), 200, task=task):
+        counts = np.bincount(motion.curve, minlength=len(motion.length))
+        assert (counts >= 1).all()
+        several = counts > 1
+        # taking a sample away from any curve would make a wider spacing than there is
+        assert (motion.length[several] / (counts[several] - 1) >= motion.spacing.max() - 1e-9).all()
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_no_solution_is_further_from_a_sample_than_half_a_spacing(name: str, task: str | None) -> None:
+    arm = load_arm(name)
+    T = forward_kinematics(arm, sample(arm, 6))
+    batch = self_motion(arm, T, 300, task=task, seeds=600)
+    for pose, motion in zip(T, batch, strict=True):
+        reference = found_by_restarts(arm, task, pose, 400)
+        assert len(reference) > 20
+        gap = apart(arm, reference[:, None], motion.q).min(1)
+        assert gap.max() <= 0.51 * motion.spacing.max() + 1e-3
+
+
+def test_the_iiwa_has_eight_closed_curves_of_equal_length_without_limits() -> None:
+    """A spherical shoulder and wrist: elbow, shoulder and wrist each either way, each a full turn of the elbow."""
+    arm = load_arm("iiwa")
+    free = replace(arm, q_min=np.full(7, -np.inf), q_max=np.full(7, np.inf), joint_types=("continuous",) * 7)
+    for motion in self_motion(free, forward_kinematics(arm, sample(arm, 20)), 100, seeds=300):
+        assert motion.closed.all()
+        assert len(motion.length) == 8
+        np.testing.assert_allclose(motion.length, motion.length[0], rtol=2e-3)
+
+
+def test_curves_of_three_links_match_those_drawn_by_hand() -> None:
+    """Sweep the last joint's heading: the two joints before it have two closed-form answers each."""
+    arm = planar_arm([1.0, 0.8, 0.5])
+    target = np.array([0.9, 0.7])
+    heading = np.linspace(-np.pi, np.pi, 801)
+    wrist = target - 0.5 * np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    r2 = (wrist**2).sum(1)
+    cosine = (r2 - 1.0 - 0.64) / 1.6
+    reached = np.abs(cosine) <= 1
+    both = []
+    for sign in (1, -1):
+        q2 = sign * np.arccos(cosine[reached])
+        q1 = np.arctan2(wrist[reached, 1], wrist[reached, 0]) - np.arctan2(0.8 * np.sin(q2), 1 + 0.8 * np.cos(q2))
+        both.append(np.stack([q1, q2, heading[reached] - q1 - q2], axis=1))
+    reference = np.concatenate(both)
+    motion = self_motion(arm, target, 500, task="planar_position")[0]
+    assert apart(arm, reference[:, None], motion.q).min(1).max() <= 0.51 * motion.spacing.max() + 1e-3
+    assert apart(arm, motion.q[::5, None], reference).min(1).max() <= 0.05
+
+
+def test_curves_run_in_the_sense_of_the_positive_determinant() -> None:
+    arm = load_arm("panda")
+    motion = self_motion(arm, forward_kinematics(arm, sample(arm, 1)), 400)[0]
+    q = torch.tensor(motion.q)
+    T, J = kinematics(arm, q)
+    same = motion.curve[1:] == motion.curve[:-1]
+    step = torch.tensor(apart_vector(motion))[same]
+    stacked = torch.cat([task_jacobian(load_task(arm, None), J, T)[:-1][same], step[:, None]], dim=1)
+    assert (torch.linalg.det(stacked) > 0).double().mean() > 0.99
+
+
+def apart_vector(motion: SelfMotion) -> FloatArray:
+    d = motion.q[1:] - motion.q[:-1]
+    return np.asarray(d - 2 * np.pi * np.round(d / (2 * np.pi)))
+
+
+def test_phase_lies_between_nothing_and_a_whole() -> None:
+    arm = load_arm("panda")
+    motion = self_motion(arm, forward_kinematics(arm, sample(arm, 1)))[0]
+    assert (motion.phase > 0).all()
+    assert (motion.phase < 1).all()
+    np.testing.assert_allclose(motion.phase * motion.length[motion.curve], motion.position)
+
+
+def test_a_batch_gives_what_its_poses_give_one_by_one() -> None:
+    arm = load_arm("panda")
+    T = forward_kinematics(arm, sample(arm, 5))
+    for pose, motion in zip(T, self_motion(arm, T, 50), strict=True):
+        alone = self_motion(arm, pose, 50)[0]
+        np.testing.assert_array_equal(alone.q, motion.q)
+        np.testing.assert_array_equal(alone.curve, motion.curve)
+
+
+def test_a_solver_without_model_serves_as_its_arm_does() -> None:
+    arm = load_arm("panda")
+    T = forward_kinematics(arm, sample(arm, 2))
+    np.testing.assert_array_equal(self_motion(IKSolver(arm), T, 30).q, self_motion(arm, T, 30).q)
+
+
+def test_bullet_sees_the_tip_stay() -> None:
+    arm = load_arm("panda")
+    T = forward_kinematics(arm, sample(arm, 2))
+    with sim.World() as world:
+        body = world.add_arm(arm, meshes=False)
+        for pose, motion in zip(T, self_motion(arm, T, 20), strict=True):
+            for q in motion.q:
+                np.testing.assert_allclose(body.tip_pose(q), pose, atol=2e-6)  # Bullet's URDF reader rounds
+
+
+def test_poses_out_of_reach_have_no_samples_and_leave_the_others_alone() -> None:
+    arm = load_arm("panda")
+    T = forward_kinematics(arm, sample(arm, 3))
+    T[1, :3, 3] = [5.0, 0.0, 0.0]
+    batch = self_motion(arm, T, 20)
+    assert [len(motion) for motion in batch] == [20, 0, 20]
+    assert batch[1].q.shape == (0, 7)
+    assert len(batch[1].length) == 0
+    assert len(self_motion(arm, np.zeros((0, 4, 4)), 20)) == 0
+    assert [len(motion) for motion in batch[1:]] == [0, 20]
+    assert len(batch[-1]) == 20
+
+
+def test_two_joints_to_spare_give_diverse_exact_samples_without_curves() -> None:
+    arm = planar_arm([0.7, 0.6, 0.5, 0.4])
+    T = forward_kinematics(arm, sample(arm, 4))
+    for pose, motion in zip(T, self_motion(arm, T, 50, task="planar_position"), strict=True):
+        assert len(motion) == 50
+        assert errors(arm, "planar_position", motion.q, pose).max() <= 1e-8
+        assert (motion.curve == -1).all()
+        assert np.isnan(motion.position).all()
+        assert np.isnan(motion.phase).all()
+        assert len(motion.spacing) == 0
+        nearest = np.sort(apart(arm, motion.q[:, None], motion.q), axis=1)[:, 1]
+        assert nearest.min() > 0.05
+
+
+def test_sliding_joints_are_followed_to_their_ends() -> None:
+    """A column, a lift and a boom hold a distance from an axis in one way only; a second boom makes a line of it."""
+    arm = sliding_arm()
+    offsets = np.concatenate([arm.offsets[:-1], np.eye(4)[None], arm.offsets[-1:]])
+    double = replace(
+        arm,
+        joint_names=(*arm.joint_names, "second"),
+        joint_types=(*arm.joint_types, "prismatic"),
+        offsets=offsets,
+        q_min=np.array([-np.inf, 0.0, 0.2, 0.0]),
+        q_max=np.array([np.inf, 1.5, 2.0, 1.0]),
+        dq_max=np.ones(4),
+        effort_max=np.ones(4),
+    )
+    T = forward_kinematics(double, np.array([[0.3, 0.5, 1.2, 0.6]]))
+    motion = self_motion(double, T, 40, task="position")[0]
+    together = motion.q[:, 2] + motion.q[:, 3]
+    np.testing.assert_allclose(together, 1.8, atol=1e-8)
+    assert motion.q[:, 3].min() < 0.05
+    assert motion.q[:, 3].max() > 0.95
+    assert not motion.closed.any()
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_sliding_forth_and_back_returns_and_the_tip_stays(name: str, task: str | None) -> None:
+    arm = load_arm(name)
+    q, way = sample(arm, 40), np.random.default_rng(1).uniform(-3, 3, 40)
+    there = slide(arm, q, way, task=task)
+    assert errors(arm, task, there.q, forward_kinematics(arm, q)).max() <= 1e-8
+    assert (there.q >= arm.q_min).all()
+    assert (there.q <= arm.q_max).all()
+    assert (np.abs(there.moved) <= np.abs(way) + 1e-12).all()
+    back = slide(arm, there.q, -there.moved, task=task)
+    singular = np.linalg.svd(task_jacobian_of(arm, task, q), compute_uv=False)[:, -1] < 0.02
+    assert np.quantile(apart(arm, back.q, q)[~singular], 0.9) < 1e-5
+    for q_end, moved, wanted, status in zip(there.q, there.moved, way, there.status, strict=True):
+        if status is SlideStatus.MOVED:
+            assert moved == pytest.approx(wanted)
+        if status is SlideStatus.LIMIT:
+            assert np.minimum(q_end - arm.q_min, arm.q_max - q_end).min() <= 1e-6
+
+
+def task_jacobian_of(arm: Arm, task: str | None, q: FloatArray) -> FloatArray:
+    T, J = kinematics(arm, torch.tensor(q))
+    return np.asarray(task_jacobian(load_task(arm, task), J, T).numpy())
+
+
+def test_small_slides_go_as_far_as_they_say() -> None:
+    arm = load_arm("panda")
+    q = sample(arm, 50) * 0.6 + 0.4 * (arm.q_min + arm.q_max) / 2
+    moved = slide(arm, q, 1e-3)
+    assert all(status is SlideStatus.MOVED for status in moved.status)
+    np.testing.assert_allclose(np.linalg.norm(moved.q - q, axis=1), 1e-3, rtol=1e-3)
+    np.testing.assert_allclose(slide(arm, q, 0.0).q, q, atol=1e-9)
+
+
+def test_a_slide_stops_at_a_limit_and_leaves_it_again() -> None:
+    arm = load_arm("panda")
+    q = sample(arm, 1, 3)[0]
+    end = slide(arm, q, 100.0)
+    assert end.status == (SlideStatus.LIMIT,)
+    assert np.minimum(end.q - arm.q_min, arm.q_max - end.q).min() == pytest.approx(0.0, abs=1e-9)
+    assert slide(arm, end.q, 1.0).moved[0] == pytest.approx(0.0, abs=1e-6)
+    assert slide(arm, end.q, -0.05).moved[0] == pytest.approx(-0.05)
+
+
+def test_many_slides_to_one_pose_do_not_drift() -> None:
+    arm = load_arm("panda")
+    q = sample(arm, 1, 3)
+    T = forward_kinematics(arm, q)
+    for _ in range(30):
+        q = slide(arm, q, 0.02, T_base_tip=T).q
+    assert errors(arm, None, q, T).max() <= 1e-10
+
+
+def test_arms_without_a_joint_to_spare_are_refused() -> None:
+    with pytest.raises(TaskError, match="cannot move while the tip stays; choose a task that fixes less"):
+        self_motion(load_arm("ur5e"), np.eye(4))
+    with pytest.raises(TaskError, match="cannot move while the tip stays"):
+        slide(load_arm("ur5e"), np.zeros(6), 0.1)
+    with pytest.raises(TaskError, match="slide needs exactly one joint to spare"):
+        slide(load_arm("panda"), np.array([0, 0, 0, -1.5, 0, 1.5, 0]), 0.1, task="position")
+
+
+def test_arguments_that_make_no_sense_are_refused() -> None:
+    arm = load_arm("panda")
+    inside = (arm.q_min + arm.q_max) / 2
+    with pytest.raises(ShapeError, match="count >= 1"):
+        self_motion(arm, np.eye(4), 0)
+    with pytest.raises(PoseError, match="NaN"):
+        self_motion(arm, np.full((4, 4), np.nan))
+    with pytest.raises(ShapeError, match=r"needs \(7,\) or"):
+        slide(arm, inside[:6], 0.1)
+    with pytest.raises(ShapeError, match="a number or"):
+        slide(arm, inside, np.zeros(3))
+    with pytest.raises(ShapeError, match="NaN or infinity"):
+        slide(arm, inside, np.nan)
+    with pytest.raises(ShapeError, match="outside its limits; a slide begins inside"):
+        slide(arm, arm.q_max + 0.1, 0.1)
+
+
+def test_without_numba_the_error_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ik_mdn.solver.redundancy.compiled_kernel", lambda: None)
+    with pytest.raises(TaskError, match="needs numba"):
+        self_motion(load_arm("panda"), np.eye(4))

@@ -1,0 +1,200 @@
+"""Training: one loop that learns, resumes, anneals, and stops when it must."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ik_mdn
+import sim
+from ik_mdn.evaluation.report import held_out
+from ik_mdn.model.pose_model import PoseModel
+from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.streams import PoseStream
+from ik_mdn.training.trainer import Trainer, build_model
+from sim.errors import TrainingError
+
+TINY = TrainConfig(steps=120, components=4, width=16, blocks=1, batch_size=128, learning_rate=5e-3)
+
+
+@pytest.fixture
+def arm() -> sim.Arm:
+    return sim.load_arm("planar2")
+
+
+def _trainer(
+    arm: sim.Arm, config: TrainConfig, *, dataset: Path | None = None, run_folder: Path | None = None
+) -> Trainer:
+    model = build_model(arm, config)
+    return Trainer(model, config, PoseStream(model, dataset), run_folder=run_folder)
+
+
+def _trained(arm: sim.Arm, config: TrainConfig, *, run_folder: Path | None = None) -> PoseModel:
+    trainer = _trainer(arm, config, run_folder=run_folder)
+    trainer.run()
+    assert isinstance(trainer.model, PoseModel)
+    return trainer.model
+
+
+def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_one_seed_gives_one_model_and_another_seed_another(arm: sim.Arm) -> None:
+    first, second, other = (_trained(arm, c) for c in (TINY, TINY, replace(TINY, seed=1)))
+    assert _same(first, second)
+    assert not _same(first, other)
+
+
+def test_training_leaves_the_global_random_state_alone(arm: sim.Arm) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    _trained(arm, TINY)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_stopped_run_resumes_to_the_same_weights(arm: sim.Arm, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop_half_way(progress: object) -> None:
+        raise Stop
+
+    whole = _trained(arm, TINY)
+    with pytest.raises(Stop):  # the first report comes at step 50
+        _trainer(arm, TINY, run_folder=tmp_path).run(stop_half_way)
+    resumed = _trainer(arm, TINY, run_folder=tmp_path)
+    assert resumed.step == 50
+    resumed.run()
+    assert _same(resumed.model, whole)
+    with (tmp_path / "metrics.csv").open() as file:
+        assert [int(row["step"]) for row in csv.DictReader(file)] == [50, 100, 120]
+
+
+def test_a_finished_run_is_not_trained_again(arm: sim.Arm, tmp_path: Path) -> None:
+    model = _trained(arm, TINY, run_folder=tmp_path)
+    again = _trainer(arm, TINY, run_folder=tmp_path)
+    assert again.fraction == 1.0
+    again.run()
+    assert _same(again.model, model)
+
+
+def test_a_run_folder_of_another_run_is_refused(arm: sim.Arm, tmp_path: Path) -> None:
+    _trained(arm, TINY, run_folder=tmp_path)
+    other = replace(TINY, components=5)
+    with pytest.raises(TrainingError, match=r"holds another run \(components: 4 there, 5 asked for\)"):
+        _trainer(arm, other, run_folder=tmp_path)
+
+
+def test_nan_stops_with_a_diagnosis_and_keeps_the_last_good_state(arm: sim.Arm, tmp_path: Path) -> None:
+    trainer = _trainer(arm, TINY, run_folder=tmp_path)
+
+    def poison(progress: object) -> None:
+        with torch.no_grad():
+            trainer.model.head.out.bias.fill_(torch.nan)
+
+    with pytest.raises(TrainingError, match=r"stopped at step 51: loss nan.*try a lower learning_rate"):
+        trainer.run(poison)
+    kept = _trainer(arm, TINY, run_folder=tmp_path)
+    assert all(bool(p.isfinite().all()) for p in kept.averaged.values())
+
+
+def test_the_floor_falls_from_start_to_end_and_stays(arm: sim.Arm) -> None:
+    floors = []
+    trainer = _trainer(arm, TINY)
+    for step in range(0, 121, 10):
+        trainer.step = step
+        floors.append(trainer._schedule()[0])
+    assert floors[0] == pytest.approx(TINY.floor_start)
+    assert floors == sorted(floors, reverse=True)
+    assert floors[-1] == pytest.approx(TINY.floor)
+    assert floors[-3] == pytest.approx(TINY.floor)
+
+
+def test_a_short_training_finds_both_elbows_where_squared_error_finds_none(arm: sim.Arm, tmp_path: Path) -> None:
+    config = replace(TINY, steps=600)
+    solver = ik_mdn.train(arm, config)
+    assert solver.model is not None
+    report = solver.model.report.values
+    assert report["recall"] > 0.98
+    _, T = held_out(arm, 500)
+    regressor = ik_mdn.train(arm, replace(config, kind="mse"))
+    assert regressor.model is not None
+    tip = sim.forward_kinematics(arm, regressor.model.mean(T))[:, :2, 3]
+    miss = (tip - T[:, :2, 3]).norm(dim=1)
+    radius = T[:, :2, 3].norm(dim=1)
+    # the mean of elbow-up and elbow-down is the straight arm: it misses by 2 m - r
+    assert (miss - (2.0 - radius)).abs().median() < 0.1
+    solver.save(tmp_path / "both.safetensors")
+    again = ik_mdn.IKSolver.load(tmp_path / "both.safetensors")
+    assert len(again.solve(T[0])[0].q) == 2
+
+
+@pytest.mark.parametrize("targets", ["angles", "cos_sin"])
+@pytest.mark.parametrize("symmetries", [True, False])
+def test_the_regressor_learns_where_the_answer_is_unique(arm: sim.Arm, targets: str, symmetries: bool) -> None:
+    """With the elbow limited to one side each target has one answer, across the wrap of the first joint too."""
+    one_sided = replace(arm, q_min=np.array([-np.pi, 0.4]), q_max=np.array([np.pi, 2.7]))
+    config = replace(TINY, steps=800, kind="mse", targets=targets, symmetries=symmetries, width=32)  # type: ignore[arg-type]
+    model = _trained(one_sided, config)
+    _, T = held_out(one_sided, 500)
+    miss = (sim.forward_kinematics(arm, model.mean(T)) - T)[:, :2, 3].norm(dim=1)
+    # a short training is not exact, but nothing is averaged: the straight arm would miss by 0.5 m
+    assert miss.median() < 0.1
+
+
+def test_training_from_a_dataset_folder_uses_its_configurations(arm: sim.Arm, tmp_path: Path) -> None:
+    from sim.dataset.generation import generate
+    from sim.dataset.reading import read_batches
+
+    generate(arm, tmp_path / "data", count=4096, shard_size=2048, seed=3)
+    trainer = _trainer(arm, TINY, dataset=tmp_path / "data")
+    assert isinstance(trainer.stream, PoseStream)
+    _, reduced = next(trainer.stream.batches(64, trainer.generator, 0))
+    elbows = np.concatenate([batch[:, 1] for batch in read_batches(tmp_path / "data", batch_size=1024)])
+    # the elbow is not touched by the symmetries, so each one seen must be one that was written
+    assert set(reduced[:, 1].float().tolist()) <= set(elbows.tolist())
+    trainer.run()
+
+
+def test_a_dataset_of_another_arm_is_refused(arm: sim.Arm, tmp_path: Path) -> None:
+    from sim.dataset.generation import generate
+
+    generate(sim.load_arm("planar3"), tmp_path, count=100, shard_size=100)
+    trainer = _trainer(arm, TINY, dataset=tmp_path)
+    with pytest.raises(sim.IKError, match=r"was made for another arm.*asked for .planar2"):
+        trainer.run()
+
+
+@pytest.mark.parametrize("field", ["batch_size", "learning_rate", "clip", "floor_start", "start_scale", "anneal"])
+def test_values_out_of_range_are_refused_by_name(field: str) -> None:
+    with pytest.raises(TrainingError, match=f"{field} must be positive; got -1"):
+        TrainConfig(**{field: -1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"])
+def test_negative_values_are_refused_by_name(field: str) -> None:
+    with pytest.raises(TrainingError, match=f"{field} must not be negative; got -1"):
+        TrainConfig(**{field: -1})  # type: ignore[arg-type]
+
+
+def test_without_a_bound_training_takes_ten_minutes() -> None:
+    assert TrainConfig().max_minutes == 10
+    assert TrainConfig(steps=5).max_minutes == float("inf")
+    assert TrainConfig(steps=5, minutes=2).max_minutes == 2
+
+
+def test_unknown_kinds_and_targets_are_refused() -> None:
+    with pytest.raises(sim.IKError, match="unknown kind of model 'gan'; allowed: mdn, mse"):
+        TrainConfig(kind="gan")  # type: ignore[arg-type]
+    with pytest.raises(sim.IKError, match="unknown regression targets 'quat'"):
+        TrainConfig(targets="quat")  # type: ignore[arg-type]
+    with pytest.raises(sim.IKError, match="must be at least 1"):
+        TrainConfig(components=0)

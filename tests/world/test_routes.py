@@ -1,0 +1,151 @@
+"""Routes: free where others look too, the same under a seed, and honest when there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sim
+from sim.arm.arm import Arm
+from sim.errors import ShapeError
+from sim.kinematics import forward_kinematics
+from sim.scenes.scene import Obstacle, Scene, load_scene
+from sim.world.body import ArmBody
+from sim.world.motion import route_time
+from sim.world.routes import Ways, find_route, levers
+from sim.world.world import World
+
+TWO_LINKS = """<robot name="two_links">
+  <link name="foot"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <link name="arm"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <link name="hand"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>
+    <collision><origin xyz="0.5 0 0"/><geometry><sphere radius="0.05"/></geometry></collision></link>
+  <joint name="first" type="revolute"><parent link="foot"/><child link="arm"/><axis xyz="0 0 1"/>
+    <limit lower="-3" upper="3" velocity="2" effort="50"/></joint>
+  <joint name="second" type="revolute"><parent link="arm"/><child link="hand"/><origin xyz="0.5 0 0"/><axis xyz="0 0 1"/>
+    <limit lower="-3" upper="3" velocity="2" effort="50"/></joint>
+</robot>"""
+
+
+@pytest.fixture
+def arm(tmp_path: Path) -> Arm:
+    """Two links of 0.5 m with a ball of radius 0.05 m at the tip: nothing else of it can touch."""
+    (tmp_path / "two_links.urdf").write_text(TWO_LINKS)
+    return sim.load_arm(tmp_path / "two_links.urdf")
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Iterator[ArmBody]:
+    arm = sim.load_arm("xarm6")
+    with World() as world:
+        body = world.add_arm(arm)
+        world.add_scene(load_scene("shelf"), arm)
+        yield body
+
+
+def wall() -> Scene:
+    T = np.eye(4)
+    T[0, 3] = 0.8
+    return Scene("room", obstacles=(Obstacle("wall", "box", (0.6, 0.1, 1.0), T),))
+
+
+def ball_of(arm: Arm, q: np.ndarray) -> np.ndarray:
+    elbow, heading = q[..., 0], q.sum(axis=-1)
+    return 0.5 * np.stack([np.cos(elbow) + np.cos(heading), np.sin(elbow) + np.sin(heading)], axis=-1)
+
+
+def dense(points: list[np.ndarray], count: int = 2000) -> np.ndarray:
+    return np.concatenate([np.linspace(a, b, count) for a, b in pairwise(points)])
+
+
+def test_a_route_leads_round_a_wall_that_the_straight_way_goes_through(arm: Arm) -> None:
+    start, goal = np.array([0.4, 0.1]), np.array([-0.4, -0.1])
+    with World() as world:
+        body = world.add_arm(arm)
+        world.add_scene(wall())
+        before = body.q
+        hit = Ways(body, np.stack([start, goal])).find_hit(start, goal)
+        assert hit is not None
+        assert Ways(body, np.stack([start, start + 0.05])).find_hit(start, start + 0.05) is None
+        route = find_route(body, start, goal[None], rng=np.random.default_rng(0))
+        again = find_route(body, start, goal[None], rng=np.random.default_rng(0))
+        np.testing.assert_array_equal(body.q, before)
+    assert len(route) >= 2
+    np.testing.assert_array_equal(route[-1], goal)
+    np.testing.assert_array_equal(route, again)
+    ball = ball_of(arm, dense([start, *route]))
+    gap = np.maximum(np.abs(ball - [0.8, 0.0]) - [0.3, 0.05], 0.0)
+    assert np.linalg.norm(gap, axis=1).min() > 0.05 + 0.009  # by geometry, between the configurations looked at too
+
+
+def test_no_route_is_found_where_there_is_none_within_the_effort(arm: Arm) -> None:
+    ring = []
+    for k in range(12):
+        T = np.eye(4)
+        angle = k * np.pi / 6
+        T[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+        T[:2, 3] = 0.5 * np.cos(angle), 0.5 * np.sin(angle)
+        ring.append(Obstacle(f"part {k}", "box", (0.1, 0.3, 0.2), T))
+    inside, outside = np.array([0.0, 2.9]), np.array([0.0, 0.0])
+    with World() as world:
+        body = world.add_arm(arm)
+        world.add_scene(Scene("ring", obstacles=tuple(ring)))
+        assert not body.collides(np.stack([inside, outside])).any()
+        assert find_route(body, inside, outside[None], rng=np.random.default_rng(0), checks=1500) == ()
+
+
+def test_with_several_goals_one_that_can_be_got_to_is_taken(arm: Arm) -> None:
+    start = np.array([0.4, 0.1])
+    goals = np.array([[-0.4, -0.1], [0.8, 0.3]])
+    with World() as world:
+        body = world.add_arm(arm)
+        world.add_scene(wall())
+        route = find_route(body, start, goals, rng=np.random.default_rng(0))
+    assert any(np.array_equal(route[-1], goal) for goal in goals)
+
+
+def test_routes_out_of_and_into_a_shelf_are_free_when_looked_at_ten_times_as_closely(shelf: ArmBody) -> None:
+    arm = shelf.arm
+    draws = np.random.default_rng(4).uniform(arm.sample_min, arm.sample_max, (400, arm.n_joints))
+    draws = draws[~shelf.collides(draws)]
+    tips = forward_kinematics(arm, draws)[:, :3, 3] / arm.reach
+    inside = draws[(tips[:, 0] > 0.6) & (np.abs(tips[:, 1]) < 0.4)]
+    upper, lower = (inside[tips_z] for tips_z in _levels(arm, inside))
+    found = []
+    for k, (start, goal) in enumerate(zip(upper[:4], lower[:4], strict=False)):
+        route = find_route(shelf, start, goal[None], rng=np.random.default_rng(k), checks=8000)
+        if route:
+            found.append(len(route))
+            way = [start, *route]
+            assert not shelf.collides(dense(way, 600)).any()
+            assert route_time(arm, way) > 0
+            inside_limits = (np.array(way) >= arm.q_min).all() and (np.array(way) <= arm.q_max).all()
+            assert inside_limits
+    assert len(found) >= 2
+    assert max(found) >= 2
+
+
+def _levels(arm: Arm, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    z = forward_kinematics(arm, q)[:, 2, 3] / arm.reach
+    return z > 0.5, z < 0.45
+
+
+@pytest.mark.parametrize("name", ["xarm6", "panda", "planar3"])
+def test_no_point_of_the_chain_moves_farther_than_its_levers_say(name: str) -> None:
+    arm = sim.load_arm(name)
+    rng = np.random.default_rng(0)
+    q = rng.uniform(arm.sample_min, arm.sample_max, (200, arm.n_joints))
+    moved = q + 0.2 * rng.standard_normal(q.shape)
+    tips = [forward_kinematics(arm, each)[:, :3, 3] for each in (q, moved)]
+    assert (np.linalg.norm(tips[1] - tips[0], axis=1) <= np.abs(moved - q) @ levers(arm)).all()
+
+
+def test_wrong_use_is_told(shelf: ArmBody) -> None:
+    rng = np.random.default_rng(0)
+    for start, goals, checks in ((5, (1, 6), 1), (6, (0, 6), 1), (6, (6,), 1), (6, (1, 6), 0)):
+        with pytest.raises(ShapeError, match=r"a route needs a start \(6,\), goals"):
+            find_route(shelf, np.zeros(start), np.zeros(goals), rng=rng, checks=checks)
