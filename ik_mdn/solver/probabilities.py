@@ -1,0 +1,99 @@
+"""How probable each solution is, given the pose: exact, by the change of variables."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+import numpy as np
+
+from sim.arm import Arm
+from sim.arrays import FloatArray, IntArray
+
+SLACK = 1e-9  # [rad] beyond a limit that still counts as inside, as for solutions
+
+_TURN = 2 * np.pi
+_LEAST = 1e-150  # manipulability below which a solution counts as exactly singular: as good as certain
+
+
+class Law(str, Enum):
+    """What the weights of solutions are; `about` says it in a sentence."""
+
+    EXACT = "exact"
+    DENSITY = "density"
+    PROPOSALS = "proposals"
+
+    @property
+    def about(self) -> str:
+        """One line for people."""
+        return _ABOUT[self]
+
+    def __str__(self) -> str:
+        return self.value
+
+
+_ABOUT = {
+    Law.EXACT: "probability given the pose, for joints uniform in limits, among the solutions found",
+    Law.DENSITY: "density along the self-motion given the pose, for joints uniform in limits, relative to the others",
+    Law.PROPOSALS: "share of the proposals that led to the solution",
+}
+
+
+def solution_weights(
+    arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray, *, windings: bool
+) -> FloatArray:
+    """The probability of each solution of each pose under joint vectors drawn uniformly in limits.
+
+    Where the task has as many constraints as the arm has joints, the change of variables gives
+    `p(q_b | T) ∝ 1 / |det J(q_b)|` over all solutions in limits, every winding counted (Bishop, Pattern Recognition and
+    Machine Learning, 2006, equation 1.27). With joints to spare it is the density along the curve of solutions,
+    `1 / sqrt(det J Jᵀ)` per arc length, by the coarea formula (Federer, Geometric Measure Theory, 1969, 3.2.12).
+
+    Args:
+        arm: The arm.
+        offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
+        q: Solutions in limits [rad, m], shape (M, n).
+        manipulability: `sqrt(det J Jᵀ)` of the task's Jacobian in any fixed units, shape (M,).
+        windings: Whether every winding has a row of its own; otherwise a row has the probability of all its windings.
+
+    Returns:
+        Shape (M,); sums to 1 over each pose that has rows.
+    """
+    log_weight = -np.log(np.maximum(manipulability, _LEAST))
+    if not windings:
+        log_weight += np.log(count_windings(arm, q))
+    return normalise(offsets, log_weight)
+
+
+def count_windings(arm: Arm, q: FloatArray) -> IntArray:
+    """How many joint vectors in limits differ from each by full turns of joints with limits, itself included.
+
+    Args:
+        arm: The arm.
+        q: Joint vectors in limits [rad, m], shape (M, n).
+
+    Returns:
+        Shape (M,), at least 1. Continuous joints have no windings: all are one.
+    """
+    wide = ~arm.is_prismatic & np.isfinite(arm.q_min) & np.isfinite(arm.q_max) & (arm.q_max - arm.q_min >= _TURN)
+    up = np.floor((arm.q_max[wide] + SLACK - q[:, wide]) / _TURN)
+    down = np.floor((q[:, wide] - arm.q_min[wide] + SLACK) / _TURN)
+    return np.asarray((1 + np.maximum(up, 0) + np.maximum(down, 0)).prod(axis=1), dtype=np.int64)
+
+
+def normalise(offsets: IntArray, log_weight: FloatArray) -> FloatArray:
+    """`exp(log_weight)` divided by its sum over the rows of each pose, without overflow.
+
+    Args:
+        offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
+        log_weight: Shape (M,).
+
+    Returns:
+        Shape (M,).
+    """
+    count = np.diff(offsets)
+    some = offsets[:-1][count > 0]
+    if not len(some):
+        return np.zeros(0)
+    rows = count[count > 0]
+    weight = np.exp(log_weight - np.maximum.reduceat(log_weight, some).repeat(rows))
+    return np.asarray(weight / np.add.reduceat(weight, some).repeat(rows))
