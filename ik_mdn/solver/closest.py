@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,8 +10,9 @@ import torch
 from ik_mdn.solver.solutions import Closest, SolutionBatch
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.kinematics import forward_kinematics, kinematics
-from sim.task import Task, error_norms, task_error, task_jacobian
+from sim.jacobians import scaled_task_error, scaled_task_jacobian
+from sim.kinematics import forward_kinematics
+from sim.task import Task, error_norms, task_error
 
 _DRAWS = 1024  # random joint vectors, the nearest of which are started from
 _STARTS = 6
@@ -52,25 +52,21 @@ def find_closest(arm: Arm, task: Task, T_base_target: FloatArray, *, seed: int =
     """
     from scipy.optimize import least_squares
 
-    length = arm.reach if arm.reach > 0 else 1.0
     target = torch.from_numpy(np.array(T_base_target, dtype=np.float64))
-    scale = np.array([1 / length if i < 3 else 1.0 for i, on in enumerate(task.rows) if on])
-    keep = [i for i, on in enumerate(task.rows) if on]
+    unit = arm.joint_units
 
-    def error(q: FloatArray) -> FloatArray:
-        tip = forward_kinematics(arm, torch.from_numpy(q))
-        return np.asarray(scale * task_error(task, tip, target).numpy()[..., keep])
+    def error(x: FloatArray) -> FloatArray:
+        return scaled_task_error(arm, task, forward_kinematics(arm, torch.from_numpy(x * unit)), target).numpy()
 
-    def slope(q: FloatArray) -> Any:
+    def slope(x: FloatArray) -> FloatArray:
         # not exact for large angles, but Jᵀe is: a rotation vector is an eigenvector of the logarithm's derivative
-        tip, J = kinematics(arm, torch.from_numpy(q))
-        return -scale[:, None] * task_jacobian(task, J, tip).numpy()
+        return -scaled_task_jacobian(arm, task, torch.from_numpy(x * unit))[1].numpy()
 
-    draws = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (_DRAWS, arm.n_joints))
+    draws = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (_DRAWS, arm.n_joints)) / unit
     nearest = np.square(error(draws)).sum(axis=1).argsort()[:_STARTS]
-    bounds = (arm.q_min, arm.q_max)
+    bounds = (arm.q_min / unit, arm.q_max / unit)
     ends = [least_squares(error, draws[i], jac=slope, bounds=bounds, xtol=1e-10, ftol=1e-12) for i in nearest]
-    q = min(ends, key=lambda end: end.cost).x
+    q = np.clip(min(ends, key=lambda end: end.cost).x * unit, arm.q_min, arm.q_max)
     tip = forward_kinematics(arm, torch.from_numpy(q))
     err_pos, err_rot = error_norms(task_error(task, tip, target))
     return Closest(np.asarray(q), float(err_pos), float(err_rot))

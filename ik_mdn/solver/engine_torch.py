@@ -15,8 +15,9 @@ from ik_mdn.solver.folds import seeds_across_folds
 from ik_mdn.solver.refinement import refine
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
-from sim.kinematics import forward_kinematics, kinematics
-from sim.task import Task, error_norms, task_error, task_jacobian
+from sim.jacobians import task_singular_values
+from sim.kinematics import forward_kinematics
+from sim.task import Task, error_norms, task_error
 
 if TYPE_CHECKING:
     from ik_mdn.model import PoseModel
@@ -109,16 +110,8 @@ class TorchEngine:
         return self._measured(Rows(seeds.pose, q, seeds.weight))
 
     def condition(self, q: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
-        T, J = kinematics(self.arm, self.T.new_tensor(q))
-        length = self.arm.reach if self.arm.reach > 0 else 1.0
-        J[:, :3] /= length
-        J[:, :, torch.tensor(self.arm.is_prismatic, device=J.device)] *= length
-        J = task_jacobian(self.task, J, T)
-        H = J @ J.mT
-        manipulability = torch.linalg.det(H).clamp(min=0).sqrt()
-        H.diagonal(dim1=-2, dim2=-1).sub_(SINGULAR**2)  # J Jᵀ - s² I is then not positive definite
-        singular = torch.linalg.cholesky_ex(H).info > 0
-        return singular.cpu().numpy(), manipulability.cpu().numpy()
+        sigma = task_singular_values(self.arm, self.task, self.T.new_tensor(q))
+        return (sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy()
 
     def _index(self, poses: IntArray) -> Tensor:
         return torch.as_tensor(poses, device=self.T.device)
