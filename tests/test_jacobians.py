@@ -8,6 +8,7 @@ import torch
 
 import sim
 from ik_mdn.reach.constructions import dexterity
+from ik_mdn.solver.engine import Problem
 from ik_mdn.solver.engine_numba import CompiledEngine
 from ik_mdn.solver.engine_torch import TorchEngine
 from sim.arm import Arm
@@ -54,10 +55,8 @@ def test_everybody_measures_the_same_dexterity(arm: Arm, task: Task) -> None:
     expected = np.sqrt(np.linalg.det(J @ J.swapaxes(-1, -2)).clip(0))
     np.testing.assert_allclose(manipulability(arm, task, q), expected, rtol=1e-7, atol=1e-9)
     T = np.ascontiguousarray(forward_kinematics(arm, q).numpy())
-    for engine in (
-        CompiledEngine(arm, task, None, T, None, 1e-8),
-        TorchEngine(arm, task, None, torch.from_numpy(T), None, 1e-8),
-    ):
+    problem = Problem(arm, task, T, None, 1e-8)
+    for engine in (CompiledEngine(problem, None), TorchEngine(problem, None)):
         np.testing.assert_allclose(engine.condition(q.numpy())[1], expected, rtol=1e-6, atol=1e-9)
     least = np.sqrt(np.linalg.eigvalsh(J @ J.swapaxes(-1, -2)).clip(0)[..., 0])
     np.testing.assert_allclose(dexterity(arm, task, q.numpy()), least, rtol=1e-6, atol=1e-7)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from ik_mdn.solver.engine import Problem
 from ik_mdn.solver.solutions import Closest, SolutionBatch
 from sim.arm import Arm
 from sim.arrays import FloatArray
@@ -18,12 +19,11 @@ _DRAWS = 1024  # random joint vectors, the nearest of which are started from
 _STARTS = 6
 
 
-def with_closest(arm: Arm, task: Task, T: FloatArray, batch: SolutionBatch, *, seed: int) -> SolutionBatch:
+def with_closest(problem: Problem, batch: SolutionBatch, *, seed: int) -> SolutionBatch:
     """The batch, with the closest approach of every target that has no solution.
 
     Args:
-        arm, task: What was solved.
-        T: The targets, (B, 4, 4).
+        problem: What was solved.
         batch: What was found.
         seed: Of the random starts.
 
@@ -31,10 +31,11 @@ def with_closest(arm: Arm, task: Task, T: FloatArray, batch: SolutionBatch, *, s
         The same solutions.
     """
     missing = (batch.count == 0).nonzero()[0].tolist()
-    return replace(batch, closest={i: find_closest(arm, task, T[i], seed=seed) for i in missing})
+    arm, task, T = problem.arm, problem.task, problem.T
+    return replace(batch, closest={i: closest_approach(arm, task, T[i], seed=seed) for i in missing})
 
 
-def find_closest(arm: Arm, task: Task, T_base_target: FloatArray, *, seed: int = 0) -> Closest:
+def closest_approach(arm: Arm, task: Task, T_base_target: FloatArray, *, seed: int = 0) -> Closest:
     """The joint vector in limits whose tip is nearest to a target.
 
     Nearest in the squared length of the error, angles in [rad] and lengths in arm lengths, by SciPy's trust-region
