@@ -42,6 +42,11 @@ class Task:
             )
 
     @property
+    def constraints(self) -> tuple[int, ...]:
+        """Which of the six errors count, ascending."""
+        return tuple(i for i, on in enumerate(self.rows) if on)
+
+    @property
     def n_constraints(self) -> int:
         """How many numbers the target fixes."""
         return sum(self.rows)
@@ -193,7 +198,7 @@ def task_jacobian(task: Task, jacobian: Tensor, T_base_tip: Tensor) -> Tensor:
     Returns:
         Shape (..., m, n).
     """
-    keep = [i for i, on in enumerate(task.rows) if on]
+    keep = list(task.constraints)
     if max(keep) < 3:
         return jacobian[..., keep, :]
     angular = T_base_tip[..., :3, :3].mT @ jacobian[..., 3:, :]

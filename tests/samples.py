@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from ik_mdn.solver.kernels.rules import Refined
@@ -62,3 +65,35 @@ def disturb(q: Tensor, size: float, seed: int = 1) -> Tensor:
 
 def met(result: Refined, tolerance: float = 1e-9) -> Tensor:
     return torch.maximum(result.err_pos, result.err_rot) <= tolerance
+
+
+def random_arm(n_joints: int, seed: int, *, sliding: tuple[int, ...] = ()) -> Arm:
+    """A chain of random links; those joints slide, the others turn within limits, the last one without."""
+    rng = np.random.default_rng(seed)
+    offsets = np.tile(np.eye(4), (n_joints + 1, 1, 1))
+    offsets[:, :3, :3] = Rotation.random(n_joints + 1, random_state=rng).as_matrix()
+    offsets[:, :3, 3] = rng.normal(scale=0.2, size=(n_joints + 1, 3))
+    kinds = ["prismatic" if i in sliding else "revolute" for i in range(n_joints)]
+    q_min, q_max = rng.uniform(-3.0, -1.5, n_joints), rng.uniform(1.5, 3.0, n_joints)
+    q_min[list(sliding)], q_max[list(sliding)] = 0.1, 0.9
+    if n_joints - 1 not in sliding:
+        kinds[-1], q_min[-1], q_max[-1] = "continuous", -np.inf, np.inf
+    return Arm(
+        name=f"random{n_joints}",
+        base="base",
+        tip="tip",
+        joint_names=tuple(f"joint{i}" for i in range(n_joints)),
+        joint_types=tuple(kinds),
+        offsets=offsets,
+        q_min=q_min,
+        q_max=q_max,
+        dq_max=np.ones(n_joints),
+        effort_max=np.ones(n_joints),
+    )
+
+
+def enlarged(arm: Arm, factor: float) -> Arm:
+    """The same arm with every length multiplied, strokes of sliding joints included."""
+    offsets, unit = arm.offsets.copy(), np.where(arm.is_prismatic, factor, 1.0)
+    offsets[:, :3, 3] *= factor
+    return replace(arm, offsets=offsets, q_min=arm.q_min * unit, q_max=arm.q_max * unit)

@@ -31,6 +31,7 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.world",
     "sim.rendering",
     "sim.scenes",
+    "sim.jacobians",
     "sim.kinematics",
     "sim.task",
     "sim.arm",

@@ -11,8 +11,8 @@ import torch
 
 from ik_mdn.control.decision import LIMIT_SLACK, Candidate, CostWeights, Measured, Tolerance
 from sim.arrays import FloatArray
-from sim.kinematics import kinematics
-from sim.task import Task, error_norms, task_error, task_jacobian
+from sim.jacobians import manipulability
+from sim.task import Task, error_norms, task_error
 from sim.world import ArmBody, speed_limits
 
 _WITHIN = 0.2  # [m] distances are measured up to this
@@ -81,14 +81,6 @@ def measure_errors(body: ArmBody, task: Task, q: FloatArray | None, T: FloatArra
     return err_pos.numpy(), err_rot.numpy()
 
 
-def manipulability(task: Task, body: ArmBody, q: FloatArray) -> FloatArray:
-    """sqrt(det(J Jᵀ)) of the task's Jacobian with lengths in arm's reaches, shape (m,) for q (m, n); see `Candidate`."""
-    T_base_tip, J = kinematics(body.arm, torch.from_numpy(q))
-    J = torch.cat([J[..., :3, :] / body.arm.reach, J[..., 3:, :]], dim=-2)
-    values = torch.linalg.svdvals(task_jacobian(task, J, T_base_tip))  # without squaring small numbers
-    return np.asarray(values.prod(dim=-1).numpy(), dtype=np.float64)
-
-
 def name_pairs(pairs: Any) -> str:
     """ "a and b, c and d" of pairs of names."""
     return ", ".join(f"{a} and {b}" for a, b in pairs)
@@ -117,7 +109,7 @@ def _measure(body: ArmBody, task: Task, T: FloatArray, q: FloatArray, weight: Fl
         margin=np.minimum(q - arm.q_min, arm.q_max - q).min(axis=-1),
         clearance_self=clearance_self,
         clearance_world=clearance_world,
-        manipulability=manipulability(task, body, q),
+        manipulability=manipulability(arm, task, torch.from_numpy(q)).numpy(),
         weight=weight,
     )
 

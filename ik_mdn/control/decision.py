@@ -143,8 +143,7 @@ class Candidate:
         margin: Distance of the nearest joint limit [rad or m]; negative outside, inf without limits.
         clearance_self, clearance_world: Distance of the two nearest links that may touch each other, and of the
             nearest other body [m]; at most 0.2, negative where they go through each other.
-        manipulability: sqrt(det(J Jᵀ)) of the task's Jacobian with lengths in arm's reaches: 0 in a
-            singularity (Yoshikawa, Manipulability of robotic mechanisms, IJRR 1985).
+        manipulability: sqrt(det(J Jᵀ)) of the task's Jacobian without units, 0 in a singularity; see `sim.jacobians`.
         weight: Probability that the solver's mixture gives it.
         cost: See `CostWeights`.
         rejected: Why the arm cannot be there or get there; None where nothing speaks against it (whether a path

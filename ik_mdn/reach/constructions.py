@@ -11,8 +11,8 @@ import torch
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import SuiteError
-from sim.kinematics import kinematics
-from sim.task import Task, task_jacobian
+from sim.jacobians import task_singular_values
+from sim.task import Task
 
 _COMFORT = 0.15  # share of a joint's range that a comfortable configuration keeps from either limit
 _CORNER = 0.01  # share of a joint's range within which a configuration is next to its limit
@@ -27,10 +27,7 @@ _OFFSET = (1e-4, 2e-2)  # [rad or m] from the singularity, drawn on a logarithmi
 
 
 def dexterity(arm: Arm, task: Task, q: FloatArray) -> FloatArray:
-    """The smallest singular value of the task's Jacobian, lengths in units of the arm's reach.
-
-    Its inverse says how far the joints must go, at least, for a small motion of the tip in the worst direction
-    (Siciliano et al., Robotics, 2009, section 3.9); zero at a singularity.
+    """The smallest singular value of the task's Jacobian without units, zero at a singularity; see `sim.jacobians`.
 
     Args:
         arm: The arm.
@@ -40,10 +37,7 @@ def dexterity(arm: Arm, task: Task, q: FloatArray) -> FloatArray:
     Returns:
         Shape (...), no unit.
     """
-    T, geometric = kinematics(arm, torch.from_numpy(np.ascontiguousarray(q)))
-    scale = torch.tensor([1.0 / arm.reach] * 3 + [1.0] * 3, dtype=torch.float64)
-    rows = task_jacobian(task, geometric * scale[:, None], T)
-    return np.asarray(torch.linalg.svdvals(rows)[..., -1].numpy(), dtype=np.float64)
+    return task_singular_values(arm, task, torch.from_numpy(np.ascontiguousarray(q)))[..., -1].numpy()
 
 
 def draw_anywhere(arm: Arm, rng: np.random.Generator) -> FloatArray:

@@ -6,11 +6,10 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ik_mdn.solver.branches import wind
-from ik_mdn.solver.engine import Engine, Found
-from ik_mdn.solver.search import Search
+from ik_mdn.solver.engine import Engine, Found, Problem
+from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
@@ -21,45 +20,49 @@ RANKS = ("weight", "distance", "margin", "manipulability")
 
 def collect(
     engine: Engine,
-    arm: Arm,
-    search: Search,
-    found: Found,
+    problem: Problem,
+    outcome: Outcome,
     rank: Rank,
     *,
+    windings: bool = False,
     max_jump: float | None = None,
     max_solutions: int | None = None,
 ) -> SolutionBatch:
     """Solutions best first, with each target's status.
 
     Args:
-        engine: Sorts, and measures how well conditioned solutions are.
-        arm: The arm.
-        search: Has come to its end.
-        found: What it found, sorted by target; raw proposals where it never tried to meet a target.
+        engine: Measures how well conditioned solutions are.
+        problem: What was solved for.
+        outcome: What was found.
         rank: What solutions are ordered by.
-        max_jump: Leave out what is further from the search's `near` in a joint [rad, m].
+        windings: Whether to add the other windings of each solution inside the limits.
+        max_jump: Leave out what is further from the problem's `near` in a joint [rad, m].
         max_solutions: Keep only so many of the best per target.
 
     Returns:
         The batch; a target without rows has no solution.
     """
-    targets = np.arange(len(search.T) + 1)
-    any_found = np.zeros(len(search.T), np.bool_)
-    any_found[found.pose] = True
+    found, targets = outcome.found, np.arange(len(problem.T) + 1)
+    status = np.where(outcome.met, STATUSES.index(Status.OUT_OF_LIMITS), STATUSES.index(Status.UNREACHABLE))
+    status[outcome.late] = STATUSES.index(Status.TIMED_OUT)
+    status[found.pose] = STATUSES.index(Status.TOO_FAR)
+    if windings:
+        found = _wound(problem.arm, found)
     if max_jump is not None:
-        assert search.near is not None
-        found = found.take(np.abs(found.q - search.near[found.pose]).max(axis=1, initial=0.0) <= max_jump)
+        assert problem.near is not None
+        found = found.take(np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump)
+    found = found.take(_order(found.pose.searchsorted(targets), _key(engine, problem, found, rank), max_solutions))
     offsets = found.pose.searchsorted(targets)
-    order = engine.sort(offsets, _key(engine, arm, search, found, rank))
-    if max_solutions is not None:
-        order = order[np.arange(len(order)) - offsets[found.pose] < max_solutions]
-    found = found.take(order)
-    offsets = found.pose.searchsorted(targets)
-    status = _status(engine, search, found, offsets, any_found)
-    return SolutionBatch(found.q, found.weight, found.err_pos, found.err_rot, offsets, status)
+    if outcome.refined:
+        solved = (offsets[1:] > offsets[:-1]).nonzero()[0]
+        singular, _ = engine.condition(found.q[offsets[solved]])
+        status[solved] = np.where(singular, STATUSES.index(Status.SINGULAR), STATUSES.index(Status.SOLVED))
+    else:
+        status[:] = STATUSES.index(Status.PROPOSED)
+    return SolutionBatch(found.q, found.weight, found.err_pos, found.err_rot, offsets, status.astype(np.uint8))
 
 
-def wound(arm: Arm, found: Found) -> Found:
+def _wound(arm: Arm, found: Found) -> Found:
     """Every winding of each solution inside the limits; they share its weight."""
     source, q = wind(arm, torch.from_numpy(found.q))
     rows = source.numpy()
@@ -68,28 +71,26 @@ def wound(arm: Arm, found: Found) -> Found:
     return every._replace(q=q.numpy(), weight=every.weight / count[rows])
 
 
-def _key(engine: Engine, arm: Arm, search: Search, found: Found, rank: Rank) -> FloatArray:
+def _key(engine: Engine, problem: Problem, found: Found, rank: Rank) -> FloatArray:
     """What to sort by, ascending, (M,)."""
+    arm = problem.arm
     if rank == "weight":
         return -found.weight
     if rank == "distance":
-        assert search.near is not None
-        return np.asarray(np.linalg.norm(found.q - search.near[found.pose], axis=1))
+        assert problem.near is not None
+        return np.asarray(np.linalg.norm(found.q - problem.near[found.pose], axis=1))
     if rank == "margin":
         return np.asarray(-np.minimum(found.q - arm.q_min, arm.q_max - found.q).min(axis=1, initial=np.inf))
     return -engine.condition(found.q)[1]
 
 
-def _status(
-    engine: Engine, search: Search, found: Found, offsets: IntArray, any_found: NDArray[np.bool_]
-) -> NDArray[np.uint8]:
-    """Place of each target's status in `STATUSES`, (B,)."""
-    if not search.tried:
-        return np.full(len(search.T), STATUSES.index(Status.PROPOSED), np.uint8)
-    status = np.where(search.met, STATUSES.index(Status.OUT_OF_LIMITS), STATUSES.index(Status.UNREACHABLE))
-    status[search.late] = STATUSES.index(Status.TIMED_OUT)
-    status[any_found] = STATUSES.index(Status.TOO_FAR)
-    solved = (offsets[1:] > offsets[:-1]).nonzero()[0]
-    singular, _ = engine.condition(found.q[offsets[solved]])
-    status[solved] = np.where(singular, STATUSES.index(Status.SINGULAR), STATUSES.index(Status.SOLVED))
-    return status.astype(np.uint8)
+def _order(offsets: IntArray, key: FloatArray, most: int | None) -> IntArray:
+    """Row numbers by a key, ascending within each target, which owns `offsets[p]:offsets[p + 1]`; at most so many."""
+    if len(offsets) == 2:
+        return key.argsort(kind="stable")[:most]
+    count = np.diff(offsets)[:, None]
+    place = np.arange(count.max(initial=0))
+    table = np.full((len(count), len(place)), np.inf)  # sorting short rows side by side is quicker than one long sort
+    table[place < count] = key
+    order: IntArray = offsets[:-1, None] + table.argsort(axis=1, kind="stable")
+    return order[place < (count if most is None else count.clip(max=most))]

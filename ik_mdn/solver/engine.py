@@ -1,4 +1,4 @@
-"""What a search needs done for it: seeds, refinement, gathering. Compiled for the CPU, in torch for the rest."""
+"""What a search works with: the problem, seeds, what was found; and the work done for it, compiled or in torch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arrays import FloatArray, IntArray
+from sim.arm import Arm
+from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.task import Task
 
 MERGE = 1e-4  # distance on the circle [rad, m] below which two solutions are one: where branches meet,
 # the error grows with the square of this distance, so it is the square root of the solver's tolerance
@@ -16,6 +18,50 @@ MIN_WEIGHT = 1e-3  # seeds that weigh less are not refined
 
 _OVERSHOOT = 1e-4  # refinement goes on to this share of the tolerance, so that both halves of a double root merge
 _FINEST = 1e-13  # [rad, arm lengths] what rounding lets refinement reach
+
+
+class Problem(NamedTuple):
+    """What is solved for."""
+
+    arm: Arm
+    task: Task
+    T: FloatArray  # (B, 4, 4) targets, contiguous
+    near: FloatArray | None  # (B, n) joint vectors to be near
+    tolerance: float  # largest error of a solution [m], [rad]
+
+
+class Seeds(NamedTuple):
+    """Joint vectors to refine for some targets, target after target."""
+
+    start: IntArray  # (P + 1,) where each target's rows begin
+    q: FloatArray  # (R, n)
+    weight: FloatArray  # (R,)
+
+    @property
+    def counts(self) -> IntArray:
+        """Seeds of each target, (P,)."""
+        return self.start[1:] - self.start[:-1]
+
+    @staticmethod
+    def repeated(count: int, q: FloatArray, weight: float) -> Seeds:
+        """The same seeds (S, n) for each of `count` targets."""
+        return Seeds(np.arange(count + 1) * len(q), np.tile(q, (count, 1)), np.full(count * len(q), weight))
+
+    @staticmethod
+    def weightless(counts: IntArray, q: FloatArray) -> Seeds:
+        """Seeds (R, n), so many of each target, (P,)."""
+        return Seeds(starts(counts), np.ascontiguousarray(q), np.zeros(len(q)))
+
+    @staticmethod
+    def join(parts: list[Seeds]) -> Seeds:
+        """Seeds of the same targets as one."""
+        if len(parts) == 1:
+            return parts[0]
+        order = np.concatenate([np.arange(len(part.counts)).repeat(part.counts) for part in parts]).argsort(
+            kind="stable"
+        )
+        q, weight = (np.concatenate(columns)[order] for columns in list(zip(*parts, strict=True))[1:])
+        return Seeds(np.sum([part.start for part in parts], axis=0), q, weight)
 
 
 class Found(NamedTuple):
@@ -29,52 +75,46 @@ class Found(NamedTuple):
 
     def take(self, rows: NDArray[Any]) -> Found:
         """Some of the rows, by number or mask."""
-        return Found(*(getattr(self, name)[rows] for name in self._fields))
+        return Found(*(column[rows] for column in self))
 
     @staticmethod
     def join(parts: list[Found]) -> Found:
         """All rows of the parts (one or more), sorted by target; within a target part after part."""
         if len(parts) == 1:
             return parts[0]
-        joined = Found(*(np.concatenate([getattr(part, name) for part in parts]) for name in Found._fields))
+        joined = Found(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         return joined.take(joined.pose.argsort(kind="stable"))
 
 
 class Engine(Protocol):
-    """The work of one search over targets (B, 4, 4); seeds are its own kind of object, which only it looks into."""
+    """The work of a search; `poses` (P,) are the numbers of some targets, ascending."""
 
-    def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Any:
+    has_model: bool
+
+    def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         """Seeds from the model: the heaviest `most` per target, component means alone where `raw`."""
 
-    def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Any:
+    def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         """Seeds drawn from the model's mixture."""
 
-    def repeat(self, poses: IntArray, q: FloatArray, weight: float) -> Any:
-        """The same seeds (S, n) for every target, each with this weight."""
-
-    def scatter(self, poses: IntArray, count: IntArray, q: FloatArray) -> Any:
-        """Seeds (R, n) of the targets, target after target, `count` of each, without weight."""
-
-    def join(self, seeds: list[Any]) -> Any:
-        """Seeds of the same targets as one."""
-
-    def settle(self, poses: IntArray, seeds: Any) -> tuple[Found, NDArray[np.bool_]]:
+    def settle(self, poses: IntArray, seeds: Seeds) -> tuple[Found, BoolArray]:
         """Distinct solutions in limits that the seeds lead to, and which of the targets were met, in limits or not."""
 
-    def across(self, poses: IntArray, found: Found) -> Any:
+    def across(self, poses: IntArray, found: Found) -> Seeds:
         """Seeds of the targets, across the folds that solutions found lie beside; see `ik_mdn.solver.folds`."""
 
-    def add(self, found: Found, more: Found) -> Found:
-        """The solutions found, and those of a later round that are other branches."""
+    def is_new(self, found: Found, more: Found) -> BoolArray:
+        """Which of some more solutions, distinct among themselves, are other branches than those found."""
 
-    def sort(self, offsets: IntArray, key: FloatArray) -> IntArray:
-        """Row numbers (M,), ascending by a key within each target, which owns `offsets[p]:offsets[p + 1]`."""
-
-    def measure(self, poses: IntArray, seeds: Any) -> Found:
-        """The seeds as they are, turned into limits where possible, with their errors."""
-
-    def condition(self, q: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
+    def condition(self, q: FloatArray) -> tuple[BoolArray, FloatArray]:
         """Whether each joint vector (R, n) is singular, and its manipulability (R,)."""
+
+
+def starts(counts: IntArray) -> IntArray:
+    """Where each of some groups begins, and where the last one ends, (P + 1,)."""
+    start = np.zeros(len(counts) + 1, np.int64)
+    counts.cumsum(out=start[1:])
+    return start
 
 
 def fine_tolerance(tolerance: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from ik_mdn.model import NEAR_AXIS, WAVES, MixtureHead, seeding
 from ik_mdn.solver.branches import LIMIT_SLACK, middle
-from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, fine_tolerance, merge_distance
-from ik_mdn.solver.engine_torch import Rows, TorchEngine
+from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, Problem, Seeds, fine_tolerance, merge_distance, starts
+from ik_mdn.solver.engine_torch import draw
 from ik_mdn.solver.kernels import refine as kernel
-from ik_mdn.solver.kernels.branches import BLOCK, compact, mark_new, settle, sort_rows
+from ik_mdn.solver.kernels.branches import BLOCK, compact, mark_new, settle
 from ik_mdn.solver.kernels.condition import condition, condition_size
 from ik_mdn.solver.kernels.encode import are_poses, encode
 from ik_mdn.solver.kernels.few import propose_few, settle_few
@@ -23,28 +23,14 @@ from ik_mdn.solver.kernels.rules import Rule
 from ik_mdn.solver.kernels.seeds import decode
 from ik_mdn.solver.kernels.vector import LANES, aligned, share
 from sim.arm import Arm
-from sim.arrays import FloatArray, IntArray
-from sim.task import Task
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from ik_mdn.model import PoseModel
 
-__all__ = ["CompiledEngine", "CompiledModel", "Seeds", "are_poses", "has_model", "kernel"]
+__all__ = ["CompiledEngine", "CompiledModel", "are_poses", "has_model", "kernel"]
 
 _FEW = 12  # targets up to which the compiled network beats torch's
-
-
-class Seeds(NamedTuple):
-    """Seeds of some targets, target after target."""
-
-    start: IntArray  # (P + 1,) where each target's rows begin
-    q: FloatArray  # (R, n)
-    weight: FloatArray  # (R,)
-
-    @property
-    def counts(self) -> IntArray:
-        """Seeds of each target, (P,)."""
-        return self.start[1:] - self.start[:-1]
 
 
 def has_model(model: PoseModel) -> bool:
@@ -103,23 +89,13 @@ class CompiledEngine:
     """See `ik_mdn.solver.engine.Engine`.
 
     Args:
-        arm, task: What is solved for.
+        problem: What is solved for.
         model: A mixture, or None.
-        T: Targets, (B, 4, 4), contiguous.
-        near: Joint vector to be near for each target, (B, n) or None.
-        tolerance: Largest error of a solution [m], [rad].
     """
 
-    def __init__(
-        self,
-        arm: Arm,
-        task: Task,
-        model: CompiledModel | None,
-        T: FloatArray,
-        near: FloatArray | None,
-        tolerance: float,
-    ) -> None:
-        self.arm, self.task, self.model, self.T, self.near, self.tolerance = arm, task, model, T, near, tolerance
+    def __init__(self, problem: Problem, model: CompiledModel | None) -> None:
+        self.arm, self.task, self.T, self.near, self.tolerance = problem
+        self.model, self.has_model = model, model is not None
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         model, P = self.model, len(poses)
@@ -133,26 +109,13 @@ class CompiledEngine:
         q, weight, count = np.empty((P, most, self.arm.n_joints)), np.empty((P, most)), np.empty(P, np.int64)
         queue = np.zeros(1, np.int64)
         share(lambda: decode(numbers, shift, shape, reading, most, q, weight, count, queue), -(-P // BLOCK))
-        start = _ends(count)
+        start = starts(count)
         first, rows = np.arange(P) * most, (q.reshape(P * most, -1), weight.reshape(P * most))
         return Seeds(start, *_moved(first, count, start, rows))
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
-        rows = self._reference.draw(poses, count, generator)
-        return self.scatter(poses, np.full(len(poses), count), rows.q.numpy())
-
-    def repeat(self, poses: IntArray, q: FloatArray, weight: float) -> Seeds:
-        P, S = len(poses), len(q)
-        return Seeds(np.arange(P + 1) * S, np.tile(q, (P, 1)), np.full(P * S, weight))
-
-    def scatter(self, poses: IntArray, count: IntArray, q: FloatArray) -> Seeds:
-        return Seeds(_ends(count), np.ascontiguousarray(q), np.zeros(len(q)))
-
-    def join(self, seeds: list[Seeds]) -> Seeds:
-        pose = np.concatenate([np.arange(len(one.counts)).repeat(one.counts) for one in seeds])
-        order = pose.argsort(kind="stable")
-        q, weight = (np.concatenate([getattr(one, name) for one in seeds])[order] for name in ("q", "weight"))
-        return Seeds(np.sum([one.start for one in seeds], axis=0), q, weight)
+        assert self.model is not None
+        return draw(self.model.model, torch.from_numpy(self._targets(poses)), count, generator)
 
     def settle(self, poses: IntArray, seeds: Seeds) -> tuple[Found, NDArray[np.bool_]]:
         pose = poses.repeat(seeds.counts)
@@ -160,13 +123,11 @@ class CompiledEngine:
         q, err_pos, err_rot, _ = kernel.refine_rows(self.arm, self.task, self.T, pose, seeds.q, rule)
         return self._gather(poses, seeds.start, (q, seeds.weight.copy(), err_pos, err_rot))
 
-    def add(self, found: Found, more: Found) -> Found:
-        if not len(more.pose):
-            return found
-        starts = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
+    def is_new(self, found: Found, more: Found) -> BoolArray:
+        first = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
         new, turns = np.empty(len(more.pose), np.bool_), _limits(self.arm)[1]
-        mark_new(*starts, found.q, more.q, turns, merge_distance(self.tolerance), new)
-        return Found.join([found, more.take(new)]) if new.any() else found
+        mark_new(*first, found.q, more.q, turns, merge_distance(self.tolerance), new)
+        return new
 
     def across(self, poses: IntArray, found: Found) -> Seeds:
         place = poses.searchsorted(found.pose)
@@ -182,16 +143,7 @@ class CompiledEngine:
 
         share(work, -(-len(place) // 1024))
         count = np.bincount(place[near], minlength=len(poses))
-        return Seeds(_ends(count), seeds[near], np.zeros(int(near.sum())))
-
-    def sort(self, offsets: IntArray, key: FloatArray) -> IntArray:
-        order = np.empty(len(key), np.int64)
-        sort_rows(offsets, key, order)
-        return order
-
-    def measure(self, poses: IntArray, seeds: Seeds) -> Found:
-        rows = (torch.from_numpy(x) for x in (poses.repeat(seeds.counts), seeds.q, seeds.weight))
-        return self._reference.measure(poses, Rows(*rows))
+        return Seeds.weightless(count, seeds[near])
 
     def condition(self, q: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
         base, chain, slides, unit, _ = kernel.describe(self.arm)
@@ -217,23 +169,10 @@ class CompiledEngine:
             return Found(poses.repeat(offsets[1:] - offsets[:-1]), *kept), met
         count, met, queue = np.empty(len(poses), np.int64), np.empty(len(poses), np.bool_), np.zeros(1, np.int64)
         share(lambda: settle(start, *rows, limits, turns, near, numbers, count, met, queue), -(-len(poses) // BLOCK))
-        return Found(poses.repeat(count), *_moved(start, count, _ends(count), rows)), met
-
-    @cached_property
-    def _reference(self) -> TorchEngine:
-        near = None if self.near is None else torch.from_numpy(self.near)
-        model = None if self.model is None else self.model.model
-        return TorchEngine(self.arm, self.task, model, torch.from_numpy(self.T), near, self.tolerance)
+        return Found(poses.repeat(count), *_moved(start, count, starts(count), rows)), met
 
     def _targets(self, poses: IntArray) -> FloatArray:
         return self.T if len(poses) == len(self.T) else self.T[poses]
-
-
-def _ends(count: IntArray) -> IntArray:
-    """Where each target's rows begin, and the end, (P + 1,)."""
-    start = np.zeros(len(count) + 1, np.int64)
-    count.cumsum(out=start[1:])
-    return start
 
 
 def _moved(start: IntArray, count: IntArray, offsets: IntArray, rows: tuple[FloatArray, ...]) -> list[Any]:

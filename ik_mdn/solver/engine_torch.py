@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ik_mdn.solver.branches import first_of_branch, turn_into_limits
-from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, fine_tolerance, merge_distance
+from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, Problem, Seeds, fine_tolerance, merge_distance, starts
 from ik_mdn.solver.folds import seeds_across_folds
 from ik_mdn.solver.refinement import refine
 from sim.arm import Arm
-from sim.arrays import FloatArray, IntArray
-from sim.kinematics import forward_kinematics, kinematics
-from sim.task import Task, error_norms, task_error, task_jacobian
+from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.jacobians import task_singular_values
+from sim.kinematics import forward_kinematics
+from sim.task import Task, error_norms, task_error
 
 if TYPE_CHECKING:
     from ik_mdn.model import PoseModel
@@ -38,19 +38,18 @@ class TorchEngine:
     """See `ik_mdn.solver.engine.Engine`.
 
     Args:
-        arm, task: What is solved for.
+        problem: What is solved for.
         model: Or None.
-        T: Targets, (B, 4, 4), float64, on any device.
-        near: Joint vector to be near for each target, (B, n) or None.
-        tolerance: Largest error of a solution [m], [rad].
+        device: Where the work is done.
     """
 
-    def __init__(
-        self, arm: Arm, task: Task, model: PoseModel | None, T: Tensor, near: Tensor | None, tolerance: float
-    ) -> None:
-        self.arm, self.task, self.model, self.T, self.near, self.tolerance = arm, task, model, T, near, tolerance
+    def __init__(self, problem: Problem, model: PoseModel | None, device: torch.device | str = "cpu") -> None:
+        self.arm, self.task, T, near, self.tolerance = problem
+        self.T = torch.from_numpy(T).to(device)
+        self.near = None if near is None else self.T.new_tensor(near)
+        self.model, self.has_model = model, model is not None
 
-    def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Rows:
+    def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None
         pose = self._index(poses)
         q, weight = (self.model.propose if raw else self.model.seeds)(self.T[pose])
@@ -59,72 +58,42 @@ class TorchEngine:
         q = q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1]))
         heavy = weight >= MIN_WEIGHT
         heavy[:, :1] = True
-        return Rows(pose[:, None].expand_as(weight)[heavy], q[heavy], weight[heavy])
+        return Seeds(starts(heavy.sum(1).cpu().numpy()), q[heavy].cpu().numpy(), weight[heavy].cpu().numpy())
 
-    def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Rows:
+    def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         assert self.model is not None
-        noise = torch.Generator(self.T.device).manual_seed(int(generator.integers(2**62)))
-        pose = self._index(poses)
-        q = self.model.sample(self.T[pose], count, generator=noise)
-        return self._weightless(pose.repeat_interleave(count), q.flatten(0, 1))
+        return draw(self.model, self.T[self._index(poses)], count, generator)
 
-    def repeat(self, poses: IntArray, q: FloatArray, weight: float) -> Rows:
-        rows = self.T.new_tensor(q).repeat(len(poses), 1)
-        return Rows(self._index(poses).repeat_interleave(len(q)), rows, torch.full_like(rows[:, 0], weight))
-
-    def scatter(self, poses: IntArray, count: IntArray, q: FloatArray) -> Rows:
-        return self._weightless(self._index(poses.repeat(count)), self.T.new_tensor(q))
-
-    def join(self, seeds: list[Rows]) -> Rows:
-        return Rows(*(torch.cat(parts) for parts in zip(*seeds, strict=True)))
-
-    def settle(self, poses: IntArray, seeds: Rows) -> tuple[Found, NDArray[np.bool_]]:
-        refined = refine(self.arm, self.task, self.T[seeds.pose], seeds.q, tolerance=fine_tolerance(self.tolerance))
+    def settle(self, poses: IntArray, seeds: Seeds) -> tuple[Found, BoolArray]:
+        pose, weight = self._index(poses.repeat(seeds.counts)), self.T.new_tensor(seeds.weight)
+        q = self.T.new_tensor(seeds.q)
+        refined = refine(self.arm, self.task, self.T[pose], q, tolerance=fine_tolerance(self.tolerance))
         error = torch.maximum(refined.err_pos, refined.err_rot)
         hit = error <= self.tolerance
-        near = None if self.near is None else self.near[seeds.pose[hit]]
+        near = None if self.near is None else self.near[pose[hit]]
         q, inside = turn_into_limits(self.arm, refined.q[hit], near)
-        rows = Rows(seeds.pose[hit], q, seeds.weight[hit]).take(inside)
-        met = np.isin(poses, seeds.pose[hit].cpu().numpy())
-        return self._measured(self._merge(rows, error[hit][inside])), met
+        rows = self._merge(Rows(pose[hit], q, weight[hit]).take(inside), error[hit][inside])
+        return measure(self.arm, self.task, self.T, rows), np.isin(poses, pose[hit].cpu().numpy())
 
-    def across(self, poses: IntArray, found: Found) -> Rows:
+    def across(self, poses: IntArray, found: Found) -> Seeds:
         seeds, source = seeds_across_folds(self.arm, self.task, found.q)
-        return self._weightless(self._index(found.pose[source]), self.T.new_tensor(seeds))
+        return Seeds.weightless(np.bincount(poses.searchsorted(found.pose[source]), minlength=len(poses)), seeds)
 
-    def add(self, found: Found, more: Found) -> Found:
-        joined, early = Found.join([found, more]), np.arange(len(found.pose) + len(more.pose)) < len(found.pose)
-        early = early[np.concatenate([found.pose, more.pose]).argsort(kind="stable")]
-        pose, q = (torch.as_tensor(x, device=self.T.device) for x in (joined.pose, joined.q))
-        first = first_of_branch(self.arm, pose, q, merge_distance(self.tolerance)).cpu().numpy()
-        return joined.take(early | (first == np.arange(len(first))))
+    def is_new(self, found: Found, more: Found) -> BoolArray:
+        pose = np.concatenate([found.pose, more.pose])
+        order = pose.argsort(kind="stable")  # those found come first among those of their target
+        rows = (self.T.new_tensor(np.concatenate([found.q, more.q])[order]), merge_distance(self.tolerance))
+        first = first_of_branch(self.arm, self._index(pose[order]), *rows).cpu().numpy()
+        new = np.empty(len(pose), np.bool_)
+        new[order] = first == np.arange(len(pose))
+        return new[len(found.pose) :]
 
-    def sort(self, offsets: IntArray, key: FloatArray) -> IntArray:
-        order: IntArray = np.lexsort((key, np.arange(len(offsets) - 1).repeat(np.diff(offsets))))
-        return order
-
-    def measure(self, poses: IntArray, seeds: Rows) -> Found:
-        seeds = seeds.take(seeds.pose.argsort(stable=True))
-        q, _ = turn_into_limits(self.arm, seeds.q, None if self.near is None else self.near[seeds.pose])
-        return self._measured(Rows(seeds.pose, q, seeds.weight))
-
-    def condition(self, q: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
-        T, J = kinematics(self.arm, self.T.new_tensor(q))
-        length = self.arm.reach if self.arm.reach > 0 else 1.0
-        J[:, :3] /= length
-        J[:, :, torch.tensor(self.arm.is_prismatic, device=J.device)] *= length
-        J = task_jacobian(self.task, J, T)
-        H = J @ J.mT
-        manipulability = torch.linalg.det(H).clamp(min=0).sqrt()
-        H.diagonal(dim1=-2, dim2=-1).sub_(SINGULAR**2)  # J Jᵀ - s² I is then not positive definite
-        singular = torch.linalg.cholesky_ex(H).info > 0
-        return singular.cpu().numpy(), manipulability.cpu().numpy()
+    def condition(self, q: FloatArray) -> tuple[BoolArray, FloatArray]:
+        sigma = task_singular_values(self.arm, self.task, self.T.new_tensor(q))
+        return (sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy()
 
     def _index(self, poses: IntArray) -> Tensor:
         return torch.as_tensor(poses, device=self.T.device)
-
-    def _weightless(self, pose: Tensor, q: Tensor) -> Rows:
-        return Rows(pose, q, torch.zeros_like(q[:, 0]))
 
     def _merge(self, rows: Rows, error: Tensor) -> Rows:
         """One row per branch, the most exact one, with the weight of all."""
@@ -135,6 +104,21 @@ class TorchEngine:
         keep = (first == torch.arange(len(first), device=first.device)).nonzero()[:, 0]
         return Rows(rows.pose[keep], rows.q[keep], weight[keep])
 
-    def _measured(self, rows: Rows) -> Found:
-        errors = error_norms(task_error(self.task, forward_kinematics(self.arm, rows.q), self.T[rows.pose]))
-        return Found(*(x.cpu().numpy() for x in (*rows, *errors)))
+
+def draw(model: PoseModel, T: Tensor, count: int, generator: np.random.Generator) -> Seeds:
+    """Seeds drawn from a model's mixtures for targets (P, 4, 4), so many for each."""
+    noise = torch.Generator(T.device).manual_seed(int(generator.integers(2**62)))
+    q = model.sample(T, count, generator=noise).flatten(0, 1)
+    return Seeds.weightless(np.full(len(T), count), q.cpu().numpy())
+
+
+def measure(arm: Arm, task: Task, T: Tensor, rows: Rows) -> Found:
+    """Joint vectors with their errors by forward kinematics.
+
+    Args:
+        arm, task: What is solved for.
+        T: Targets, (B, 4, 4).
+        rows: Target after target.
+    """
+    errors = error_norms(task_error(task, forward_kinematics(arm, rows.q), T[rows.pose]))
+    return Found(*(x.cpu().numpy() for x in (*rows, *errors)))

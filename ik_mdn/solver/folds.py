@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.kinematics import kinematics
-from sim.task import Task, error_norms, task_error, task_jacobian
+from sim.jacobians import scaled_task_error, scaled_task_jacobian
+from sim.kinematics import forward_kinematics
+from sim.task import Task, error_norms, task_error
 
 NEAR_FOLD = 0.1  # smallest singular value (lengths in arm lengths) below which a solution's neighbour is looked for
 FARTHEST = 2.0  # [rad or arm lengths] the neighbour is looked for no further away
@@ -40,15 +41,14 @@ def seeds_across_folds(
     """
     if not len(q) or task.n_constraints != arm.n_joints:
         return np.empty((0, arm.n_joints)), np.empty(0, np.int64)
-    unit, scale, keep = _units(arm, task)
-    T, J = kinematics(arm, torch.from_numpy(q))
-    rows = scale[:, None] * task_jacobian(task, J, T).numpy() * unit
-    left, sigma, right = np.linalg.svd(rows)
+    T, J = scaled_task_jacobian(arm, task, torch.from_numpy(q))
+    left, sigma, right = np.linalg.svd(J.numpy())
+    unit = arm.joint_units
     u, v, weak = left[:, :, -1], right[:, -1], sigma[:, -1] < NEAR_FOLD
 
     def error(step: float) -> FloatArray:
-        tip, _ = kinematics(arm, torch.from_numpy(q + step * v * unit))
-        return np.asarray(scale * task_error(task, tip, T).numpy()[:, keep])
+        tip = forward_kinematics(arm, torch.from_numpy(q + step * v * unit))
+        return scaled_task_error(arm, task, tip, T).numpy()
 
     curvature = -((error(STEP) + error(-STEP)) * u).sum(axis=1) / STEP**2
     steps = np.clip(-2 * sigma[:, -1] / np.where(curvature == 0, 1e-12, curvature), -FARTHEST, FARTHEST)[:, None]
@@ -83,16 +83,9 @@ def drop_connected(
         away = np.array(known) - row if known else np.empty((0, arm.n_joints))
         away -= np.where(arm.is_prismatic, 0.0, 2 * np.pi * np.rint(away / (2 * np.pi)))
         nearest = np.abs(away).max(axis=1).argsort()[:_NEIGHBOURS]
-        tips, _ = kinematics(arm, torch.from_numpy(row + away[nearest] / 2))
+        tips = forward_kinematics(arm, torch.from_numpy(row + away[nearest] / 2))
         errors = torch.stack(error_norms(task_error(task, tips, target)))
         alone[i] = not bool((errors.amax(dim=0) <= 10 * tolerance).any())
         if alone[i]:
             known.append(row)
     return alone
-
-
-def _units(arm: Arm, task: Task) -> tuple[FloatArray, FloatArray, list[int]]:
-    """One unit of each joint (n,), what the counted errors are multiplied with (m,), and which they are."""
-    length = arm.reach if arm.reach > 0 else 1.0
-    keep = [i for i, on in enumerate(task.rows) if on]
-    return np.where(arm.is_prismatic, length, 1.0), np.array([1 / length if i < 3 else 1.0 for i in keep]), keep

@@ -10,8 +10,8 @@ from torch import Tensor
 from ik_mdn.solver.kernels import rules
 from ik_mdn.solver.kernels.rules import Refined, Rule
 from sim.arm import Arm
-from sim.kinematics import kinematics
-from sim.task import Task, task_error, task_jacobian
+from sim.jacobians import scaled_task_error, scaled_task_jacobian, task_units
+from sim.task import Task
 
 LANES = 16384  # seeds that advance together; those that finish make room for the next
 
@@ -32,38 +32,21 @@ def refine_torch(
     Returns:
         The end of each seed, converged or not, in the given order; N = 0 gives empty tensors.
     """
-    scale = _Scale.of(arm, task, q_seed)
     done = _empty_result(q_seed)
-    state = _start(arm, task, scale, T_base_target, q_seed, 0, min(lanes, len(q_seed)))
+    state = _start(arm, task, T_base_target, q_seed, 0, min(lanes, len(q_seed)))
     waiting = len(state.index)
     while len(state.index):
-        state = _advance(arm, task, scale, rule, state)
+        state = _advance(arm, task, rule, state)
         running = (~_is_finished(rule, state)).nonzero()[:, 0]  # the only synchronisation per iteration
         if len(running) == len(state.index):
             continue
-        _store(done, scale, state)
+        _store(done, arm, task, state)
         state = state.select(running)
         if waiting < len(q_seed) and len(running) <= 0.75 * lanes:
             stop = min(waiting + lanes - len(running), len(q_seed))
-            state = state.join(_start(arm, task, scale, T_base_target, q_seed, waiting, stop))
+            state = state.join(_start(arm, task, T_base_target, q_seed, waiting, stop))
             waiting = stop
     return done
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Weights that measure lengths in arm lengths: of errors (m,) and of joints (n,)."""
-
-    error: Tensor
-    joint: Tensor
-    n_linear: int
-
-    @staticmethod
-    def of(arm: Arm, task: Task, like: Tensor) -> _Scale:
-        length = arm.reach if arm.reach > 0 else 1.0
-        error = [1.0 / length if i < 3 else 1.0 for i, on in enumerate(task.rows) if on]
-        joint = [length if slides else 1.0 for slides in arm.is_prismatic]
-        return _Scale(like.new_tensor(error), like.new_tensor(joint), sum(task.rows[:3]))
 
 
 @dataclass(frozen=True)
@@ -88,9 +71,9 @@ class _State:
         return _State(*(torch.cat([getattr(self, f.name), getattr(other, f.name)]) for f in fields(self)))
 
 
-def _start(arm: Arm, task: Task, scale: _Scale, target: Tensor, q_seed: Tensor, start: int, stop: int) -> _State:
+def _start(arm: Arm, task: Task, target: Tensor, q_seed: Tensor, start: int, stop: int) -> _State:
     q, target = q_seed[start:stop], target[start:stop]
-    e, J = _linearise(arm, task, scale, target, q)
+    e, J = _linearise(arm, task, target, q)
     cost = (e * e).sum(-1)
     zeros = torch.zeros(stop - start, dtype=torch.int64, device=q.device)
     index = torch.arange(start, stop, device=q.device)
@@ -99,18 +82,16 @@ def _start(arm: Arm, task: Task, scale: _Scale, target: Tensor, q_seed: Tensor, 
     )
 
 
-def _linearise(arm: Arm, task: Task, scale: _Scale, target: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+def _linearise(arm: Arm, task: Task, target: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     """Scaled error (A, m) and scaled task Jacobian (A, m, n)."""
-    T, J = kinematics(arm, q)
-    keep = [i for i, on in enumerate(task.rows) if on]
-    e = task_error(task, T, target)[:, keep] * scale.error
-    return e, task_jacobian(task, J, T) * (scale.error[:, None] * scale.joint)
+    T, J = scaled_task_jacobian(arm, task, q)
+    return scaled_task_error(arm, task, T, target), J
 
 
-def _advance(arm: Arm, task: Task, scale: _Scale, rule: Rule, s: _State) -> _State:
+def _advance(arm: Arm, task: Task, rule: Rule, s: _State) -> _State:
     """One iteration for every lane: a step, and the decision whether it stands."""
-    q = s.q + _step(s, rule.max_step) * scale.joint
-    e, J = _linearise(arm, task, scale, s.target, q)
+    q = s.q + _step(s, rule.max_step) * s.q.new_tensor(arm.joint_units)
+    e, J = _linearise(arm, task, s.target, q)
     cost = (e * e).sum(-1)
     limit = torch.where(s.cost < rules.CLOSE**2, rules.UPHILL / rules.PROGRESS**2 * s.mark, s.cost)
     stands = cost < limit  # False for NaN: a failed factorisation only raises the damping
@@ -163,10 +144,10 @@ def _empty_result(q_seed: Tensor) -> Refined:
     return Refined(torch.empty_like(q_seed), err, err.clone(), torch.zeros_like(err, dtype=torch.int64))
 
 
-def _store(done: Refined, scale: _Scale, s: _State) -> None:
+def _store(done: Refined, arm: Arm, task: Task, s: _State) -> None:
     """Write every lane's present state; a running seed's entry is written again when it leaves."""
-    e = s.e / scale.error
+    n_linear, e = sum(task.rows[:3]), s.e * s.e.new_tensor(task_units(arm, task))
     done.q[s.index] = s.q
-    done.err_pos[s.index] = e[:, : scale.n_linear].norm(dim=-1)
-    done.err_rot[s.index] = e[:, scale.n_linear :].norm(dim=-1)
+    done.err_pos[s.index] = e[:, :n_linear].norm(dim=-1)
+    done.err_rot[s.index] = e[:, n_linear:].norm(dim=-1)
     done.iterations[s.index] = s.iterations

@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
-from ik_mdn.solver.engine import Engine, Found
+from ik_mdn.solver.branches import turn_into_limits
+from ik_mdn.solver.engine import Engine, Found, Problem, Seeds
+from ik_mdn.solver.engine_torch import Rows, measure
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
-from sim.arm import Arm
-from sim.arrays import FloatArray, IntArray
-from sim.task import Task
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ROWS = 1 << 16  # seeds refined in one go; bounds the memory
 _FIRST = 8  # seeds tried first where one solution is enough: as many as are refined side by side
@@ -36,7 +35,6 @@ class Effort:
         thorough: Go on until no new branch turns up.
         first: Stop at a target's first solution.
         deadline: `time.monotonic()` after which nothing more is begun.
-        tolerance: Largest error of a solution [m], [rad].
         seed: Of the random seeds.
     """
 
@@ -46,82 +44,107 @@ class Effort:
     thorough: bool
     first: bool
     deadline: float
-    tolerance: float
     seed: int
 
 
-class Search:
-    """One call of `IKSolver.solve`.
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """How a search ended.
+
+    Args:
+        found: Solutions in limits; what the model proposed where nothing was refined.
+        met: Which targets were met, in limits or not, (B,).
+        late: Which targets were not finished when the time was over, (B,).
+        refined: Whether anything was.
+    """
+
+    found: Found
+    met: BoolArray
+    late: BoolArray
+    refined: bool = True
+
+
+def search(engine: Engine, problem: Problem, effort: Effort) -> Outcome:
+    """The distinct solutions in limits of each target, as far as an effort finds them.
 
     Args:
         engine: Does the work.
-        arm, task: What is solved for.
-        has_model: Whether the engine can propose.
-        T: Targets, (B, 4, 4), on the CPU.
-        near: Joint vectors to be near, (B, n), or None.
+        problem: What is solved for.
         effort: How much to do.
     """
+    return _Search(engine, problem, effort).run()
 
-    def __init__(
-        self,
-        engine: Engine,
-        arm: Arm,
-        task: Task,
-        *,
-        has_model: bool,
-        T: FloatArray,
-        near: FloatArray | None,
-        effort: Effort,
-    ) -> None:
-        self.engine, self.arm, self.task, self.has_model = engine, arm, task, has_model
-        self.T, self.near, self.effort = T, near, effort
-        self.met = np.zeros(len(T), np.bool_)  # targets met, in limits or not
-        self.late = np.zeros(len(T), np.bool_)  # targets not finished when the time was over
-        self.tried = False  # whether anything was refined
-        self._parts: list[Found] = []
 
-    def find(self) -> Found:
-        """Solutions in limits; `met` and `late` are then known."""
-        effort, pending, self.tried = self.effort, self._within_reach(), True
-        if self.has_model:
-            if effort.first:
-                pending = self._round(pending, _FIRST, partial(self._proposals, most=min(_FIRST, effort.seeds)))
-            pending = self._round(pending, effort.seeds + effort.draws, self._proposals)
-            if not effort.first:
-                self._cross_folds()
-        elif self.near is not None and not effort.restarts:
+def propose(engine: Engine, problem: Problem, most: int) -> Outcome:
+    """The model's modes as they are, at most so many of each target, turned into limits where possible."""
+    parts, n = [], len(problem.T)
+    for poses in _chunks(np.arange(n), most):
+        seeds = engine.propose(poses, most, raw=True)
+        pose = poses.repeat(seeds.counts)
+        near = None if problem.near is None else torch.from_numpy(problem.near[pose])
+        q, _ = turn_into_limits(problem.arm, torch.from_numpy(seeds.q), near)
+        rows = Rows(torch.from_numpy(pose), q, torch.from_numpy(seeds.weight))
+        parts.append(measure(problem.arm, problem.task, torch.from_numpy(problem.T), rows))
+    found = Found.join([_nothing(problem), *parts])
+    return Outcome(found, np.zeros(n, np.bool_), np.zeros(n, np.bool_), refined=False)
+
+
+class _Search:
+    """The state of `search`."""
+
+    def __init__(self, engine: Engine, problem: Problem, effort: Effort) -> None:
+        self.engine, self.problem, self.effort = engine, problem, effort
+        self.met, self.late = np.zeros(len(problem.T), np.bool_), np.zeros(len(problem.T), np.bool_)
+        self.parts: list[Found] = []  # what each round found, chunk by chunk
+
+    def run(self) -> Outcome:
+        """See `search`."""
+        pending = _within_reach(self.problem)
+        if self.engine.has_model:
+            pending = self._refine_proposals(pending)
+        elif self.problem.near is not None and not self.effort.restarts:
             pending = self._round(pending, 1, self._near_seeds)
+        self._restart(pending)
+        found = self._found()
+        if self.effort.thorough and self.problem.task.n_constraints == self.problem.arm.n_joints:
+            found = self._exhaust(found)
+        return Outcome(found, self.met, self.late)
+
+    def _refine_proposals(self, pending: IntArray) -> IntArray:
+        """Refine what the model proposes, and look for the branches beside; targets that are left without solution."""
+        effort = self.effort
+        if effort.first:
+            pending = self._round(pending, _FIRST, partial(self._proposals, most=min(_FIRST, effort.seeds)))
+        pending = self._round(pending, effort.seeds + effort.draws, self._proposals)
+        if not effort.first:
+            self._cross_folds()
+        return pending
+
+    def _restart(self, pending: IntArray) -> None:
+        """Refine random seeds for the pending targets, in rounds each twice as large as before."""
+        effort, alone = self.effort, not self.engine.has_model
         restarts = effort.restarts + 4 * effort.thorough
-        for number in range(restarts if len(pending) else 0):
-            count = effort.seeds << number
-            draws = self._draws(count)
-            share = 0.0 if self.has_model else 1 / (2 * count - effort.seeds)  # of all draws so far
-            first = number == 0 and not self.has_model and self.near is not None
-            pending = self._round(pending, count, partial(self._repeated, draws=draws, share=share, with_near=first))
-            pending = pending[self.met[pending] | (2 * (number + 1) < restarts)]
+        for number in range(restarts):
             if not len(pending):
                 break
-        found = self._found()
-        return self._exhaust(found) if effort.thorough and self.task.n_constraints == self.arm.n_joints else found
+            count = effort.seeds << number
+            share = 1 / (2 * count - effort.seeds) if alone else 0.0  # of all draws so far
+            near = number == 0 and alone and self.problem.near is not None
+            seeds_of = partial(self._repeated, q=self._draws(count), share=share, near=near)
+            pending = self._round(pending, count, seeds_of)
+            pending = pending[self.met[pending] | (2 * (number + 1) < restarts)]
 
-    def propose(self) -> Found:
-        """The model's modes, turned into limits where possible."""
-        parts = []
-        for poses in self._chunks(np.arange(len(self.T)), self.effort.seeds):
-            parts.append(self.engine.measure(poses, self.engine.propose(poses, self.effort.seeds, raw=True)))
-        return Found.join([self._nothing(), *parts])
-
-    def _round(self, pending: IntArray, per_target: int, seeds_of: Callable[[IntArray], Any]) -> IntArray:
+    def _round(self, pending: IntArray, per_target: int, seeds_of: Callable[[IntArray], Seeds]) -> IntArray:
         """Refine one round of seeds for the pending targets; those that are still without solution come back."""
         left = [pending[:0]]
-        for poses in self._chunks(pending, per_target):
+        for poses in _chunks(pending, per_target):
             if time.monotonic() > self.effort.deadline:
                 self.late[poses] = True
                 continue
             found, met = self.engine.settle(poses, seeds_of(poses))
             self.met[poses[met]] = True
             if len(found.pose):
-                self._parts.append(found)
+                self.parts.append(found)
             solved = np.zeros(len(poses), np.bool_)
             solved[np.searchsorted(poses, found.pose)] = True
             left.append(poses[~solved])
@@ -129,24 +152,23 @@ class Search:
 
     def _cross_folds(self) -> None:
         """Look for the branches beside those that were found."""
-        for place, found in enumerate(self._parts):
+        for place, found in enumerate(self.parts):
             first = np.ones(len(found.pose), np.bool_)
             first[1:] = found.pose[1:] > found.pose[:-1]
             poses = found.pose[first]
             more, _ = self.engine.settle(poses, self.engine.across(poses, found))
-            self._parts[place] = self.engine.add(found, more)
+            self.parts[place] = self._add(found, more)
 
     def _exhaust(self, found: Found) -> Found:
         """Add seeds until no new branch turned up in several rounds: across folds, random, and from the mixture."""
-        quiet: IntArray = np.zeros(len(self.T), np.int64)
-        count: IntArray = np.bincount(found.pose, minlength=len(self.T))
-        pending = self._within_reach()[count[self._within_reach()] > 0]
+        quiet: IntArray = np.zeros(len(self.late), np.int64)
+        count: IntArray = np.bincount(found.pose, minlength=len(quiet))
+        pending = count.nonzero()[0]
         for _ in range(_MOST_ROUNDS):
-            draws = self._draws(_THOROUGH)
-            self._parts = []
-            self._round(pending, 4 * _THOROUGH, partial(self._thorough_seeds, draws=draws, found=found))
-            found = self.engine.add(found, self._thinned(found, self._found()))
-            now = np.bincount(found.pose, minlength=len(self.T))
+            self.parts = []
+            self._round(pending, 4 * _THOROUGH, partial(self._thorough_seeds, q=self._draws(_THOROUGH), found=found))
+            found = self._add(found, self._thinned(found, self._found()))
+            now = np.bincount(found.pose, minlength=len(quiet))
             quiet = np.where(now > count, 0, quiet + 1)
             pending, count = pending[quiet[pending] < _QUIET], now
             if not len(pending) or time.monotonic() > self.effort.deadline:
@@ -154,62 +176,74 @@ class Search:
         self.late[pending] = True
         return found
 
-    def _thinned(self, found: Found, more: Found) -> Found:
-        """Without points on a curve of solutions next to a singularity; only targets with very many are looked at."""
-        stays = np.ones(len(more.pose), np.bool_)
-        for p in (np.bincount(more.pose, minlength=len(self.T)) > _MOST_BRANCHES).nonzero()[0]:
-            rows, known = more.pose == p, found.q[found.pose == p]
-            stays[rows] = drop_connected(self.arm, self.task, self.T[p], known, more.q[rows], self.effort.tolerance)
-        return more.take(stays)
-
-    def _thorough_seeds(self, poses: IntArray, draws: FloatArray, found: Found) -> Any:
-        rows = found.take(np.isin(found.pose, poses))
-        across, source = seeds_across_folds(self.arm, self.task, rows.q, thorough=True)
-        count = np.bincount(np.searchsorted(poses, rows.pose[source]), minlength=len(poses))
-        seeds = [self.engine.repeat(poses, draws, 0.0), self.engine.scatter(poses, count, across)]
-        if self.has_model:
-            seeds.append(self.engine.draw(poses, _THOROUGH, self._generator))
-        return self.engine.join(seeds)
-
-    def _proposals(self, poses: IntArray, most: int | None = None) -> Any:
-        seeds = [self.engine.propose(poses, most or self.effort.seeds)]
-        if self.effort.draws and most is None:
-            seeds.append(self.engine.draw(poses, self.effort.draws, self._generator))
-        if self.near is not None:
-            seeds.append(self._near_seeds(poses))
-        return seeds[0] if len(seeds) == 1 else self.engine.join(seeds)
-
-    def _repeated(self, poses: IntArray, draws: FloatArray, share: float, with_near: bool) -> Any:
-        seeds = self.engine.repeat(poses, draws, share)
-        return self.engine.join([seeds, self._near_seeds(poses)]) if with_near else seeds
-
-    def _near_seeds(self, poses: IntArray) -> Any:
-        assert self.near is not None
-        return self.engine.scatter(poses, np.ones(len(poses), np.int64), self.near[poses])
-
-    def _draws(self, count: int) -> FloatArray:
-        shape = (count, self.arm.n_joints)
-        return self._generator.uniform(self.arm.sample_min, self.arm.sample_max, shape)
-
-    @cached_property
-    def _generator(self) -> np.random.Generator:
-        return np.random.default_rng(self.effort.seed)
+    def _add(self, found: Found, more: Found) -> Found:
+        """What was found, and those of some more solutions that are other branches."""
+        if not len(more.pose):
+            return found
+        new = self.engine.is_new(found, more)
+        return Found.join([found, more.take(new)]) if new.any() else found
 
     def _found(self) -> Found:
-        return Found.join(self._parts or [self._nothing()])
+        return Found.join(self.parts or [_nothing(self.problem)])
 
-    def _nothing(self) -> Found:
-        empty = np.empty(0)
-        return Found(np.empty(0, np.int64), np.empty((0, self.arm.n_joints)), empty, empty, empty)
+    def _thinned(self, found: Found, more: Found) -> Found:
+        """Without points on a curve of solutions next to a singularity; only targets with very many are looked at."""
+        arm, task, T, _, tolerance = self.problem
+        stays = np.ones(len(more.pose), np.bool_)
+        for p in (np.bincount(more.pose, minlength=len(T)) > _MOST_BRANCHES).nonzero()[0]:
+            rows, known = more.pose == p, found.q[found.pose == p]
+            stays[rows] = drop_connected(arm, task, T[p], known, more.q[rows], tolerance)
+        return more.take(stays)
 
-    def _within_reach(self) -> IntArray:
-        """Targets that the sum of the link lengths does not rule out."""
-        linear = np.array(self.task.rows[:3], dtype=np.float64)
-        away = (self.T[:, :3, 3] - self.arm.offsets[0, :3, 3]) * linear
-        near: NDArray[np.bool_] = (away * away).sum(axis=1) <= (self.arm.reach + 1e-6) ** 2
-        return near.nonzero()[0]
+    def _proposals(self, poses: IntArray, most: int | None = None) -> Seeds:
+        seeds = [self.engine.propose(poses, most or self.effort.seeds)]
+        if self.effort.draws and most is None:
+            seeds.append(self.engine.draw(poses, self.effort.draws, self.generator))
+        if self.problem.near is not None:
+            seeds.append(self._near_seeds(poses))
+        return Seeds.join(seeds)
 
-    def _chunks(self, poses: IntArray, seeds: int) -> Iterator[IntArray]:
-        """Targets in portions whose seeds fit into memory."""
-        step = max(1, _ROWS // seeds)
-        return (poses[i : i + step] for i in range(0, len(poses), step))
+    def _repeated(self, poses: IntArray, q: FloatArray, share: float, near: bool) -> Seeds:
+        seeds = Seeds.repeated(len(poses), q, share)
+        return Seeds.join([seeds, self._near_seeds(poses)]) if near else seeds
+
+    def _near_seeds(self, poses: IntArray) -> Seeds:
+        assert self.problem.near is not None
+        return Seeds.weightless(np.ones(len(poses), np.int64), self.problem.near[poses])
+
+    def _thorough_seeds(self, poses: IntArray, q: FloatArray, found: Found) -> Seeds:
+        rows = found.take(np.isin(found.pose, poses))
+        across, source = seeds_across_folds(self.problem.arm, self.problem.task, rows.q, thorough=True)
+        count = np.bincount(np.searchsorted(poses, rows.pose[source]), minlength=len(poses))
+        seeds = [Seeds.repeated(len(poses), q, 0.0), Seeds.weightless(count, across)]
+        if self.engine.has_model:
+            seeds.append(self.engine.draw(poses, _THOROUGH, self.generator))
+        return Seeds.join(seeds)
+
+    @cached_property
+    def generator(self) -> np.random.Generator:
+        """Of all random seeds."""
+        return np.random.default_rng(self.effort.seed)
+
+    def _draws(self, count: int) -> FloatArray:
+        arm = self.problem.arm
+        return self.generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+
+
+def _within_reach(problem: Problem) -> IntArray:
+    """Targets that the sum of the link lengths does not rule out."""
+    linear = np.array(problem.task.rows[:3], dtype=np.float64)
+    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) * linear
+    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.reach + 1e-6) ** 2
+    return near.nonzero()[0]
+
+
+def _nothing(problem: Problem) -> Found:
+    empty = np.empty(0)
+    return Found(np.empty(0, np.int64), np.empty((0, problem.arm.n_joints)), empty, empty, empty)
+
+
+def _chunks(poses: IntArray, seeds: int) -> Iterator[IntArray]:
+    """Targets in portions whose seeds fit into memory."""
+    step = max(1, _ROWS // seeds)
+    return (poses[i : i + step] for i in range(0, len(poses), step))

@@ -8,17 +8,18 @@ import time
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.solver.closest import with_closest
-from ik_mdn.solver.collecting import RANKS, Rank, collect, wound
-from ik_mdn.solver.engine import Engine
+from ik_mdn.solver.approach import with_closest
+from ik_mdn.solver.collecting import RANKS, Rank, collect
+from ik_mdn.solver.engine import Engine, Problem
 from ik_mdn.solver.refinement import compiled_kernel
-from ik_mdn.solver.search import Effort, Search
+from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
 from sim.arm import Arm
 from sim.arrays import FloatArray
@@ -35,6 +36,7 @@ TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; m
 SEEDS = 32  # per target in the first round
 RESTARTS = 6  # rounds of random seeds, each twice as many as before: 2,016 in all
 
+_CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
 
 
@@ -166,7 +168,9 @@ class IKSolver:
             UnknownNameError: No such rank.
             CheckpointError: `refine=False` without a model.
         """
-        T = self._targets(T_base_tip)
+        if self.model is None and not refine:
+            raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
+        T, device = self._targets(T_base_tip)
         near = None if q_seed is None else self._checked_seed(q_seed, len(T))
         by = rank or ("weight" if near is None else "distance")
         _check_options(by, near is not None, max_jump, timeout)
@@ -178,44 +182,43 @@ class IKSolver:
             thorough=thorough,
             first=max_solutions == 1 and by == "weight" and not (thorough or windings),
             deadline=math.inf if timeout is None else time.monotonic() + timeout,
-            tolerance=tolerance,
             seed=seed,
         )
-        engine = self._engine(T, near, tolerance)
-        on_host = T if isinstance(T, np.ndarray) else T.cpu().numpy()
-        has_model = self.model is not None
-        search = Search(engine, self.arm, self.task, has_model=has_model, T=on_host, near=near, effort=effort)
+        problem = Problem(self.arm, self.task, T, near, tolerance)
+        engine = self._engine(problem, device)
         if not refine:
-            if self.model is None:
-                raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
-            return collect(engine, self.arm, search, search.propose(), by, max_solutions=max_solutions)
-        found = search.find()
-        if windings:
-            found = wound(self.arm, found)
-        batch = collect(engine, self.arm, search, found, by, max_jump=max_jump, max_solutions=max_solutions)
-        return with_closest(self.arm, self.task, on_host, batch, seed=seed) if closest else batch
+            return collect(engine, problem, propose(engine, problem, seeds), by, max_solutions=max_solutions)
+        outcome = search(engine, problem, effort)
+        batch = collect(engine, problem, outcome, by, windings=windings, max_jump=max_jump, max_solutions=max_solutions)
+        return with_closest(problem, batch, seed=seed) if closest else batch
 
-    def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray | Tensor:
-        """Checked targets (B, 4, 4): an array where the compiled code can take it, otherwise a tensor."""
-        compiled = self._compiled
-        if compiled is not None and isinstance(T_base_tip, np.ndarray) and T_base_tip.shape[-2:] == (4, 4):
-            T = np.ascontiguousarray(T_base_tip, dtype=np.float64).reshape(-1, 4, 4)
-            if compiled.are_poses(T, ROTATION_TOLERANCE):
-                return T
+    def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> tuple[FloatArray, torch.device]:
+        """Checked targets (B, 4, 4), the solver's own, and where they came from."""
+        if self._compiled and isinstance(T_base_tip, np.ndarray) and T_base_tip.shape[-2:] == (4, 4):
+            T = np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
+            if self._compiled.are_poses(T, ROTATION_TOLERANCE):
+                return T, _CPU
         checked = as_targets(self.task, T_base_tip).reshape(-1, 4, 4)
-        return checked if compiled is None or checked.device.type != "cpu" else np.ascontiguousarray(checked.numpy())
+        return np.array(checked.cpu().numpy(), order="C"), checked.device
 
-    def _engine(self, T: FloatArray | Tensor, near: FloatArray | None, tolerance: float) -> Engine:
-        if isinstance(T, np.ndarray):
-            assert self._compiled is not None
-            engine: Engine = self._compiled.CompiledEngine(
-                self.arm, self.task, self._compiled_model, T, near, tolerance
-            )
+    def _engine(self, problem: Problem, device: torch.device) -> Engine:
+        if self._compiled and device == _CPU:
+            engine: Engine = self._compiled.CompiledEngine(problem, self._compiled_model)
             return engine
         from ik_mdn.solver.engine_torch import TorchEngine
 
-        seed = None if near is None else T.new_tensor(near)
-        return TorchEngine(self.arm, self.task, self.model, T, seed, tolerance)
+        return TorchEngine(problem, self.model, device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "arm": self.arm,
+            "model": self.model,
+            "task": self.task,
+        }  # compiled code is made anew where it is needed
+
+    def __repr__(self) -> str:
+        seeds = "random seeds" if self.model is None else "a model's seeds"
+        return f"IKSolver(arm {self.arm.name!r}, task {self.task.name!r}, {seeds})"
 
     @cached_property
     def _compiled_model(self) -> CompiledModel | None:
@@ -237,7 +240,7 @@ class IKSolver:
         shapes = ((self.arm.n_joints,), (count, self.arm.n_joints))
         if q.shape not in shapes or not np.isfinite(q).all():
             raise ShapeError(f"q_seed has shape {q.shape}; it must be finite, of shape {shapes[0]} or {shapes[1]}")
-        return np.ascontiguousarray(np.broadcast_to(q, shapes[1]))
+        return np.array(np.broadcast_to(q, shapes[1]), order="C")
 
 
 def solver_for(arm: Arm, model: str | Path | None = None, *, task: Task | str | None = None) -> IKSolver:

@@ -131,6 +131,16 @@ class Arm:
         return float(np.linalg.norm(self.offsets[1:, :3, 3], axis=1).sum() + slide.sum())
 
     @cached_property
+    def length(self) -> float:
+        """The unit that makes lengths of this arm comparable with angles [m]: `reach`, or 1 where that is 0."""
+        return self.reach if self.reach > 0 else 1.0
+
+    @cached_property
+    def joint_units(self) -> FloatArray:
+        """What 1 stands for in each joint without units, shape (n,): `length` [m] of prismatic joints, otherwise 1 [rad]."""
+        return _read_only(np.where(self.is_prismatic, self.length, 1.0))
+
+    @cached_property
     def fingerprint(self) -> str:
         """A hash of what decides the kinematics (geometry, joint types, limits), whatever the names are."""
         numbers = [np.round(a, _ROUND) + 0.0 for a in (self.offsets, self.q_min, self.q_max)]

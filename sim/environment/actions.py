@@ -11,17 +11,17 @@ import torch
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, UnknownNameError
-from sim.kinematics import kinematics
-from sim.task import Task, task_jacobian
+from sim.jacobians import scaled_task_jacobian, task_units
+from sim.task import Task
 from sim.world import TIME_STEP, speed_limits
 
 SUBSTEPS = 10  # of the physics per action
 STEP_TIME = SUBSTEPS * TIME_STEP  # [s] that an action lasts
 CONTROLS = ("joints", "tip")
 
-_TIP_SPEED = 1.0  # [reaches of the arm per second] of the tip at full action
+_TIP_SPEED = 1.0  # [arm lengths per second] of the tip at full action
 _TIP_TURN = np.pi  # [rad/s] the same for its rotation
-_DAMPING = 0.02  # of the tip's displacement, in reaches and radians: bounds the joints near singularities
+_DAMPING = 0.02  # of the tip's displacement, in arm lengths and radians: bounds the joints near singularities
 
 
 class Control(Protocol):
@@ -80,7 +80,7 @@ class TipControl:
     """The numbers move the tip: along x, y, z of the base frame, then about the axes of the tip's own frame.
 
     Only what the task counts has a number. The joints follow by damped least squares,
-    `dq = J^T (J J^T + λ² I)^-1 dx` with lengths in reaches of the arm (Wampler, Manipulator inverse kinematic solutions
+    `dq = J^T (J J^T + λ² I)^-1 dx` without units (see `sim.jacobians`; Wampler, Manipulator inverse kinematic solutions
     based on vector formulations and damped least-squares methods, IEEE T-SMC 16(1), 1986), and slow down together
     where one would pass its speed limit.
 
@@ -108,16 +108,14 @@ class TipControl:
     @property
     def scale(self) -> FloatArray:
         """What 1 means, per number [m or rad]."""
-        speeds = np.array([_TIP_SPEED * self.arm.reach] * 3 + [_TIP_TURN] * 3)
-        return speeds[list(self.task.rows)] * self.speed * STEP_TIME
+        speeds = np.array([_TIP_SPEED] * 3 + [_TIP_TURN] * 3)[list(self.task.rows)]
+        return speeds * task_units(self.arm, self.task) * self.speed * STEP_TIME
 
     def displace(self, q: FloatArray, action: FloatArray) -> FloatArray:
         """See `Control.displace`; action has one number per constraint of the task."""
-        T, J = kinematics(self.arm, torch.from_numpy(np.array(q, dtype=np.float64)))
-        units = np.array([self.arm.reach] * 3 + [1.0] * 3)[list(self.task.rows)]
-        rows = task_jacobian(self.task, J, T).numpy() / units[:, None]
-        step = self.scale * action / units
-        dq = rows.T @ np.linalg.solve(rows @ rows.T + _DAMPING**2 * np.eye(len(rows)), step)
+        J = scaled_task_jacobian(self.arm, self.task, torch.from_numpy(np.array(q, dtype=np.float64)))[1].numpy()
+        step = self.scale * action / task_units(self.arm, self.task)
+        dq = J.T @ np.linalg.solve(J @ J.T + _DAMPING**2 * np.eye(len(J)), step) * self.arm.joint_units
         excess = float(np.abs(dq / self.joints.scale).max())
         return np.asarray(np.clip(q + dq / max(1.0, excess), self.arm.q_min, self.arm.q_max))
 

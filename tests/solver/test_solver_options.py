@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ik_mdn.solver.closest import find_closest
+from ik_mdn.solver.approach import closest_approach
 from ik_mdn.solver.solutions import Status
 from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import load_arm
@@ -129,7 +129,7 @@ def test_the_closest_approach_is_in_limits_and_better_than_random_ones() -> None
     task, rng = load_task(arm, None), np.random.default_rng(0)
     T = np.eye(4)
     T[:3, 3] = [0.9, 0.6, 0.9]
-    closest = find_closest(arm, task, T)
+    closest = closest_approach(arm, task, T)
     assert (closest.q >= arm.q_min).all()
     assert (closest.q <= arm.q_max).all()
     q = rng.uniform(arm.sample_min, arm.sample_max, (20_000, 7))

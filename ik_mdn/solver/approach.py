@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
+from ik_mdn.solver.engine import Problem
 from ik_mdn.solver.solutions import Closest, SolutionBatch
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.kinematics import forward_kinematics, kinematics
-from sim.task import Task, error_norms, task_error, task_jacobian
+from sim.jacobians import scaled_task_error, scaled_task_jacobian
+from sim.kinematics import forward_kinematics
+from sim.task import Task, error_norms, task_error
 
 _DRAWS = 1024  # random joint vectors, the nearest of which are started from
 _STARTS = 6
 
 
-def with_closest(arm: Arm, task: Task, T: FloatArray, batch: SolutionBatch, *, seed: int) -> SolutionBatch:
+def with_closest(problem: Problem, batch: SolutionBatch, *, seed: int) -> SolutionBatch:
     """The batch, with the closest approach of every target that has no solution.
 
     Args:
-        arm, task: What was solved.
-        T: The targets, (B, 4, 4).
+        problem: What was solved.
         batch: What was found.
         seed: Of the random starts.
 
@@ -31,10 +31,11 @@ def with_closest(arm: Arm, task: Task, T: FloatArray, batch: SolutionBatch, *, s
         The same solutions.
     """
     missing = (batch.count == 0).nonzero()[0].tolist()
-    return replace(batch, closest={i: find_closest(arm, task, T[i], seed=seed) for i in missing})
+    arm, task, T = problem.arm, problem.task, problem.T
+    return replace(batch, closest={i: closest_approach(arm, task, T[i], seed=seed) for i in missing})
 
 
-def find_closest(arm: Arm, task: Task, T_base_target: FloatArray, *, seed: int = 0) -> Closest:
+def closest_approach(arm: Arm, task: Task, T_base_target: FloatArray, *, seed: int = 0) -> Closest:
     """The joint vector in limits whose tip is nearest to a target.
 
     Nearest in the squared length of the error, angles in [rad] and lengths in arm lengths, by SciPy's trust-region
@@ -52,25 +53,21 @@ def find_closest(arm: Arm, task: Task, T_base_target: FloatArray, *, seed: int =
     """
     from scipy.optimize import least_squares
 
-    length = arm.reach if arm.reach > 0 else 1.0
     target = torch.from_numpy(np.array(T_base_target, dtype=np.float64))
-    scale = np.array([1 / length if i < 3 else 1.0 for i, on in enumerate(task.rows) if on])
-    keep = [i for i, on in enumerate(task.rows) if on]
+    unit = arm.joint_units
 
-    def error(q: FloatArray) -> FloatArray:
-        tip = forward_kinematics(arm, torch.from_numpy(q))
-        return np.asarray(scale * task_error(task, tip, target).numpy()[..., keep])
+    def error(x: FloatArray) -> FloatArray:
+        return scaled_task_error(arm, task, forward_kinematics(arm, torch.from_numpy(x * unit)), target).numpy()
 
-    def slope(q: FloatArray) -> Any:
+    def slope(x: FloatArray) -> FloatArray:
         # not exact for large angles, but Jᵀe is: a rotation vector is an eigenvector of the logarithm's derivative
-        tip, J = kinematics(arm, torch.from_numpy(q))
-        return -scale[:, None] * task_jacobian(task, J, tip).numpy()
+        return -scaled_task_jacobian(arm, task, torch.from_numpy(x * unit))[1].numpy()
 
-    draws = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (_DRAWS, arm.n_joints))
+    draws = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (_DRAWS, arm.n_joints)) / unit
     nearest = np.square(error(draws)).sum(axis=1).argsort()[:_STARTS]
-    bounds = (arm.q_min, arm.q_max)
+    bounds = (arm.q_min / unit, arm.q_max / unit)
     ends = [least_squares(error, draws[i], jac=slope, bounds=bounds, xtol=1e-10, ftol=1e-12) for i in nearest]
-    q = min(ends, key=lambda end: end.cost).x
+    q = np.clip(min(ends, key=lambda end: end.cost).x * unit, arm.q_min, arm.q_max)
     tip = forward_kinematics(arm, torch.from_numpy(q))
     err_pos, err_rot = error_norms(task_error(task, tip, target))
     return Closest(np.asarray(q), float(err_pos), float(err_rot))

@@ -1,0 +1,78 @@
+"""A task's error and Jacobian without units: angles in radians, lengths in lengths of the arm."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sim.arm import Arm
+from sim.arrays import FloatArray
+from sim.kinematics import kinematics
+from sim.task import Task, task_error, task_jacobian
+
+
+def task_units(arm: Arm, task: Task) -> FloatArray:
+    """What 1 stands for in each constraint of a task, shape (m,): `arm.length` [m] or 1 [rad]."""
+    return np.array([arm.length] * 3 + [1.0] * 3)[list(task.rows)]
+
+
+def scaled_task_error(arm: Arm, task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
+    """The error in the constraints that count, without units; see `sim.task.task_error`.
+
+    Args:
+        arm: Whose length is the unit.
+        task: The task, m constraints.
+        T_base_tip: Where the tip is, shape (..., 4, 4).
+        T_base_target: Where it should be, broadcastable with it.
+
+    Returns:
+        Shape (..., m) [arm lengths, rad].
+    """
+    error = task_error(task, T_base_tip, T_base_target)[..., list(task.constraints)]
+    return error * error.new_tensor(1 / task_units(arm, task))
+
+
+def scaled_task_jacobian(arm: Arm, task: Task, q: Tensor) -> tuple[Tensor, Tensor]:
+    """The tip's pose and the task's Jacobian without units; see `sim.task.task_jacobian`.
+
+    Lengths are measured in arm lengths, in the rows of the tip's position and in the columns of sliding joints alike
+    (a characteristic length: Angeles and López-Cajún, Kinematic isotropy and the conditioning index of serial robotic
+    manipulators, IJRR 11(6), 1992). So nothing changes when the whole arm is made larger.
+
+    Args:
+        arm: The arm.
+        task: The task, m constraints.
+        q: Joint vectors [rad, m for prismatic], shape (..., n).
+
+    Returns:
+        `T_base_tip` (..., 4, 4) [m] and J (..., m, n) [arm lengths or rad, per arm length or rad].
+    """
+    T, J = kinematics(arm, q)
+    return T, task_jacobian(task, J, T) * J.new_tensor((1 / task_units(arm, task))[:, None] * arm.joint_units)
+
+
+def task_singular_values(arm: Arm, task: Task, q: Tensor) -> Tensor:
+    """Singular values of `scaled_task_jacobian`, shape (..., m), descending; the last is 0 in a singularity.
+
+    Its inverse says how far the joints must go, at least, for a small motion of the tip in the worst direction
+    (Siciliano et al., Robotics, 2009, section 3.9).
+
+    Args:
+        arm: The arm.
+        task: Which rows count.
+        q: Joint vectors, shape (..., n).
+    """
+    values: Tensor = torch.linalg.svdvals(scaled_task_jacobian(arm, task, q)[1])
+    return values
+
+
+def manipulability(arm: Arm, task: Task, q: Tensor) -> Tensor:
+    """`sqrt(det(J Jᵀ))` of `scaled_task_jacobian`, shape (...) (Yoshikawa, Manipulability of Robotic Mechanisms, IJRR 4(2), 1985).
+
+    Args:
+        arm: The arm.
+        task: Which rows count.
+        q: Joint vectors, shape (..., n).
+    """
+    return task_singular_values(arm, task, q).prod(dim=-1)  # without squaring small numbers
