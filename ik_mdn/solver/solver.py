@@ -198,8 +198,11 @@ class IKSolver:
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray | Tensor:
         """Checked targets (B, 4, 4): an array where the compiled code can take it, otherwise a tensor."""
         compiled = self._compiled
-        if compiled is not None and isinstance(T_base_tip, np.ndarray) and T_base_tip.shape[-2:] == (4, 4):
-            T = np.ascontiguousarray(T_base_tip, dtype=np.float64).reshape(-1, 4, 4)
+        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
+        if compiled is not None and plain and T_base_tip.shape[-2:] == (4, 4):
+            T = np.require(T_base_tip, np.float64, ("C", "W")).reshape(
+                -1, 4, 4
+            )  # compiled code takes no read-only array
             if compiled.are_poses(T, ROTATION_TOLERANCE):
                 return T
         checked = as_targets(self.task, T_base_tip).reshape(-1, 4, 4)
