@@ -206,7 +206,7 @@ class Search:
         """Targets that the sum of the link lengths does not rule out."""
         linear = np.array(self.task.rows[:3], dtype=np.float64)
         away = (self.T[:, :3, 3] - self.arm.offsets[0, :3, 3]) * linear
-        near: NDArray[np.bool_] = (away * away).sum(axis=1) <= (self.arm.reach + 1e-6) ** 2
+        near: NDArray[np.bool_] = (away * away).sum(axis=1) <= (self.arm.farthest + 1e-6) ** 2
         return near.nonzero()[0]
 
     def _chunks(self, poses: IntArray, seeds: int) -> Iterator[IntArray]:
