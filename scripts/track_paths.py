@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import roma
 import torch
+from scipy.spatial.transform import Rotation
 
 import sim
 from ik_mdn.paths.following import follow_path
@@ -178,7 +178,7 @@ def direction(arm: Arm, rng: np.random.Generator) -> Any:
 def turn(arm: Arm, angle: float, rng: np.random.Generator) -> Any:
     """A rotation by an angle [rad] about a random axis, about z for a planar arm."""
     axis = np.array([0.0, 0.0, 1.0]) if arm.is_planar else direction(arm, rng)
-    return roma.rotvec_to_rotmat(torch.from_numpy(angle * axis)).numpy()
+    return Rotation.from_rotvec(angle * axis).as_matrix()
 
 
 def tally(tracked: list[Tracked]) -> dict[str, int]:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from sim.errors import IKError as IKError
     from sim.kinematics import forward_kinematics as forward_kinematics
     from sim.kinematics import jacobian as jacobian
+    from sim.rotations import pose as pose
+    from sim.rotations import pose_text as pose_text
     from sim.scenes import Scene as Scene
     from sim.scenes import load_scene as load_scene
     from sim.scenes import scene_names as scene_names

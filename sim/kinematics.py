@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sim.arm import Arm
 from sim.errors import ShapeError
+from sim.inputs import as_numbers
 
 
 @overload
@@ -34,7 +35,7 @@ def forward_kinematics(arm: Arm, q: Tensor | NDArray[np.floating]) -> Tensor | N
         ShapeError: The last axis of q is not n long.
     """
     if not isinstance(q, Tensor):
-        return forward_kinematics(arm, _as_tensor(q)).numpy()
+        return forward_kinematics(arm, torch.from_numpy(as_numbers(q, "q"))).numpy()
     return _homogeneous(_sweep(arm, q), q.shape[:-1])
 
 
@@ -59,7 +60,7 @@ def jacobian(arm: Arm, q: Tensor | NDArray[np.floating]) -> Tensor | NDArray[np.
         ShapeError: The last axis of q is not n long.
     """
     if not isinstance(q, Tensor):
-        return jacobian(arm, _as_tensor(q)).numpy()
+        return jacobian(arm, torch.from_numpy(as_numbers(q, "q"))).numpy()
     return kinematics(arm, q)[1]
 
 
@@ -98,7 +99,7 @@ def joint_origins(arm: Arm, q: NDArray[np.floating]) -> NDArray[np.float64]:
     Returns:
         Points [m], shape (..., n + 1, 3).
     """
-    values, frames = _as_tensor(q), list[_Frame]()
+    values, frames = torch.from_numpy(as_numbers(q, "q")), list[_Frame]()
     tip = _sweep(arm, values, joints=frames)
     points = torch.stack([*(frame.p for frame in frames), tip.p], dim=0)  # (n + 1, 3, N)
     return points.permute(2, 0, 1).reshape(*values.shape[:-1], arm.n_joints + 1, 3).numpy()
@@ -111,13 +112,6 @@ class _Frame(NamedTuple):
     y: Tensor
     z: Tensor
     p: Tensor
-
-
-def _as_tensor(q: NDArray[np.floating]) -> Tensor:
-    try:
-        return torch.from_numpy(np.array(q, dtype=np.float64))  # a copy: torch takes no read-only or reversed arrays
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"q is no array of numbers ({error}); give joint vectors of shape (..., n)") from None
 
 
 def _sweep(arm: Arm, q: Tensor, *, joints: list[_Frame] | None = None) -> _Frame:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import roma
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from sim.arm import Arm
 from sim.errors import PoseError, ShapeError, TaskError, UnknownNameError
+from sim.inputs import as_numbers
 
 ROTATION_TOLERANCE = 1e-5  # entries of R^T R - 1 and det R - 1 that a float32 pose still meets
+ROUNDED = 1e-3  # the same for a rotation written with four decimals: taken as the nearest one
 
-
+_log = logging.getLogger(__name__)
 _ANGULAR_ROWS = ((False,) * 3, (False, False, True), (True, True, False), (True,) * 3)
 
 
@@ -124,18 +127,20 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
     return task
 
 
-def as_targets(task: Task, target: Tensor | NDArray[np.floating]) -> Tensor:
+def as_targets(task: Task, target: Any) -> Tensor:
     """Targets as checked float64 matrices.
 
     Args:
         task: The task; where no rotation counts, points are taken too.
-        target: `T_base_tip`, shape (..., 4, 4), or points [m], shape (..., 2) or (..., 3).
+        target: `T_base_tip`, shape (..., 4, 4), or points [m], shape (..., 2) or (..., 3): an array or nested lists
+            of real numbers, a tensor, or a `scipy.spatial.transform.RigidTransform`. A rotation typed with four
+            decimals, off by up to `ROUNDED`, becomes the nearest one, and a log line says so.
 
     Returns:
-        Shape (..., 4, 4), float64; a point gets the identity rotation and zeros for what it lacks.
+        Shape (..., 4, 4), float64, without gradient; a point gets the identity rotation and zeros for what it lacks.
 
     Raises:
-        ShapeError: The shape is neither.
+        ShapeError: The shape is neither, or the numbers are complex, masked, text or objects.
         PoseError: A number is not finite, the rotation part is no rotation, or the last row is not 0 0 0 1.
     """
     T = _as_tensor(target)
@@ -144,14 +149,14 @@ def as_targets(task: Task, target: Tensor | NDArray[np.floating]) -> Tensor:
         if not size or T.ndim == 0 or T.shape[-1] not in (size, 3):
             or_points = f" or points (..., {size})" if size else ""
             raise ShapeError(
-                f"target has shape {tuple(T.shape)}; task {task.name!r} takes poses (..., 4, 4){or_points}",
+                f"target has shape {tuple(T.shape)}; task {task.name!r} takes poses (..., 4, 4){or_points}; "
+                "make a pose with sim.pose(xyz, rpy= or quat_xyzw= or quat_wxyz=)",
                 shape=tuple(T.shape),
             )
         points = T
         T = torch.eye(4, dtype=torch.float64, device=points.device).repeat(*points.shape[:-1], 1, 1)
         T[..., : points.shape[-1], 3] = points
-    _check_poses(T)
-    return T
+    return _check_poses(T)
 
 
 def task_error(task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
@@ -231,16 +236,16 @@ def _align_z(z_target: Tensor) -> Tensor:
     return torch.stack([wx, wy, torch.zeros_like(wx)], dim=-1)
 
 
-def _as_tensor(target: Tensor | NDArray[np.floating]) -> Tensor:
-    if isinstance(target, Tensor):
-        return target.to(torch.float64)
-    try:
-        return torch.from_numpy(np.array(target, dtype=np.float64))  # a copy: torch takes no read-only arrays
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"target is no array of numbers ({error}); give poses (..., 4, 4)") from None
+def _as_tensor(target: Any) -> Tensor:
+    if isinstance(target, Tensor) and not target.is_complex():
+        return target.detach().to(torch.float64)
+    if hasattr(target, "as_matrix"):  # scipy's RigidTransform and Rotation
+        target = target.as_matrix()
+    return torch.from_numpy(as_numbers(target, "target"))
 
 
-def _check_poses(T: Tensor) -> None:
+def _check_poses(T: Tensor) -> Tensor:
+    """Poses whose rotation parts are exact enough, or made so; see `as_targets`."""
     if not bool(torch.isfinite(T).all()):
         bad = int((~torch.isfinite(T)).any(dim=-1).any(dim=-1).sum())
         raise PoseError(
@@ -249,12 +254,29 @@ def _check_poses(T: Tensor) -> None:
     R = T[..., :3, :3]
     off = (R.mT @ R - torch.eye(3, dtype=T.dtype, device=T.device)).abs().amax(dim=(-2, -1))
     off = torch.maximum(off, (torch.linalg.det(R) - 1.0).abs())
-    if bool((off > ROTATION_TOLERANCE).any()):
-        raise PoseError(
-            f"the rotation part of a target is no rotation: R^T R or det R is off by {float(off.max()):.2g} "
-            f"(allowed {ROTATION_TOLERANCE:g}); give orthonormal, right-handed axes",
-            off=float(off.max()),
-        )
+    rounded = off > ROTATION_TOLERANCE
+    if bool(rounded.any()):
+        T = T.clone()
+        T[..., :3, :3][rounded] = _nearest_rotations(R[rounded], float(off.max()))
     last = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=T.dtype, device=T.device)
     if not torch.allclose(T[..., 3, :], last):
         raise PoseError("the last row of a pose must be 0 0 0 1; is the matrix transposed?")
+    return T
+
+
+def _nearest_rotations(R: Tensor, off: float) -> Tensor:
+    """The rotations nearest to matrices (N, 3, 3) that are off by up to `off`.
+
+    Raises:
+        PoseError: They are off by more than `ROUNDED`.
+    """
+    nearest: Tensor = roma.special_procrustes(R)
+    if off > ROUNDED:
+        worst = int((R - nearest).abs().amax(dim=(-2, -1)).argmax())
+        raise PoseError(
+            f"the rotation part of a target is no rotation: R^T R or det R is off by {off:.2g} (allowed {ROUNDED:g}); "
+            f"give orthonormal, right-handed axes; the nearest rotation is {nearest[worst].cpu().numpy().round(9).tolist()}",
+            off=off,
+        )
+    _log.info("%d rotations were off by up to %.1e, as rounded ones are; taken as the nearest rotation", len(R), off)
+    return nearest

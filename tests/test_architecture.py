@@ -36,6 +36,7 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.task",
     "sim.arm",
     "sim.rotations",
+    "sim.inputs",
     "sim.files",
     "sim.errors",
     "sim.arrays",

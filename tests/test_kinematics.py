@@ -306,5 +306,5 @@ def test_a_wrong_number_of_joints_is_refused_with_their_names(shape: tuple[int, 
 
 @pytest.mark.parametrize("q", [["a", "b"], [[0.0, 1.0], [0.0]], {"joint1": 0.0}])
 def test_what_is_no_array_of_numbers_is_refused(q: object) -> None:
-    with pytest.raises(ShapeError, match="q is no array of numbers"):
+    with pytest.raises(ShapeError, match=r"q (is no array of numbers|holds (text|objects))"):
         sim.forward_kinematics(sim.load_arm("planar2"), q)  # type: ignore[call-overload]

@@ -225,7 +225,7 @@ def scaled() -> Tensor:
 
 def sheared() -> Tensor:
     T = torch.eye(4, dtype=torch.float64)
-    T[0, 1] = 1e-3
+    T[0, 1] = 2e-3
     return T
 
 
@@ -249,6 +249,77 @@ def test_matrices_that_are_no_poses_are_refused(make: Any, message: str, task: s
 
 def test_poses_rounded_to_float32_are_accepted() -> None:
     as_targets(TASKS["pose"], draw_poses(1000).float())
+
+
+@pytest.mark.parametrize("decimals", [4, 5])
+def test_typed_rotations_become_the_nearest_ones(decimals: int, caplog: pytest.LogCaptureFixture) -> None:
+    typed = draw_poses(1000).numpy().round(decimals)
+    with caplog.at_level("INFO", "sim.task"):
+        R = as_targets(TASKS["pose"], typed)[:, :3, :3].numpy()
+    assert "taken as the nearest rotation" in caplog.text
+    made = (typed[:, :3, :3] != R).any(axis=(1, 2))
+    U, _, V = np.linalg.svd(typed[made, :3, :3])
+    np.testing.assert_allclose(R[made], U @ V, atol=1e-14)  # the polar factor
+    assert made.sum() > 100
+    assert np.abs(R.swapaxes(1, 2) @ R - np.eye(3)).max() < 1e-5
+
+
+def test_rotations_that_are_exact_enough_stay_bit_for_bit() -> None:
+    T = draw_poses(100)
+    assert torch.equal(as_targets(TASKS["pose"], T), T)
+    T[50, :3, :3] = T[50, :3, :3].round(decimals=4)
+    again = as_targets(TASKS["pose"], T)
+    assert torch.equal(again[:50], T[:50])
+    assert torch.equal(again[51:], T[51:])
+
+
+def test_a_refused_rotation_is_answered_with_the_nearest() -> None:
+    T = torch.eye(4, dtype=torch.float64)
+    T[0, 1] = 0.01
+    with pytest.raises(PoseError, match=r"nearest rotation is \[\[0\.9999\d*, 0\.00\d+, 0\.0\], \[-0\.00"):
+        as_targets(TASKS["pose"], T)
+
+
+def test_targets_of_every_kind_are_the_same_target() -> None:
+    from scipy.spatial.transform import RigidTransform
+
+    T = draw_poses(1)[0]
+    frozen = T.numpy().copy()
+    frozen.setflags(write=False)
+    kinds = (
+        frozen,
+        T.tolist(),
+        T.clone().requires_grad_(),
+        RigidTransform.from_matrix(T.numpy()),
+        T.numpy()[::-1][::-1],
+    )
+    for target in kinds:
+        torch.testing.assert_close(as_targets(TASKS["pose"], target), T, atol=1e-14, rtol=0)
+    half = as_targets(TASKS["pose"], T.half())
+    assert (half - T).abs().max() < 2e-3
+    point = np.array([1, 2, 3], dtype=np.float16)
+    assert as_targets(TASKS["position"], point)[:3, 3].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        np.eye(4) + 1j,
+        torch.eye(4) + 1j,
+        np.eye(4, dtype=object),
+        np.eye(4).astype(str),
+        np.ma.masked_array(np.eye(4), mask=True),
+    ],
+    ids=["complex", "complex tensor", "object", "text", "masked"],
+)
+def test_targets_of_no_single_meaning_are_refused(target: Any) -> None:
+    with pytest.raises(ShapeError, match=r"target (holds|is a masked)"):
+        as_targets(TASKS["pose"], target)
+
+
+def test_seven_numbers_are_answered_with_the_builder_of_poses() -> None:
+    with pytest.raises(ShapeError, match=r"make a pose with sim\.pose\(xyz, rpy= or quat_xyzw= or quat_wxyz=\)"):
+        as_targets(TASKS["pose"], [0.3, 0, 0.2, 0, 0, 0, 1])
 
 
 # errors

@@ -108,22 +108,14 @@ def _read_target(point: Numbers, pose: Numbers, pose_file: Path | None) -> Tenso
 
 
 def _pose_matrix(pose: tuple[float, ...]) -> Tensor:
-    import roma
     import torch
 
+    import sim
     from sim.errors import PoseError
 
-    values = _vector(pose)
-    length = float(values[3:].norm())
-    if len(values) != 7 or not abs(length - 1) < 1e-2:
-        raise PoseError(
-            f"--pose takes 7 numbers x y z qx qy qz qw with a quaternion of length 1; got {len(values)} numbers"
-            + (f", length {length:.4g}" if len(values) == 7 else "")
-        )
-    T: Tensor = torch.eye(4, dtype=torch.float64)
-    T[:3, :3] = roma.unitquat_to_rotmat(values[3:] / length)
-    T[:3, 3] = values[:3]
-    return T
+    if len(pose) != 7:
+        raise PoseError(f"--pose takes 7 numbers x y z qx qy qz qw; got {len(pose)} numbers")
+    return torch.from_numpy(sim.pose(pose[:3], quat_xyzw=pose[3:]))
 
 
 def _read_file(path: Path) -> Tensor:

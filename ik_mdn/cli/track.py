@@ -154,8 +154,7 @@ def _make_path(
 
 
 def _line(start: Any, end: tuple[float, ...], turn: Position, limits: dict[str, float]) -> CartesianPath:
-    import roma
-    import torch
+    from scipy.spatial.transform import Rotation
 
     from ik_mdn.paths import line_path
     from sim.errors import ShapeError
@@ -164,7 +163,7 @@ def _line(start: Any, end: tuple[float, ...], turn: Position, limits: dict[str, 
         raise ShapeError(f"--line takes the end X Y Z [m]; got {len(end)} numbers")
     T = start.copy()
     T[:3, 3] = end
-    T[:3, :3] = start[:3, :3] @ roma.rotvec_to_rotmat(torch.tensor(turn, dtype=torch.float64)).numpy()
+    T[:3, :3] = start[:3, :3] @ Rotation.from_rotvec(turn).as_matrix()
     return line_path(start, T, **limits)
 
 

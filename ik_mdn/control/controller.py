@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from ik_mdn.control.candidates import describe_contacts, measure_errors
 from ik_mdn.control.choice import Choice
@@ -184,7 +183,7 @@ class Controller:
         )
 
     def _target(self, T_base_tip: Any) -> FloatArray:
-        T = as_targets(self.solver.task, torch.as_tensor(T_base_tip, dtype=torch.float64)).numpy()
+        T = as_targets(self.solver.task, T_base_tip).cpu().numpy()
         if T.shape != (4, 4):
             raise ShapeError(f"the controller takes one target at a time; got {T.shape[:-2]} of them")
         return np.asarray(T, dtype=np.float64)

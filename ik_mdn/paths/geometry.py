@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import roma
-import torch
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from sim.arrays import FloatArray
 
@@ -80,7 +79,7 @@ class Geometry:
     def through(T_base_tip: FloatArray) -> Geometry:
         """Straight pieces from pose to pose (W, 4, 4), turning the shortest way about a fixed axis."""
         p, R = T_base_tip[:, :3, 3], T_base_tip[:, :3, :3]
-        spin = roma.rotmat_to_rotvec(torch.from_numpy(R[:-1].swapaxes(-1, -2) @ R[1:])).numpy()
+        spin = Rotation.from_matrix(R[:-1].swapaxes(-1, -2) @ R[1:]).as_rotvec()
         none = np.zeros_like(p[:-1])
         return Geometry(p[:-1], none, p[1:] - p[:-1], none, none, spin, R[:-1])
 
@@ -89,10 +88,5 @@ _VECTORS = ("centre", "arm", "shift", "turn", "roll", "spin")
 
 
 def _exp(rotvec: FloatArray) -> FloatArray:
-    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3), by Rodrigues' formula."""
-    angle = np.linalg.norm(rotvec, axis=-1)[..., None, None]
-    x, y, z = np.moveaxis(rotvec, -1, 0)
-    zero = np.zeros_like(x)
-    K = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=-1).reshape(*x.shape, 3, 3)
-    half = np.sinc(angle / (2 * np.pi))  # sin(angle / 2) / (angle / 2)
-    return np.asarray(np.eye(3) + np.sinc(angle / np.pi) * K + 0.5 * half**2 * (K @ K))
+    """Rotation matrices (..., 3, 3) of rotation vectors (..., 3)."""
+    return np.asarray(Rotation.from_rotvec(rotvec.reshape(-1, 3)).as_matrix().reshape(*rotvec.shape, 3))

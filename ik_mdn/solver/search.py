@@ -234,7 +234,7 @@ def _within_reach(problem: Problem) -> IntArray:
     """Targets that the sum of the link lengths does not rule out."""
     linear = np.array(problem.task.rows[:3], dtype=np.float64)
     away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) * linear
-    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.reach + 1e-6) ** 2
+    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + 1e-6) ** 2
     return near.nonzero()[0]
 
 

@@ -194,7 +194,8 @@ class IKSolver:
 
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> tuple[FloatArray, torch.device]:
         """Checked targets (B, 4, 4), the solver's own, and where they came from."""
-        if self._compiled and isinstance(T_base_tip, np.ndarray) and T_base_tip.shape[-2:] == (4, 4):
+        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
+        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4):
             T = np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
             if self._compiled.are_poses(T, ROTATION_TOLERANCE):
                 return T, _CPU

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from sim.arm.arm import Arm
 from sim.files import whole_file
+from sim.rotations import rpy_of
 
 BASE, TIP = "base", "tip"  # link names
 
@@ -42,17 +43,8 @@ def _plain(name: str) -> str:
 
 def _joint(name: str, kind: str, parent: str, child: str, T: NDArray[np.float64], inner: str) -> str:
     xyz = " ".join(f"{x:.17g}" for x in T[:3, 3])
-    rpy = " ".join(f"{x:.17g}" for x in _roll_pitch_yaw(T[:3, :3]))
+    rpy = " ".join(f"{x:.17g}" for x in rpy_of(T[:3, :3]))
     return (
         f'  <joint name="{name}" type="{kind}"><parent link="{parent}"/><child link="{child}"/>'
         f'<origin xyz="{xyz}" rpy="{rpy}"/>{inner}</joint>'
     )
-
-
-def _roll_pitch_yaw(R: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Angles with R = Rz(yaw) Ry(pitch) Rx(roll), exact to rounding also where pitch is ±π/2."""
-    cos = float(np.hypot(R[0, 0], R[1, 0]))
-    pitch = float(np.arctan2(-R[2, 0], cos))
-    if cos > 1e-9:
-        return float(np.arctan2(R[2, 1], R[2, 2])), pitch, float(np.arctan2(R[1, 0], R[0, 0]))
-    return 0.0, pitch, float(np.arctan2(-R[0, 1], R[1, 1]))

@@ -1,10 +1,10 @@
-"""An arm: its kinematic chain from base to tip, with limits, read from a URDF."""
+"""An arm: its kinematic chain from base to tip, with limits."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arm import catalogue
-from sim.arm.chain import Chain, read_chain
 from sim.arrays import FloatArray
-from sim.errors import ShapeError, UnknownNameError, URDFError
+from sim.errors import URDFError
 
 _T = TypeVar("_T", bound=np.generic)
+
+WIDE_SLIDE = 100.0  # [m] beyond which the limit of a slide says only that there is none in practice
+NEAR_SLIDE = 2.0  # [m] about 0 within which such a slide is sampled
 
 _NO_LIMIT = {"q_min": -np.inf, "q_max": np.inf, "dq_max": np.inf, "effort_max": np.inf}
 _ROUND = 6  # decimals of the geometry that the fingerprint sees: a micrometre, a microradian
@@ -39,8 +40,8 @@ class Arm:
         q_min, q_max: Limits, shape (n,) [rad or m]; -inf and inf for continuous joints.
         dq_max: Velocity limits, shape (n,) [rad/s or m/s]; inf where the URDF gives none.
         effort_max: Force limits, shape (n,) [N m or N]; inf where the URDF gives none.
-        urdf_path: The file, or None for an arm that was generated or restored from a checkpoint.
-        urdf_xml: The description's text where it was generated, otherwise None.
+        urdf_path: The file, or None for an arm that was generated, read from text, or restored from a checkpoint.
+        urdf_xml: The description's text where it is not what stands in the file, otherwise None.
 
     Raises:
         URDFError: A limit is reversed or not a number, the chain has no joint, or arrays do not fit the joints.
@@ -105,13 +106,29 @@ class Arm:
 
     @cached_property
     def sample_min(self) -> FloatArray:
-        """Lower end of the range to sample from, shape (n,): the limit, or -π for a continuous joint."""
-        return _read_only(np.where(np.isfinite(self.q_min), self.q_min, -np.pi))
+        """Lower end of the range to sample from, shape (n,): the limit, or what stands for none.
+
+        A turning joint is sampled over one turn: [-π, π] without limits, next to the limit where there is one only. A
+        slide that can go beyond `WIDE_SLIDE` (the virtual joints of a mobile base) within `NEAR_SLIDE` of 0, or of
+        the limit nearest to it.
+        """
+        return _read_only(self._sampled[0])
 
     @cached_property
     def sample_max(self) -> FloatArray:
-        """Upper end of the range to sample from, shape (n,): the limit, or π for a continuous joint."""
-        return _read_only(np.where(np.isfinite(self.q_max), self.q_max, np.pi))
+        """Upper end of the range to sample from, shape (n,); see `sample_min`."""
+        return _read_only(self._sampled[1])
+
+    @cached_property
+    def _sampled(self) -> tuple[FloatArray, FloatArray]:
+        low, high = self.q_min, self.q_max
+        middle = np.clip(0.0, low, high)
+        wide = self.is_prismatic & (np.maximum(np.abs(low), np.abs(high)) > WIDE_SLIDE)
+        half = np.where(wide, NEAR_SLIDE, np.inf)
+        from_below, from_above = np.isfinite(low), np.isfinite(high)
+        least = np.where(from_below, low, np.where(from_above, high - 2 * np.pi, -np.pi))
+        most = np.where(from_above, high, np.where(from_below, low + 2 * np.pi, np.pi))
+        return np.maximum(least, middle - half), np.minimum(most, middle + half)
 
     @cached_property
     def is_planar(self) -> bool:
@@ -126,9 +143,26 @@ class Arm:
 
     @cached_property
     def reach(self) -> float:
-        """An upper bound on the distance of the tip from the first joint's origin [m]: link lengths and strokes, summed."""
-        slide = np.where(self.is_prismatic, np.maximum(np.abs(self.sample_min), np.abs(self.sample_max)), 0.0)
+        """How far the tip gets from the first joint's origin, within the sampled range [m]: links and strokes, summed."""
+        return self._links_and(self.sample_min, self.sample_max)
+
+    @cached_property
+    def farthest(self) -> float:
+        """An upper bound on the distance of the tip from the first joint's origin, anywhere within limits [m]."""
+        return self._links_and(self.q_min, self.q_max)
+
+    def _links_and(self, low: FloatArray, high: FloatArray) -> float:
+        slide = np.where(self.is_prismatic, np.maximum(np.abs(low), np.abs(high)), 0.0)
         return float(np.linalg.norm(self.offsets[1:, :3, 3], axis=1).sum() + slide.sum())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all fields are equal, the numbers bit for bit."""
+        if not isinstance(other, Arm):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(Arm))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.base, self.tip, self.joint_names, self.fingerprint))
 
     @cached_property
     def length(self) -> float:
@@ -178,119 +212,6 @@ class Arm:
         )
 
 
-def load_arm(source: str | Path, *, base: str | None = None, tip: str | None = None) -> Arm:
-    """The arm of a built-in name, of planar link lengths, or of any URDF file.
-
-    Args:
-        source: A name of `sim.builtin_arms()`, "planar:0.5,0.5,1.0" (link lengths in metres), or a path.
-        base: Link that poses are given in; default: the URDF's root (or the catalogue's choice).
-        tip: Link whose pose is asked for; default: the only leaf (or the catalogue's choice).
-
-    Returns:
-        The frozen arm, ready for `forward_kinematics`, `World` and `IKSolver`.
-
-    Raises:
-        UnknownNameError: No such built-in arm and no such file.
-        URDFError: The file is no usable URDF, or base/tip are missing or ambiguous (the message lists them).
-    """
-    name = str(source)
-    if name.startswith("planar:"):
-        if base or tip:
-            raise URDFError("a planar arm by lengths runs from 'base_link' to 'tool0'; leave out base= and tip=")
-        return planar_arm(_parse_lengths(name))
-    entry = catalogue.find(name)
-    if entry is not None:
-        chain = read_chain(entry.path, base=base or entry.base, tip=tip or entry.tip)
-        return _arm_from_chain(name, chain, path=entry.path)
-    path = Path(source).expanduser()
-    if not path.is_file():
-        if name and path.is_dir():
-            raise UnknownNameError(f"{name!r} is a folder; give the path of the URDF file in it", name=name)
-        if path.suffix or "/" in name:
-            raise UnknownNameError(
-                f"no file {name!r}; give the path of a URDF or one of: {', '.join(catalogue.names())}",
-                name=name,
-            )
-        hint = catalogue.closest(name)
-        raise UnknownNameError(
-            f"unknown arm {name!r}{hint}; allowed: {', '.join(catalogue.names())}, "
-            "planar:L1,L2,... (link lengths in metres), or the path of a URDF",
-            name=name,
-        )
-    return _arm_from_chain(path.stem, read_chain(path, base=base, tip=tip), path=path.resolve())
-
-
-def planar_arm(lengths: list[float] | tuple[float, ...], *, name: str | None = None) -> Arm:
-    """A planar arm with revolute joints about z, each turning freely within ±π.
-
-    Args:
-        lengths: Link lengths [m], one per joint, all positive.
-        name: Default "planar:" followed by the lengths.
-
-    Returns:
-        The arm, from `base_link` to `tool0`, stretched along x at q = 0.
-
-    Raises:
-        ShapeError: No length, or one that is not a positive finite number.
-    """
-    if not lengths or not all(np.isfinite(x) and x > 0 for x in lengths):
-        raise ShapeError(f"link lengths must be positive numbers [m], one per joint; got {list(lengths)}")
-    name = name or "planar:" + ",".join(f"{x:g}" for x in lengths)
-    xml = catalogue.planar_urdf(lengths, name=name)
-    return _arm_from_chain(name, read_chain(xml, base=None, tip=None), xml=xml)
-
-
-def _parse_lengths(name: str) -> list[float]:
-    try:
-        return [float(x) for x in name.removeprefix("planar:").split(",")]
-    except ValueError:
-        raise ShapeError(f"cannot read link lengths from {name!r}; write for example planar:0.5,0.5,1.0") from None
-
-
-def _arm_from_chain(name: str, chain: Chain, *, path: Path | None = None, xml: str | None = None) -> Arm:
-    """Fold origins, axes and fixed joints into z-aligned offsets (see `Arm`)."""
-    offsets, pending = [], np.eye(4)
-    moving = [joint for joint in chain.joints if joint.kind != "fixed"]
-    for joint in chain.joints:
-        pending = pending @ joint.origin
-        if joint.kind != "fixed":
-            align = _turn_z_onto(joint.axis)
-            offsets.append(pending @ align)
-            pending = align.T.copy()  # a pure rotation: its transpose is its inverse
-    offsets.append(pending)
-    return Arm(
-        name=name,
-        base=chain.base,
-        tip=chain.tip,
-        joint_names=tuple(j.name for j in moving),
-        joint_types=tuple(j.kind for j in moving),
-        offsets=_snap(np.stack(offsets)),
-        q_min=np.array([j.lower for j in moving]),
-        q_max=np.array([j.upper for j in moving]),
-        dq_max=np.array([j.velocity for j in moving]),
-        effort_max=np.array([j.effort for j in moving]),
-        urdf_path=path,
-        urdf_xml=xml,
-    )
-
-
 def _read_only(array: NDArray[_T]) -> NDArray[_T]:
     array.setflags(write=False)
     return array
-
-
-def _snap(offsets: FloatArray) -> FloatArray:
-    """Offsets with the rounding of π/2 in the URDF removed: entries within 1e-12 of 0, 1 and -1 become exact."""
-    nearest = np.round(offsets)
-    return np.where((np.abs(offsets - nearest) < 1e-12) & (np.abs(nearest) <= 1), nearest + 0.0, offsets)
-
-
-def _turn_z_onto(axis: FloatArray) -> FloatArray:
-    """A homogeneous rotation whose z column is the given unit axis; the identity for z itself."""
-    x, y, z = axis
-    helper = np.array([1.0, 0.0, 0.0]) if abs(x) < 0.9 else np.array([0.0, 1.0, 0.0])
-    first = helper - axis * (helper @ axis)
-    first /= np.linalg.norm(first)
-    align = np.eye(4)
-    align[:3, :3] = np.stack([first, np.cross(axis, first), [x, y, z]], axis=1)
-    return align

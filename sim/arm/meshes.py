@@ -1,4 +1,4 @@
-"""Robot descriptions with mesh files found: `package://` and relative paths become absolute ones."""
+"""Robot descriptions for Bullet: mesh files found, and joints written such that they mean there what they mean here."""
 
 from __future__ import annotations
 
@@ -6,34 +6,37 @@ import os
 from pathlib import Path
 from xml.etree import ElementTree
 
-from sim.errors import URDFError, WorldError
+from sim.arm.urdf import parse_xml, plain_joints
+from sim.errors import WorldError
 
 _SCHEMES = ("package://", "model://", "file://")
 
 
-def resolve_meshes(path: Path, *, meshes: bool = True) -> str:
-    """The text of a URDF in which every mesh is an absolute path.
+def resolve_meshes(path: Path | None, xml: str | None = None, *, meshes: bool = True) -> str:
+    """The text of a URDF in which every mesh is an absolute path, every axis of length 1, every continuous joint endless.
+
+    Bullet moves a joint by the length of its axis and stops a continuous one at its `<limit>`; the format means neither.
 
     A reference is looked for beside the URDF, then in each folder above it (that is how
     `package://my_robot/meshes/x.stl` is found from `my_robot/urdf/x.urdf`), then in the folders
     of ROS_PACKAGE_PATH and AMENT_PREFIX_PATH.
 
     Args:
-        path: The URDF.
+        path: The URDF; None where there is only its text, whose meshes are looked for from the working directory.
+        xml: The text, where it is not what stands in the file.
         meshes: False leaves all shapes that are meshes out, for arms whose mesh files are not at hand.
 
     Returns:
         XML text.
 
     Raises:
-        URDFError: The file is not well-formed XML.
+        URDFError: The file is no URDF, see `sim.arm.urdf`.
         WorldError: A mesh file is missing; the message names it and the folders searched.
     """
-    try:
-        tree = ElementTree.parse(path)
-    except ElementTree.ParseError as error:
-        raise URDFError(f"{path}: not well-formed XML ({error}); mend the file") from error
-    folders = _search_folders(path)
+    where = "the URDF text" if path is None else str(path)
+    tree = parse_xml(xml if xml is not None else path or "", where)
+    plain_joints(tree, where)
+    folders = _search_folders(path or Path("robot.urdf"))
     missing: list[str] = []
     for link in tree.iter("link"):
         for shape in [*link.findall("visual"), *link.findall("collision")]:
@@ -52,12 +55,12 @@ def resolve_meshes(path: Path, *, meshes: bool = True) -> str:
     if missing:
         distinct = list(dict.fromkeys(missing))
         raise WorldError(
-            f"{path}: {len(distinct)} mesh files not found, first {distinct[0]!r}; looked in "
+            f"{where}: {len(distinct)} mesh files not found, first {distinct[0]!r}; looked in "
             f"{', '.join(map(str, folders[:4]))} and above. Put them there, add their folder to "
             "ROS_PACKAGE_PATH, or leave shapes out with meshes=False (--no-meshes)",
             missing=distinct,
         )
-    return ElementTree.tostring(tree.getroot(), encoding="unicode")
+    return ElementTree.tostring(tree, encoding="unicode")
 
 
 def _search_folders(path: Path) -> list[Path]:

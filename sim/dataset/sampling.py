@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import DatasetError
-from sim.rotations import unit_quaternions
+from sim.rotations import quat_xyzw_of, rotation_from_quat
 
 Float32Array = NDArray[np.float32]
 SelfCollides = Callable[[FloatArray], NDArray[np.bool_]]
@@ -48,11 +48,8 @@ class Samples:
     @property
     def T_base_tip(self) -> FloatArray:
         """The poses as homogeneous matrices, shape (N, 4, 4), float64; exact to the rounding of float32."""
-        x, y, z, w = self.quat_xyzw.astype(np.float64).T
         T = np.zeros((len(self), 4, 4))
-        T[:, 0, :3] = np.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)], axis=-1)
-        T[:, 1, :3] = np.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)], axis=-1)
-        T[:, 2, :3] = np.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)], axis=-1)
+        T[:, :3, :3] = rotation_from_quat(self.quat_xyzw.astype(np.float64))
         T[:, :3, 3] = self.position
         T[:, 3, 3] = 1.0
         return T
@@ -142,7 +139,7 @@ def reach_poses(arm: Arm, q: Float32Array) -> Samples:
 
     T = forward_kinematics(arm, torch.from_numpy(q.astype(np.float64))).numpy()
     return Samples(
-        q, T[:, :3, 3].astype(np.float32, order="C"), unit_quaternions(T[:, :3, :3]).astype(np.float32, order="C")
+        q, T[:, :3, 3].astype(np.float32, order="C"), quat_xyzw_of(T[:, :3, :3]).astype(np.float32, order="C")
     )
 
 

@@ -11,7 +11,7 @@ from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
 from sim.kinematics import forward_kinematics
-from sim.rotations import quat_wxyz_of, rotation_of_quat_wxyz
+from sim.rotations import quat_wxyz_of, rotation_from_quat
 from sim.task import Task
 
 _POINT = ("x", "y", "z")
@@ -123,7 +123,7 @@ class GoalSpace:
 
     def _rotation(self, turn: FloatArray) -> FloatArray:
         if len(turn) == 4:
-            return rotation_of_quat_wxyz(turn)
+            return rotation_from_quat(np.roll(turn, -1))
         R = np.empty((3, 3))
         if len(turn) == 2:
             R[:, 0], R[:, 2] = (*turn, 0.0), (0.0, 0.0, np.sign(self.T_rest[2, 2]))

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sim.arrays import FloatArray
-from sim.errors import SceneError
-from sim.rotations import pose_from_rpy, rotation_from_quat
+from sim.errors import PoseError, SceneError
+from sim.rotations import pose
 
 _SIZE_KEYS = {"box": ("size",), "sphere": ("radius",), "cylinder": ("radius", "length"), "urdf": ("file", "scale")}
 _COMMON_KEYS = ("name", "shape", "position", "rpy", "quat_xyzw", "colour")
@@ -85,14 +85,13 @@ def _read_pose(entry: Mapping[str, Any], where: str) -> FloatArray:
     position = _read_numbers(entry, "position", 3, where)
     if "rpy" in entry and "quat_xyzw" in entry:
         raise SceneError(f"{where}: give rpy or quat_xyzw, not both")
-    T = pose_from_rpy(position, _read_numbers(entry, "rpy", 3, where) if "rpy" in entry else (0.0, 0.0, 0.0))
-    if "quat_xyzw" in entry:
-        quat_xyzw = np.array(_read_numbers(entry, "quat_xyzw", 4, where))
-        length = float(np.linalg.norm(quat_xyzw))
-        if abs(length - 1.0) > 1e-3:
-            raise SceneError(f"{where}: quat_xyzw must have length 1; got {quat_xyzw.tolist()}, length {length:.4g}")
-        T[:3, :3] = rotation_from_quat(quat_xyzw / length)
-    return T
+    turn = {
+        key: _read_numbers(entry, key, count, where) for key, count in (("rpy", 3), ("quat_xyzw", 4)) if key in entry
+    }
+    try:
+        return pose(position, **turn)
+    except PoseError as error:
+        raise SceneError(f"{where}: {error}") from error
 
 
 def _read_numbers(entry: Mapping[str, Any], key: str, count: int, where: str) -> tuple[float, ...]:

@@ -280,10 +280,8 @@ def _checker(size: float, height: float, *, count: int = 10) -> list[dict[str, l
 
 
 def _description(arm: Arm, *, meshes: bool) -> str:
-    if arm.urdf_path is not None:
-        return resolve_meshes(arm.urdf_path, meshes=meshes)
-    if arm.urdf_xml is not None:
-        return arm.urdf_xml
+    if arm.urdf_path is not None or arm.urdf_xml is not None:
+        return resolve_meshes(arm.urdf_path, arm.urdf_xml, meshes=meshes)
     raise WorldError(
         f"arm {arm.name!r} has no URDF, because it was restored from a checkpoint, which holds the kinematics only; "
         "load it with sim.load_arm(name or file) and give that arm to the world"

@@ -29,7 +29,7 @@ from sim.dataset.reading import read_batches, read_samples
 from sim.dataset.sampling import BLOCK_ROWS, make_shard, sample_joints
 from sim.dataset.shards import ROW_GROUP_ROWS, shard_path
 from sim.errors import DatasetError
-from sim.rotations import unit_quaternions
+from sim.rotations import quat_xyzw_of
 from sim.world.world import World
 
 SLIDER = """<robot name="slider">
@@ -110,7 +110,7 @@ def test_quaternions_agree_with_roma_also_at_half_turns() -> None:
     corners = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [-1, 0, 0]], dtype=torch.float64) * np.pi
     near = axes[:50] * (np.pi - 1e-9)
     R = roma.rotvec_to_rotmat(torch.cat([axes * angles[:, None], corners, near]))
-    quat_xyzw = unit_quaternions(R.numpy())
+    quat_xyzw = quat_xyzw_of(R.numpy())
     assert (quat_xyzw[:, 3] >= 0).all()
     np.testing.assert_allclose(np.linalg.norm(quat_xyzw, axis=1), 1.0, atol=1e-15)
     np.testing.assert_allclose(roma.unitquat_to_rotmat(torch.tensor(quat_xyzw)).numpy(), R.numpy(), atol=1e-14)

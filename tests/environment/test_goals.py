@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 import sim
 from sim.environment.goals import GoalSpace, goal_space
@@ -47,6 +50,33 @@ def test_a_goal_read_back_is_a_pose_with_that_goal(name: str, task: str) -> None
         assert float(error.norm()) < 1e-7
         np.testing.assert_allclose(again[:3, :3] @ again[:3, :3].T, np.eye(3), atol=1e-12)
         assert np.linalg.det(again[:3, :3]) == pytest.approx(1.0)
+
+
+angles = st.one_of(st.sampled_from([0.0, np.pi, np.pi / 2, 1e-9, np.pi - 1e-9]), st.floats(0, np.pi))
+directions = st.tuples(*[st.one_of(st.sampled_from([0.0, 1.0, -1.0]), st.floats(-1, 1))] * 3)
+
+
+@st.composite
+def pairs_of_poses(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, float]:
+    """Two poses, and the angle between them."""
+    poses, axis = [], np.array(draw(directions.filter(lambda v: np.linalg.norm(v) > 1e-3)))
+    angle = draw(angles)
+    between = Rotation.from_rotvec(angle * axis / np.linalg.norm(axis))
+    first = Rotation.from_euler("xyz", draw(st.tuples(angles, angles, angles)))
+    for turned in (first, first * between):
+        T = np.eye(4)
+        T[:3, :3], T[:3, 3] = turned.as_matrix(), draw(st.tuples(*[st.floats(-3, 3)] * 3))
+        poses.append(T)
+    return poses[0], poses[1], angle
+
+
+@given(pairs_of_poses())
+def test_goals_are_as_far_apart_as_their_poses(pair: tuple[np.ndarray, np.ndarray, float]) -> None:
+    goals, (T, other, angle) = GoalSpace(TASKS["pose"], np.eye(4)), pair
+    err_pos, err_rot = goals.errors(goals.encode(T), goals.encode(other))
+    assert abs(err_pos - np.linalg.norm(T[:3, 3] - other[:3, 3])) < 1e-12
+    assert abs(err_rot - angle) < 1e-9
+    np.testing.assert_allclose(goals.decode(goals.encode(T)), T, atol=1e-9)
 
 
 def test_half_turns_and_tiny_turns_are_measured_right() -> None:

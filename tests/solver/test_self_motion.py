@@ -15,7 +15,7 @@ from ik_mdn.solver.redundancy import self_motion
 from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.sliding import slide
 from ik_mdn.solver.solver import IKSolver
-from sim.arm.arm import Arm, load_arm, planar_arm
+from sim.arm import Arm, load_arm, planar_arm
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, TaskError
 from sim.kinematics import forward_kinematics, kinematics

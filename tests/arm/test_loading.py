@@ -1,0 +1,113 @@
+"""Loading: limits that mean none, joints that are locked, names before files, equal arms."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import sim
+from sim.errors import ShapeError, UnknownNameError, URDFError
+
+
+def arm_with(kind: str, lower: str, upper: str) -> sim.Arm:
+    return sim.load_arm(
+        '<robot name="r"><link name="a"/><link name="b"/><link name="c"/>'
+        '<joint name="free" type="continuous"><parent link="a"/><child link="b"/></joint>'
+        f'<joint name="j" type="{kind}"><parent link="b"/><child link="c"/><origin xyz="1 0 0"/><axis xyz="0 0 1"/>'
+        f'<limit lower="{lower}" upper="{upper}"/></joint></robot>'
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "lower", "upper", "limits", "sampled"),
+    [
+        ("revolute", "-999", "999", (-999, 999), (-999, 999)),
+        ("revolute", "-1e9", "1e9", (-np.inf, np.inf), (-np.pi, np.pi)),
+        ("revolute", "-1.79769313e+308", "1.79769313e+308", (-np.inf, np.inf), (-np.pi, np.pi)),
+        ("revolute", "-inf", "inf", (-np.inf, np.inf), (-np.pi, np.pi)),
+        ("revolute", "4", "1e16", (4, np.inf), (4, 4 + 2 * np.pi)),
+        ("revolute", "-1e16", "-4", (-np.inf, -4), (-4 - 2 * np.pi, -4)),
+        ("prismatic", "-100", "50", (-100, 50), (-100, 50)),
+        ("prismatic", "-999999", "999999", (-999999, 999999), (-2, 2)),
+        ("prismatic", "-1e300", "inf", (-1e6, 1e6), (-2, 2)),
+        ("prismatic", "-1", "1e4", (-1, 1e4), (-1, 2)),
+        ("prismatic", "500", "1e4", (500, 1e4), (500, 502)),
+    ],
+)
+def test_limits_that_say_there_is_none_count_as_none(
+    kind: str, lower: str, upper: str, limits: Any, sampled: Any
+) -> None:
+    arm = arm_with(kind, lower, upper)
+    assert (arm.q_min[1], arm.q_max[1]) == limits
+    np.testing.assert_allclose((arm.sample_min[1], arm.sample_max[1]), sampled, rtol=1e-15)
+
+
+def test_the_reach_is_that_of_the_sampled_range_and_the_bound_that_of_the_limits() -> None:
+    arm = arm_with("prismatic", "-999999", "999999")
+    assert (arm.reach, arm.farthest) == (1.0 + 2.0, 1.0 + 999999.0 + 0.0)
+    ordinary = sim.load_arm("xarm6")
+    assert ordinary.farthest == ordinary.reach
+
+
+@pytest.mark.parametrize(("kind", "moved"), [("revolute", 0.0), ("prismatic", 0.5)])
+def test_a_joint_with_equal_limits_is_fixed_there(kind: str, moved: float) -> None:
+    arm = arm_with(kind, "0.5", "0.5")
+    assert arm.joint_names == ("free",)
+    T = sim.forward_kinematics(arm, np.zeros(1))
+    np.testing.assert_allclose(T[:3, 3], (1, 0, moved), atol=1e-15)
+    heading = 0.5 if kind == "revolute" else 0.0
+    np.testing.assert_allclose(T[:2, 0], (np.cos(heading), np.sin(heading)), atol=1e-15)
+    with sim.World() as world:
+        np.testing.assert_allclose(world.add_arm(arm).tip_pose(np.zeros(1)), T, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("freeze", "message"),
+    [
+        ({"joint9": 0.0}, "no moving joint 'joint9' to freeze; there are: joint1, .*joint6"),
+        ({"joint3": 3.0}, r"'joint3' cannot be frozen at 3.0; its limits are \[-3.92.*, 0.19.*\]"),
+        ({"joint3": float("nan")}, "'joint3' cannot be frozen at nan"),
+        ({f"joint{i}": -0.1 for i in range(1, 7)}, "no moving joint between"),
+    ],
+)
+def test_joints_that_cannot_be_frozen_are_named(freeze: dict[str, float], message: str) -> None:
+    with pytest.raises(URDFError, match=message):
+        sim.load_arm("xarm6", freeze=freeze)
+
+
+@pytest.mark.parametrize("tool", [np.eye(3), 2 * np.eye(4), np.zeros((4, 4)), np.full((4, 4), np.nan), "text"])
+def test_a_tool_must_be_a_pose(tool: Any) -> None:
+    with pytest.raises(ShapeError, match="tool"):
+        sim.load_arm("xarm6", tool=tool)
+
+
+def test_two_loads_are_equal_and_hash_alike() -> None:
+    one, other = sim.load_arm("xarm6"), sim.load_arm("xarm6")
+    assert one == other
+    assert len({one, other, sim.load_arm("ur5e")}) == 2
+    assert one != sim.load_arm("xarm6", tip="link5")
+    assert one != sim.load_arm("xarm6", freeze={"joint1": 0.0})
+    assert one != "xarm6"
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, Path.touch])
+def test_names_win_over_files_and_folders_of_the_working_directory(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path / "panda")
+    monkeypatch.chdir(tmp_path)
+    assert sim.load_arm("panda").n_joints == 7
+
+
+def test_the_home_of_nobody_is_no_file() -> None:
+    with pytest.raises(UnknownNameError, match=r"no file '~nouser\w*/arm\.urdf'"):
+        sim.load_arm(f"~nouser{os.getpid()}/arm.urdf")
+
+
+def test_one_sided_limits_keep_every_heading_in_the_sampled_range() -> None:
+    arm = arm_with("revolute", "4", "inf")
+    assert arm.sample_max[1] - arm.sample_min[1] == pytest.approx(2 * np.pi)
