@@ -13,7 +13,7 @@ from ik_mdn.model import Covariance
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
-    from ik_mdn.training import Choice
+    from ik_mdn.training import ModelSelection
 
 _DEFAULT = TrainConfig(
     steps=600, width=64, blocks=2, batch_size=256, learning_rate=3e-3, floor=0.02, average=0.99
@@ -100,7 +100,7 @@ def run(
         print(f"wrote {out}")
 
 
-def _show(choice: Choice, title: str) -> None:
+def _show(choice: ModelSelection, title: str) -> None:
     rows = []
     for one in choice.candidates:
         marks = ["best"] * (one == choice.best) + ["picked"] * (one == choice.picked)

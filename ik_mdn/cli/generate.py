@@ -44,7 +44,7 @@ def run(
         seed: The same seed gives the same samples.
         shard_size: Samples per file.
         self_collision_free: Leave out samples in which the arm touches itself (PyBullet; much slower).
-        workers: Processes; without it, one per core.
+        workers: Threads; without it, one per core.
         shards: Write only these shards, for example 0:4 for the first four; several machines can share the work.
         base: Link that poses are given in; without it, the URDF's root.
         tip: Link whose pose counts; without it, the URDF's only leaf.
@@ -52,7 +52,10 @@ def run(
     """
     from sim.arm import load_arm
     from sim.dataset import generate
+    from sim.files import check_writable
 
+    if json and json != "-":
+        check_writable(json)
     with progress(note="rate") as bar:
         show = _Progress(bar)
         report = generate(
@@ -114,7 +117,7 @@ class _Progress:
 def _read_range(text: str | None) -> range | None:
     if text is None:
         return None
-    match = re.fullmatch(r"(\d+):(\d+)", text)
+    match = re.fullmatch(r"(\d{1,15}):(\d{1,15})", text)
     if not match or int(match[1]) >= int(match[2]):
         raise DatasetError(f"--shards {text!r} is no range; write for example 0:4 for shards 0, 1, 2 and 3")
     return range(int(match[1]), int(match[2]))

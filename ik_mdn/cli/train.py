@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, report_note, write_json
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def run(
     *,
     config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
     both_targets: bool = False,
+    overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
     run_folder: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
     dataset: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
@@ -41,6 +42,7 @@ def run(
         config: Budget and network.
         both_targets: Train the regressor (--kind mse) on angles and on cosines and sines, each with the whole
             budget, and keep the better one.
+        overwrite: Replace a model file that another run made.
         out: The model file; without it, ARM.safetensors (ARM-mse.safetensors for a regressor) in this folder.
         run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
         dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
@@ -54,28 +56,46 @@ def run(
 
     loaded = load_arm(arm, base=base, tip=tip)
     chosen = load_task(loaded, task)
-    _show_chain(loaded, chosen)
     label = loaded.name.replace(":", "-") + ("-mse" if config.kind == "mse" else "")
     out = out or Path(f"{label}.safetensors")
     folder = run_folder or Path("runs") / (label if config.kind == "mse" else f"{label}-mdn")
     configs = [config]
     if config.kind == "mse" and both_targets:
         configs = [replace(config, targets="angles"), replace(config, targets="cos_sin")]
-    solvers = []
-    for one in configs:
-        where = folder if len(configs) == 1 else folder / one.targets
-        solvers.append(_train_one(loaded, chosen, one, dataset, where))
+    folders = [folder if len(configs) == 1 else folder / one.targets for one in configs]
+    _check_files(out, json, folders, overwrite=overwrite)
+    _show_chain(loaded, chosen)
+    solvers = [
+        _train_one(loaded, chosen, one, dataset, where, out) for one, where in zip(configs, folders, strict=True)
+    ]
     best = min(solvers, key=lambda solver: _model(solver).report.values["raw"]["err_pos"]["median"])
     if len(solvers) > 1:
         _say_which(solvers, best)
-    best.save(out)
+    if solvers[-1] is not best:
+        best.save(out)
     if json:
         write_json(json, _model(best).report.values)
     if json != "-":
         _show_report(best, out)
 
 
-def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, folder: Path) -> IKSolver:
+def _check_files(out: Path, json: str | None, folders: list[Path], *, overwrite: bool) -> None:
+    """Before an hour of work: whether its results can be written, and are not in place of another run's."""
+    from sim.errors import TrainingError
+    from sim.files import check_writable
+
+    for path in [out, Path(json)] if json and json != "-" else [out]:
+        check_writable(path)
+    if not out.is_file():
+        return
+    if not overwrite and not any((folder / "state.safetensors").exists() for folder in folders):
+        raise TrainingError(
+            f"{out} exists, and the run in {folders[0]} did not make it; choose another --out, or give --overwrite"
+        )
+    report_note(f"{out} exists and will be replaced when training ends")
+
+
+def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, folder: Path, out: Path) -> IKSolver:
     from ik_mdn.training import Progress, train
 
     name = f"{config.kind} {arm.name}" + (f" ({config.targets})" if config.kind == "mse" else "")
@@ -86,7 +106,7 @@ def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, 
             note = f"loss {at.loss:.2f}, floor {at.floor:.3f}"
             bar.update(job, completed=round(1000 * at.fraction), note=note)
 
-        return train(arm, config, task=task, dataset=dataset, run_folder=folder, on_progress=show)
+        return train(arm, config, task=task, dataset=dataset, run_folder=folder, out=out, on_progress=show)
 
 
 def _show_chain(arm: Arm, task: Task) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.errors import DatasetError, IKError, ShapeError
-from sim.files import whole_file
+from sim.files import claim_folder, locked, whole_file
 
 if TYPE_CHECKING:
     from ik_mdn.control.expert import Expert
@@ -107,19 +107,20 @@ def record_demonstrations(
     if episodes < 1 or seed < 0:
         raise ShapeError(f"episodes must be at least 1 and seed at least 0; got {episodes} and {seed}")
     register_environments()
-    env = gymnasium.make(ENV_ID, **settings)
-    try:
-        _claim(Path(folder), _describe(env.unwrapped, settings, seed, model))
-        with Expert(env, model=model) as expert:
+    folder = Path(folder)
+    with closing(gymnasium.make(ENV_ID, **settings)) as env:
+        about = _describe(env.unwrapped, settings, seed, model)
+        claim_folder(folder / _MANIFEST, about, what="demonstrations", error=DatasetError)
+        lock = locked(folder / ".lock", what=f"the demonstrations in {folder}", error=DatasetError)
+        with lock, Expert(env, model=model) as expert:
             for index in range(episodes):
                 path = episode_path(folder, index)
-                episode = read_episode(path) if path.exists() else None
-                if episode is None:
+                if path.exists():
+                    yield read_episode(path)
+                else:
                     episode = play_episode(env, expert, index, seed=seed)
                     write_episode(path, episode)
-                yield episode
-    finally:
-        env.close()
+                    yield episode
 
 
 def play_episode(env: Any, expert: Expert, index: int, *, seed: int = 0) -> Episode:
@@ -211,20 +212,20 @@ def read_episode(path: Path) -> Episode:
     try:
         table = pq.read_table(path, partitioning=None)
         column = {name: _matrix(table[name]) for name in COLUMNS}
-        seed = int(table.schema.metadata[b"ik_mdn_seed"])
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
-        raise DatasetError(f"{path} is no episode of demonstrations ({error}); remove it to record it again") from error
-    return Episode(
-        index=int(column["episode"][0]),
-        seed=seed,
-        observations=np.concatenate([column["observation"], column["next_observation"][-1:]]),
-        achieved_goals=np.concatenate([column["achieved_goal"], column["next_achieved_goal"][-1:]]),
-        desired_goal=column["desired_goal"][0],
-        actions=column["action"],
-        rewards=column["reward"],
-        collisions=column["collision"],
-        terminated=bool(column["terminated"][-1]),
-    )
+        return Episode(
+            index=int(column["episode"][0]),
+            seed=int(table.schema.metadata[b"ik_mdn_seed"]),
+            observations=np.concatenate([column["observation"], column["next_observation"][-1:]]),
+            achieved_goals=np.concatenate([column["achieved_goal"], column["next_achieved_goal"][-1:]]),
+            desired_goal=column["desired_goal"][0],
+            actions=column["action"],
+            rewards=column["reward"],
+            collisions=column["collision"],
+            terminated=bool(column["terminated"][-1]),
+        )
+    except (pa.ArrowException, OSError, LookupError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())
+        raise DatasetError(f"{path} is no episode of demonstrations ({why}); remove it to record it again") from error
 
 
 def export_minari(episodes: list[Episode], settings: Mapping[str, Any], name: str) -> Path:
@@ -306,25 +307,6 @@ def _describe(env: Any, settings: Mapping[str, Any], seed: int, model: str | Non
         "action_scale": env.control.scale.tolist(),
         "columns": COLUMNS,
     }
-
-
-def _claim(folder: Path, values: Mapping[str, Any]) -> None:
-    """Write what the folder is of, or check that it is of the same."""
-    path = folder / _MANIFEST
-    if not path.exists():
-        with whole_file(path) as temporary:
-            temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-        return
-    try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{path} is not readable ({error}); move it away, or use a new folder") from error
-    unlike = [key for key in values if there.get(key) != json.loads(json.dumps(values[key]))]
-    if unlike:
-        raise DatasetError(
-            f"{folder} holds other demonstrations: {', '.join(f'{key} is {there.get(key)!r}' for key in unlike)}; "
-            "give the same settings to go on with them, or use a new folder"
-        )
 
 
 def _matrix(column: Any) -> NDArray[Any]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.pose_model import PoseModel, ReportCard
+from ik_mdn.model.tensors import read_metadata, read_tensors, write_tensors
 from sim.arm import Arm, builtin_arms, load_arm
 from sim.errors import CheckpointError, IKError, UnknownNameError
-from sim.files import data_folder, whole_file
+from sim.files import data_folder, parse_json
 
 FORMAT = "ik-mdn/1"
+_FIELDS = ("format", "arm", "fingerprint", "task", "config", "report")
 SUFFIXES = {"mdn": "", "mse": "-mse", "k1": "-k1"}  # kind of a shipped model → what its name adds to the arm's
 
 
@@ -38,7 +39,8 @@ def find_shipped(arm: Arm, *, kind: str = "mdn") -> Path | None:
     path = data_folder("models") / f"{arm.name}{SUFFIXES[kind]}.safetensors"
     if not path.is_file():
         return None
-    return path if _read_metadata(path)["fingerprint"] == arm.fingerprint else None
+    metadata = _check_format(read_metadata(path), path)
+    return path if metadata["fingerprint"] == arm.fingerprint else None
 
 
 def save_model(model: PoseModel, path: Path | str) -> None:
@@ -48,8 +50,6 @@ def save_model(model: PoseModel, path: Path | str) -> None:
         model: The model.
         path: Where to; should end in .safetensors.
     """
-    from safetensors.torch import save
-
     metadata = {
         "format": FORMAT,
         "arm": json.dumps(model.arm.to_dict()),
@@ -58,37 +58,40 @@ def save_model(model: PoseModel, path: Path | str) -> None:
         "config": json.dumps(model.describe()),
         "report": json.dumps(model.report.values),
     }
-    with whole_file(path) as temporary:
-        temporary.write_bytes(save({k: v.contiguous() for k, v in model.state_dict().items()}, metadata=metadata))
+    assert tuple(metadata) == _FIELDS
+    write_tensors(path, model.state_dict(), metadata)
 
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> PoseModel:
     """A model from a shipped name or a file, ready to use.
 
     Args:
-        source: A name of `shipped_models()`, or the path of a .safetensors file.
+        source: A name of `shipped_models()`, or the path of a .safetensors file; a name goes before a file that is
+            called the same.
         arm: The arm it is to be used for; default: the built-in arm it was trained for, or the chain in the file.
 
     Returns:
         The model in evaluation mode.
 
     Raises:
-        CheckpointError: No such model; not a safetensors file (a pickle, a truncated file); written by another
-            program or format version; or trained for another arm than the one given.
+        CheckpointError: No such model; not a safetensors file (a pickle, a truncated file); damaged, so that its
+            checksum, its arm's fingerprint or its declared size is wrong; written by another program or format
+            version; or trained for another arm than the one given.
     """
     path = _locate(source)
-    metadata = _read_metadata(path)
+    tensors, metadata = read_tensors(path)
+    _check_format(metadata, path)
     try:
-        stored = Arm.from_dict(json.loads(metadata["arm"]))
-        config = ModelConfig(**json.loads(metadata["config"]))
-        model = PoseModel(_matching_arm(stored, arm, path), metadata["task"], config)
-        model.report = ReportCard(json.loads(metadata["report"]))
-        model.load_state_dict(_read_tensors(path))
+        config = ModelConfig(**parse_json(metadata["config"]))
+        _check_size(config, tensors)
+        model = PoseModel(_matching_arm(_stored_arm(metadata), arm, path), metadata["task"], config)
+        model.report = ReportCard(parse_json(metadata["report"]))
+        model.load_state_dict(tensors)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, IKError) as error:
         raise CheckpointError(
-            f"{path}: the model does not fit its own description ({error}); train it again"
+            f"{path}: the model does not fit its own description ({' '.join(str(error).split())}); train it again"
         ) from error
     return model.eval()
 
@@ -115,41 +118,44 @@ def load_fitting(arm: Arm, source: Path | str | None = None) -> PoseModel:
 
 
 def _locate(source: Path | str) -> Path:
-    path = Path(source)
-    if path.is_file():
-        return path
     shipped = data_folder("models") / f"{source}.safetensors"
-    if path.suffix or "/" in str(source) or not shipped.is_file():
+    if not Path(source).suffix and Path(source).name == str(source) and shipped.is_file():
+        return shipped
+    path = Path(source).expanduser()
+    if not path.is_file():
         raise CheckpointError(
             f"no model {str(source)!r}; give the path of a .safetensors file or one of: {', '.join(shipped_models())}",
             source=str(source),
         )
-    return shipped
+    return path
 
 
-def _read_metadata(path: Path) -> dict[str, str]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-    except SafetensorError as error:
-        raise CheckpointError(
-            f"{path} is no readable model: it is truncated, damaged, or not a safetensors file "
-            f"({error}); pickled weights are not read, because a pickle can run any code",
-            path=str(path),
-        ) from error
+def _check_format(metadata: dict[str, str], path: Path) -> dict[str, str]:
     if metadata.get("format") != FORMAT:
         raise CheckpointError(
             f"{path} has the format {metadata.get('format')!r}; this version reads {FORMAT!r}, written by `ik-mdn train`"
         )
-    return dict(metadata)
+    if set(metadata) != set(_FIELDS):
+        unlike = ", ".join(sorted(set(metadata) ^ set(_FIELDS)))
+        raise CheckpointError(f"{path} is damaged: unknown or missing in its description: {unlike}; train it again")
+    return metadata
 
 
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
+def _stored_arm(metadata: dict[str, str]) -> Arm:
+    """The chain in the file, which must have the fingerprint that stands beside it."""
+    arm = Arm.from_dict(parse_json(metadata["arm"]))
+    if arm.fingerprint != metadata["fingerprint"]:
+        raise ValueError(f"its chain has the fingerprint {arm.fingerprint}, not {metadata['fingerprint']}")
+    return arm
 
-    return load_file(path)
+
+def _check_size(config: ModelConfig, tensors: dict[str, torch.Tensor]) -> None:
+    """Refuse what declares more numbers than the file has, before a network of that size is made."""
+    stored = sum(value.numel() for value in tensors.values())
+    outputs = config.components if config.kind == "mdn" else 1
+    declared = config.width * (2 * config.blocks * config.width + outputs)
+    if declared > stored:
+        raise ValueError(f"it declares more than {declared} numbers and holds {stored}")
 
 
 def _matching_arm(stored: Arm, given: Arm | None, path: Path) -> Arm:
@@ -171,9 +177,3 @@ def _rebuild(stored: Arm) -> Arm:
     if stored.name in builtin_arms():
         return load_arm(stored.name, base=stored.base, tip=stored.tip)
     return load_arm(stored.name) if stored.name.startswith("planar:") else stored
-
-
-def report_of(source: Path | str) -> dict[str, Any]:
-    """The report card in a model file, without loading the weights."""
-    values: dict[str, Any] = json.loads(_read_metadata(_locate(source))["report"])
-    return values

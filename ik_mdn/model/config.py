@@ -10,6 +10,7 @@ from sim.errors import ShapeError
 Kind = Literal["mdn", "mse"]
 Covariance = Literal["isotropic", "diagonal", "full"]
 Targets = Literal["angles", "cos_sin"]
+LARGEST = {"components": 4096, "width": 8192, "blocks": 256}  # what a file may declare, and more than anyone trains
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class ModelConfig:
         symmetries: Divide the arm's symmetries out of the features.
 
     Raises:
-        ShapeError: A value outside what is allowed.
+        ShapeError: A value outside what is allowed; `LARGEST` bounds the sizes.
     """
 
     kind: Kind = "mdn"
@@ -44,8 +45,12 @@ class ModelConfig:
             raise ShapeError(f"unknown kind of model {self.kind!r}; allowed: mdn, mse")
         if self.targets not in ("angles", "cos_sin"):
             raise ShapeError(f"unknown regression targets {self.targets!r}; allowed: angles, cos_sin")
-        if min(self.components, self.width) < 1 or self.blocks < 0 or not self.floor > 0:
-            raise ShapeError(
-                "components and width must be at least 1, blocks at least 0 and floor positive; got "
-                f"{self.components}, {self.width}, {self.blocks}, {self.floor}"
-            )
+        least = {"components": 1, "width": 1, "blocks": 0}
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or not least[name] <= value <= most:
+                raise ShapeError(
+                    f"{name} must be a whole number, at least {least[name]} and at most {most}; got {value}"
+                )
+        if not self.floor > 0:
+            raise ShapeError(f"floor must be positive; got {self.floor}")

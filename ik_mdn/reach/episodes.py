@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 
 from ik_mdn.reach.summary import ReachSummary, summarise_records
 from sim.errors import SuiteError
-from sim.files import whole_file
+from sim.files import claim_folder, locked, parse_json, whole_file, write_json
 
 Record = dict[str, Any]
 
@@ -60,22 +59,15 @@ class EpisodeFolder:
         self.done: dict[int, Record] = {}
         self._handle: int | None = None
         self._stack = ExitStack()
-        note = self.folder / "run.json"
-        if self.folder.exists() and not self.folder.is_dir():
-            raise SuiteError(f"{str(folder)!r} is a file; give a folder to keep the episodes in")
-        if note.exists():
-            _check(self.folder, _read_json(note), self.settings)
-        elif self.folder.exists() and any(not path.name.startswith(".") for path in self.folder.iterdir()):
-            raise SuiteError(f"{str(folder)!r} holds other files and no run.json; choose an empty or a new folder")
-        else:
-            _write_json(note, self.settings)
+        claim_folder(self.folder / "run.json", self.settings, what="episodes", error=SuiteError)
 
     def __enter__(self) -> EpisodeFolder:
         path = self.folder / "episodes.jsonl"
         with ExitStack() as stack:
+            lock = self.folder / ".lock"
+            stack.enter_context(locked(lock, what=f"the episodes in {self.folder}", error=SuiteError))
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-            stack.callback(os.close, handle)  # gives up the lock too
-            _lock(handle, self.folder)
+            stack.callback(os.close, handle)
             self.done = _read_records(path, _keep_whole_lines(path, handle))
             self._handle, self._stack = handle, stack.pop_all()
         return self
@@ -107,14 +99,23 @@ class EpisodeFolder:
 
         Returns:
             The figures.
+
+        Raises:
+            SuiteError: An episode that was there is damaged.
         """
         from ik_mdn.reach.figures import draw_figures
 
         records = self.records(episodes)
-        summary = summarise_records(records)
-        _write_json(self.folder / "summary.json", {"settings": self.settings, "summary": summary.to_dict()})
-        write_csv(self.folder / "episodes.csv", records)
-        draw_figures(self.folder / "figures", records)
+        try:
+            summary = summarise_records(records)
+            write_json(self.folder / "summary.json", {"settings": self.settings, "summary": summary.to_dict()})
+            write_csv(self.folder / "episodes.csv", records)
+            draw_figures(self.folder / "figures", records)
+        except (KeyError, TypeError, ValueError) as error:
+            raise SuiteError(
+                f"{self.folder / 'episodes.jsonl'} has a line that is no whole episode ({error!r}); delete that line, "
+                "and the episode runs again"
+            ) from error
         return summary
 
 
@@ -133,13 +134,6 @@ def write_csv(path: Path, records: Iterable[Record]) -> None:
             writer.writerow({**record, **marks})
 
 
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise SuiteError(f"another run is writing to {folder}; wait for it, or choose another folder") from None
-
-
 def _keep_whole_lines(path: Path, handle: int) -> bytes:
     """What the file holds up to its last line end; what follows was cut off, and is dropped."""
     content = path.read_bytes()
@@ -151,36 +145,12 @@ def _keep_whole_lines(path: Path, handle: int) -> bytes:
 
 def _read_records(path: Path, content: bytes) -> dict[int, Record]:
     found: dict[int, Record] = {}
-    for number, line in enumerate(content.decode("utf-8").splitlines(), start=1):
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
-            record = json.loads(line)
+            record = parse_json(line)
             found.setdefault(int(record["episode"]), record)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise SuiteError(
                 f"{path}, line {number}, is no episode ({error}); delete that line, and the episode runs again"
             ) from None
     return found
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SuiteError(f"{path} is damaged ({error}); delete the folder to start again") from None
-
-
-def _write_json(path: Path, values: Mapping[str, Any]) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def _check(folder: Path, found: Any, wanted: Mapping[str, Any]) -> None:
-    if not isinstance(found, dict):
-        raise SuiteError(f"{folder / 'run.json'} is damaged; delete the folder to start again")
-    names = [name for name in {**found, **wanted} if found.get(name) != wanted.get(name)]
-    if names:
-        changes = ", ".join(f"{name}: {found.get(name)} there, {wanted.get(name)} asked for" for name in names)
-        raise SuiteError(
-            f"{folder} holds episodes of other settings ({changes}); repeat those, or choose another folder",
-            names=names,
-        )

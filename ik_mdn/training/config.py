@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from ik_mdn.model import Covariance, Kind, ModelConfig, Targets
+from ik_mdn.model import ModelConfig
 from sim.errors import TrainingError
+
+_LARGEST_COUNT = 10**15  # of seeds and steps: torch takes 64 bits, and a float still counts up to here
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How long and what to train; every field has a default that works.
+class TrainConfig(ModelConfig):
+    """How long and what to train; every field has a default that works. The network's fields are those of `ModelConfig`.
 
     Args:
         minutes: Stop after this much training time; 0 is no bound, or 10 minutes where steps are not bounded either.
         steps: Stop after this many steps; 0 is no bound. The first bound that is met ends training.
         seed: Of initial weights and sample stream.
-        kind: "mdn" for a mixture density network, "mse" for a regressor on the same trunk.
-        components: Number of Gaussians in the mixture (mdn).
-        covariance: Shape of a Gaussian: one scale, one per joint, or full (mdn).
-        targets: What the regressor is trained on: angles, by the nearest image, or their cosines and sines (mse).
-        width: Width of the trunk.
-        blocks: Number of residual blocks of the trunk, two layers each.
-        floor: Smallest standard deviation after training [rad or m].
-        symmetries: Divide the arm's symmetries out of the features.
         batch_size: Samples per step.
         learning_rate: Peak of a warm-up and cosine schedule (AdamW).
         weight_decay: Of AdamW.
@@ -44,14 +38,6 @@ class TrainConfig:
     minutes: float = 0.0
     steps: int = 0
     seed: int = 0
-    kind: Kind = "mdn"
-    components: int = 24
-    covariance: Covariance = "full"
-    targets: Targets = "angles"
-    width: int = 256
-    blocks: int = 4
-    floor: float = 0.01
-    symmetries: bool = True
     batch_size: int = 2048
     learning_rate: float = 2e-3
     weight_decay: float = 1e-4
@@ -71,9 +57,12 @@ class TrainConfig:
         for name in ("seed", "minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative; got {getattr(self, name)}")
+        for name in ("seed", "steps", "batch_size"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) > _LARGEST_COUNT:
+                raise TrainingError(f"{name} must be a whole number up to {_LARGEST_COUNT}; got {getattr(self, name)}")
         if not 0 <= self.average < 1:
             raise TrainingError(f"average must be in [0, 1); got {self.average}")
-        self.model_config()
+        super().__post_init__()
 
     @property
     def max_minutes(self) -> float:

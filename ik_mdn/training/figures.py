@@ -16,7 +16,7 @@ from sim.rendering import BLUE, GREY, RED, new_figure, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ik_mdn.training.selection import Candidate, Choice
+    from ik_mdn.training.selection import MixtureCandidate, ModelSelection
 
 
 def plot_training(metrics: Sequence[Path], out: Path) -> None:
@@ -56,7 +56,7 @@ def _read_metrics(path: Path) -> dict[str, FloatArray]:
     return {name: np.array([float(row[name]) for row in rows]) for name in wanted}
 
 
-def draw_choice(choice: Choice, out: Path) -> None:
+def draw_choice(choice: ModelSelection, out: Path) -> None:
     """Draw the bias-variance curve: training and validation NLL over K with standard errors, and what the rule picks.
 
     Args:
@@ -78,7 +78,7 @@ def draw_choice(choice: Choice, out: Path) -> None:
     save_figure(figure, out)
 
 
-def draw_curve(axes: Axes, candidates: Sequence[Candidate], choice: Choice) -> None:
+def draw_curve(axes: Axes, candidates: Sequence[MixtureCandidate], choice: ModelSelection) -> None:
     """Draw the NLL of candidates over K, with the limit of the rule and its pick.
 
     Args:

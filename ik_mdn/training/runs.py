@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from sim.errors import TrainingError
-from sim.files import whole_file
+from ik_mdn.model import read_tensors, write_tensors
+from sim.errors import CheckpointError, TrainingError
+from sim.files import claim_folder, locked, whole_file, write_json
 
 COLUMNS = ("step", "seconds", "loss", "floor")
 _MAY_CHANGE = ("minutes", "steps")  # a run may be given more time
@@ -20,25 +21,30 @@ _MAY_CHANGE = ("minutes", "steps")  # a run may be given more time
 class RunFolder:
     """`run.json` (what is trained), `metrics.csv` (how it goes) and `state.safetensors` (where it stands).
 
+    It is one run's from here to `close`.
+
     Args:
         folder: Made if it is not there.
         identity: What is trained, JSON types; must agree with what the folder holds, but for the budget.
 
     Raises:
-        TrainingError: The folder holds another run; the message names what differs.
+        TrainingError: The folder holds another run (the message names what differs) or other files, or another
+            process is training in it.
     """
 
     def __init__(self, folder: Path | str, identity: Mapping[str, Any]) -> None:
         self.folder = Path(folder)
-        note = self.folder / "run.json"
-        if note.exists():
-            try:
-                found = json.loads(note.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise TrainingError(f"{note} is damaged ({error}); delete the folder to start again") from error
-            self._check(found, identity)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _replace(note, json.dumps(dict(identity), indent=2) + "\n")
+        note, what = self.folder / "run.json", "training runs"
+        fixed = [name for name in identity if name not in _MAY_CHANGE]
+        claim_folder(note, identity, what=what, error=TrainingError, fixed=fixed)
+        with ExitStack() as stack:
+            stack.enter_context(locked(self.folder / ".lock", what=f"the run in {folder}", error=TrainingError))
+            write_json(note, identity)
+            self._stack = stack.pop_all()
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._stack.close()
 
     def write_row(self, values: Sequence[float]) -> None:
         """Append one row of `COLUMNS` to the metrics."""
@@ -46,55 +52,40 @@ class RunFolder:
             csv.writer(file).writerow([f"{value:.7g}" for value in values])
 
     def save(self, tensors: Mapping[str, Tensor], *, step: int, seconds: float) -> None:
-        """Write the state to a temporary name, then rename it.
+        """Write the state, which is then whole on disk, with a checksum.
 
         Args:
             tensors: What resuming needs, by name.
             step: Steps done.
             seconds: Training time spent, over all resumes [s].
         """
-        from safetensors.torch import save_file
-
-        clock = {"step": str(step), "seconds": repr(seconds)}
-        with whole_file(self.folder / "state.safetensors") as temporary:
-            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary, metadata=clock)
+        write_tensors(self.folder / "state.safetensors", tensors, {"step": str(step), "seconds": repr(seconds)})
 
     def load(self) -> tuple[dict[str, Tensor], int, float] | None:
         """The saved tensors, step and seconds, or None for a new run; metrics of later steps are dropped.
 
         Raises:
-            TrainingError: The state file is damaged.
+            TrainingError: The state or the metrics are damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = self.folder / "state.safetensors"
         if not path.exists():
             self._keep_metrics(0)
             return None
         try:
-            with safe_open(path, framework="pt") as file:
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
-                clock = file.metadata()
-        except SafetensorError as error:
+            tensors, clock = read_tensors(path)
+            step, seconds = int(clock["step"]), float(clock["seconds"])
+        except (CheckpointError, KeyError, ValueError) as error:
             raise TrainingError(f"{path} is damaged ({error}); delete the folder to start again") from error
-        self._keep_metrics(int(clock["step"]))
-        return tensors, int(clock["step"]), float(clock["seconds"])
+        self._keep_metrics(step)
+        return tensors, step, seconds
 
     def _keep_metrics(self, last_step: int) -> None:
         """Drop what a killed run wrote after its last saved state, so that no step is told twice."""
         path, rows = self.folder / "metrics.csv", [",".join(COLUMNS)]
-        if path.exists():
-            written = path.read_text(encoding="utf-8").splitlines()[1:]
+        try:
+            written = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
             rows += [row for row in written if float(row.split(",")[0]) <= last_step]
-        _replace(path, "\n".join(rows) + "\n")
-
-    def _check(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        differing = [key for key in wanted if found.get(key) != wanted[key] and key not in _MAY_CHANGE]
-        if differing:
-            changes = ", ".join(f"{key}: {found.get(key)} there, {wanted[key]} asked for" for key in differing)
-            raise TrainingError(f"{self.folder} holds another run ({changes}); use another folder, or delete that one")
-
-
-def _replace(path: Path, text: str) -> None:
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        except ValueError as error:
+            raise TrainingError(f"{path} is damaged ({error}); delete it, and the run goes on without it") from None
+        with whole_file(path) as temporary:
+            temporary.write_text("\n".join(rows) + "\n", encoding="utf-8")

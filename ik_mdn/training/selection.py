@@ -44,7 +44,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class MixtureCandidate:
     """One choice of the mixture and how it did.
 
     Args:
@@ -72,7 +72,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Choice:
+class ModelSelection:
     """Candidates in the order given, the best by mean, and the one that the rule picks.
 
     Args:
@@ -82,9 +82,9 @@ class Choice:
         limit: Of the best, mean plus one standard error.
     """
 
-    candidates: tuple[Candidate, ...]
-    best: Candidate
-    picked: Candidate
+    candidates: tuple[MixtureCandidate, ...]
+    best: MixtureCandidate
+    picked: MixtureCandidate
     limit: float
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Choice:
         }
 
 
-def one_standard_error(candidates: Sequence[Candidate]) -> Choice:
+def one_standard_error(candidates: Sequence[MixtureCandidate]) -> ModelSelection:
     """The smallest candidate that is no worse than the best by more than one standard error of the best.
 
     Breiman, Friedman, Olshen & Stone, Classification and Regression Trees, 1984, section 3.4.3; Hastie, Tibshirani &
@@ -115,7 +115,7 @@ def one_standard_error(candidates: Sequence[Candidate]) -> Choice:
     limit = best.validation.mean + best.validation.error
     fair = [c for c in candidates if c.validation.mean <= limit]
     picked = min(fair, key=lambda c: (c.size, c.validation.mean))
-    return Choice(tuple(candidates), best, picked, limit)
+    return ModelSelection(tuple(candidates), best, picked, limit)
 
 
 def choose(
@@ -128,7 +128,7 @@ def choose(
     folds: int = 5,
     period: Sequence[float] | None = None,
     on_fit: Callable[[int, int], None] | None = None,
-) -> Choice:
+) -> ModelSelection:
     """Cross-validated scores of every K and covariance, and the one-standard-error pick.
 
     The rows are dealt once into folds of equal size (±1) that all candidates share; each candidate is trained on all
@@ -163,7 +163,7 @@ def choose(
             f"{max(s.components for s in shapes)} components need as many rows to train on, and {folds} folds of "
             f"{len(x)} rows leave {least}; give more rows, more folds, or fewer components"
         )
-    scored: list[Candidate] = []
+    scored: list[MixtureCandidate] = []
     for shape in shapes:
         scores = []
         for number in range(folds):
@@ -172,7 +172,7 @@ def choose(
                 on_fit(len(scored) * folds + number + 1, len(shapes) * folds)
         training, validation = (Score(tuple(values)) for values in zip(*scores, strict=True))
         size = shape.components * sum(shape.sizes)
-        scored.append(Candidate(shape.components, shape.covariance, size, training, validation))
+        scored.append(MixtureCandidate(shape.components, shape.covariance, size, training, validation))
     return one_standard_error(scored)
 
 

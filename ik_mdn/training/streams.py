@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ik_mdn.model import PoseModel
@@ -27,13 +30,17 @@ class Stream(Protocol):
             x (count, n_in) and y (count, D).
         """
 
-    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator, *, seed: int, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches to train on, without end.
 
         Args:
             size: Samples per batch.
             generator: Source of randomness for streams that draw; its state is kept for resuming.
-            seed: Of the order of stored data; differs after a resume, so that training does not see it from the start.
+            seed: Of the order of stored data.
+            start: How many batches of stored data to leave out, so that a resumed training sees what follows; a
+                stream that draws begins where its generator stands.
 
         Returns:
             An iterator of x (size, n_in) and y (size, D).
@@ -46,11 +53,16 @@ class PoseStream:
     Args:
         model: Whose arm and features to use.
         dataset: Folder to take configurations from, or None for fresh samples.
+
+    Raises:
+        DatasetError: The dataset is missing, unfinished or of another arm.
     """
 
     def __init__(self, model: PoseModel, dataset: Path | str | None = None) -> None:
         self.arm, self.features = model.arm, model.features
         self.dataset = Path(dataset) if dataset is not None else None
+        if self.dataset is not None:
+            self._read(1, 0)  # checks
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Fresh samples, q uniform in limits, also where batches come from a dataset.
@@ -66,27 +78,35 @@ class PoseStream:
         unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator)
         return self._encode(low + (high - low) * unit)
 
-    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator, *, seed: int, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches without end: fresh, or from the dataset.
 
         Args:
             size: Samples per batch.
             generator: Source of randomness of fresh samples.
             seed: Of the dataset's order.
+            start: How many batches of the dataset to leave out; they are read, which takes about a second for ten
+                million samples.
 
         Returns:
             An iterator of features (size, n_in), float32, and reduced joint vectors (size, n), float64 [rad, m].
 
         Raises:
-            DatasetError: At the first batch, the dataset is missing, unfinished or of another arm; later, damaged.
+            DatasetError: The dataset was found damaged.
         """
         if self.dataset is None:
             while True:
                 yield self.draw(size, generator)
+        for q in islice(self._read(size, seed), start, None):
+            yield self._encode(torch.from_numpy(q).double())
+
+    def _read(self, size: int, seed: int) -> Iterator[NDArray[np.float32]]:
         from sim.dataset import read_batches
 
-        for q in read_batches(self.dataset, arm=self.arm, batch_size=size, seed=seed, repeat=True):
-            yield self._encode(torch.from_numpy(q).double())
+        assert self.dataset is not None
+        return read_batches(self.dataset, arm=self.arm, batch_size=size, seed=seed, repeat=True)
 
     def _encode(self, q: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.features.encode(forward_kinematics(self.arm, q))

@@ -47,13 +47,15 @@ class FixedStream:
         rows = torch.randperm(len(self.x), generator=generator)[:count]
         return self.x[rows], self.y[rows]
 
-    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator, *, seed: int = 0, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches without end; a pass that `size` does not divide leaves out a few rows, others each time.
 
         Args:
             size: Rows per batch; all of them where there are fewer.
             generator: Source of the order.
-            seed: Not used: the generator decides.
+            seed, start: Not used: the generator decides.
 
         Returns:
             An iterator of x (size, n_in) and y (size, D).
@@ -96,13 +98,15 @@ class Toy:
         x = self.low + (self.high - self.low) * torch.rand(count, self.n_in, dtype=torch.float64, generator=generator)
         return x.float(), self.truth(x).sample((), generator)
 
-    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator, *, seed: int = 0, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Fresh batches without end.
 
         Args:
             size: Samples per batch.
             generator: Source of randomness.
-            seed: Not used: nothing is stored that could be ordered.
+            seed, start: Not used: nothing is stored that could be ordered.
 
         Returns:
             An iterator of what `draw` gives.

@@ -15,10 +15,12 @@ from torch import Tensor
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
 from ik_mdn.model import ConditionalNetwork, MixtureHead, PoseModel, spread_means
 from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.runs import RunFolder
 from ik_mdn.training.streams import PoseStream, Stream
 from sim.arm import Arm
 from sim.errors import TrainingError
+from sim.files import check_writable
 from sim.task import Task
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def train(
     task: Task | str | None = None,
     dataset: Path | str | None = None,
     run_folder: Path | str | None = None,
+    out: Path | str | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> IKSolver:
     """A solver whose model was trained on this arm, with its report card.
@@ -60,18 +63,23 @@ def train(
         task: Which part of the pose counts; default: `sim.default_task`.
         dataset: Folder written by `ik-mdn generate`; default: fresh samples without end.
         run_folder: Where state and metrics are kept; a second call with the same arguments goes on from there.
+        out: Write the model here as soon as it is trained, and again with its report card; default: nowhere.
         on_progress: Called every few steps.
 
     Returns:
         An `IKSolver`; `solver.save(path)` keeps it.
 
     Raises:
-        TrainingError: The loss or gradient became NaN, or the run folder holds a run with another config.
+        TrainingError: The loss or gradient became NaN, or the run folder holds a run with another config, or another
+            process is training in it.
         DatasetError: The dataset is damaged or of another arm.
+        OSError: The model could not be written; found before training where that can be.
     """
     from ik_mdn.evaluation import measure_report
     from ik_mdn.solver import IKSolver
 
+    if out is not None:
+        check_writable(out)
     model = build_model(arm, config, task=task)
     trainer = Trainer(
         model,
@@ -82,7 +90,12 @@ def train(
     )
     trainer.run(on_progress)
     solver = IKSolver(arm, model)
+    model.report.values["training"] = trainer.summary()
+    if out is not None:
+        solver.save(out)
     model.report.values.update(measure_report(solver, training=trainer.summary()))
+    if out is not None:
+        solver.save(out)
     return solver
 
 
@@ -109,7 +122,7 @@ class Trainer:
         model: Freshly built.
         config: How to train it.
         stream: What to train it on.
-        run_folder: Where to keep state and metrics, or None to keep nothing.
+        run_folder: Where to keep state and metrics, or None to keep nothing; no other run may use it until `run` ends.
         identity: What else must agree (JSON types) for a run folder to be taken up again.
 
     Raises:
@@ -136,13 +149,16 @@ class Trainer:
         self.folder: RunFolder | None = None
         if run_folder is not None:
             self.folder = RunFolder(run_folder, {**(identity or {}), **asdict(config)})
-            found = self.folder.load()
-            if found is not None:
-                tensors, self.step, self.seconds = found
-                self._load_state(tensors)
+            try:
+                self._resume(self.folder)
+            except BaseException:
+                self.folder.close()
+                raise
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Train to the end of the budget; then the model has the averaged weights and is in evaluation mode.
+
+        Ctrl-C is answered between two steps, so that the state which is then saved is one of an undisturbed training.
 
         Args:
             on_progress: Called every 50 steps, and at the end.
@@ -150,28 +166,38 @@ class Trainer:
         Raises:
             TrainingError: The loss or a gradient is not finite. On this, as on Ctrl-C, the state is saved first.
         """
-        started, losses = time.monotonic() - self.seconds, torch.zeros(())
-        saved, counted = self.seconds, 0
-        batches = self.stream.batches(self.config.batch_size, self.generator, self.config.seed + self.step)
         try:
-            while self.fraction < 1.0:
-                loss = self._advance(*next(batches))
-                losses, counted = losses + loss, counted + 1
-                self.seconds = time.monotonic() - started
-                if self.step % _LOG_EVERY == 0 or self.fraction >= 1.0:
-                    self._report(
-                        Progress(self.step, self.fraction, float(losses) / counted, self.model.floor, self.seconds),
-                        on_progress,
-                    )
-                    losses, counted = torch.zeros(()), 0
-                if self.seconds - saved > _SAVE_EVERY_S:
+            with interrupts_wait() as check_interrupt:
+                try:
+                    self._train(on_progress, check_interrupt)
+                finally:
                     self.save_state()
-                    saved = self.seconds
         finally:
-            self.save_state()
+            if self.folder is not None:
+                self.folder.close()
         self.model.load_state_dict(self.averaged)
         self.model.floor = self.config.floor
         self.model.eval()
+
+    def _train(self, on_progress: Callable[[Progress], None] | None, check_interrupt: Callable[[], None]) -> None:
+        started, losses = time.monotonic() - self.seconds, torch.zeros(())
+        saved, counted = self.seconds, 0
+        seed, start = self.config.seed, self.step
+        batches = self.stream.batches(self.config.batch_size, self.generator, seed=seed, start=start)
+        while self.fraction < 1.0:
+            check_interrupt()
+            loss = self._advance(*next(batches))
+            losses, counted = losses + loss, counted + 1
+            self.seconds = time.monotonic() - started
+            if self.step % _LOG_EVERY == 0 or self.fraction >= 1.0:
+                self._report(
+                    Progress(self.step, self.fraction, float(losses) / counted, self.model.floor, self.seconds),
+                    on_progress,
+                )
+                losses, counted = torch.zeros(()), 0
+            if self.seconds - saved > _SAVE_EVERY_S:
+                self.save_state()
+                saved = self.seconds
 
     @property
     def fraction(self) -> float:
@@ -271,16 +297,26 @@ class Trainer:
         if on_progress is not None:
             on_progress(progress)
 
-    def _load_state(self, tensors: dict[str, Tensor]) -> None:
-        self.generator.set_state(tensors["generator"])
-        self.model.load_state_dict(_group(tensors, "model."))
-        self.averaged = _group(tensors, "averaged.")
-        state = self.optimizer.state_dict()
-        state["state"] = {}
-        for key, value in _group(tensors, "optimizer.").items():
-            index, name = key.split(".", 1)
-            state["state"].setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict(state)
+    def _resume(self, folder: RunFolder) -> None:
+        """Go on where the folder's run stands, if it stands anywhere."""
+        found = folder.load()
+        if found is None:
+            return
+        tensors, self.step, self.seconds = found
+        try:
+            self.generator.set_state(tensors["generator"])
+            self.model.load_state_dict(_group(tensors, "model."))
+            self.averaged = _group(tensors, "averaged.")
+            state = self.optimizer.state_dict()
+            state["state"] = {}
+            for key, value in _group(tensors, "optimizer.").items():
+                index, name = key.split(".", 1)
+                state["state"].setdefault(int(index), {})[name] = value
+            self.optimizer.load_state_dict(state)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise TrainingError(
+                f"the state in {folder.folder} is damaged ({' '.join(str(error).split())}); delete it to start again"
+            ) from error
 
 
 def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

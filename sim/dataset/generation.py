@@ -1,19 +1,20 @@
-"""Datasets of forward kinematics: written by several processes, resumed where they stopped, read as streams."""
+"""Datasets of forward kinematics: written by several threads, resumed where they stopped, read as streams."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sim.arm import Arm
-from sim.dataset.manifest import DatasetInfo, differences, info_path, read_info, write_info
+from sim.dataset.manifest import DatasetInfo, describe, info_path, read_info
 from sim.dataset.reading import check_arm, read_batches, read_samples
 from sim.dataset.sampling import Samples, make_shard
 from sim.dataset.shards import check_shard, shard_path
 from sim.dataset.workers import available_cores, write_shards
 from sim.errors import DatasetError
+from sim.files import claim_folder
 
 __all__ = [
     "DatasetInfo",
@@ -28,6 +29,7 @@ __all__ = [
 ]
 
 SHARD_SIZE = 250_000
+MAX_WORKERS = 128
 
 Progress = Callable[[int, int], None]
 
@@ -82,7 +84,8 @@ def generate(
         shard_size: Samples per file.
         seed: Not negative; the same seed gives the same samples.
         self_collision_free: Leave out joint vectors in which the arm touches itself (PyBullet; much slower).
-        workers: Processes; default: one per core, at most one per shard. 1 stays in this process.
+        workers: Threads, at most `MAX_WORKERS`; default: one per core. With `self_collision_free` one works at a time,
+            and several calls with different `shards` share the work.
         shards: Indices of the shards to write; default: all.
         on_progress: Called now and then with the number of finished samples and of all samples.
 
@@ -105,11 +108,13 @@ def generate(
         self_collision_free=self_collision_free,
     )
     wanted = _check_shards(info, shards)
-    if workers is not None and workers < 1:
-        raise DatasetError(f"workers is {workers}; 1 or more processes are needed")
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        raise DatasetError(f"workers is {workers}; allowed are 1 to {MAX_WORKERS} threads")
     folder = Path(folder).expanduser()
     try:
-        _prepare(folder, info, arm)
+        fixed = [field.name for field in fields(info)]
+        claim_folder(info_path(folder), describe(info, arm), what="datasets", error=DatasetError, fixed=fixed)
+        shard_path(folder, 0).parent.mkdir(exist_ok=True)
         missing = [index for index in wanted if not check_shard(folder, info, index)]
         total = sum(map(info.rows, wanted))
         kept = total - sum(map(info.rows, missing))
@@ -118,7 +123,7 @@ def generate(
             arm,
             info,
             missing,
-            workers=min(workers or available_cores(), len(missing)),
+            workers=min(workers or available_cores(), MAX_WORKERS),
             on_rows=(lambda made: on_progress(kept + made, total)) if on_progress else None,
         )
     except OSError as error:
@@ -128,32 +133,14 @@ def generate(
 
 
 def _check_shards(info: DatasetInfo, shards: Sequence[int] | None) -> list[int]:
-    wanted = list(range(info.n_shards) if shards is None else shards)
-    wrong = [index for index in wanted if not 0 <= index < info.n_shards]
-    if wrong or not wanted:
+    wanted = range(info.n_shards) if shards is None else shards
+    if not 0 < len(wanted) <= info.n_shards or min(wanted) < 0 or max(wanted) >= info.n_shards:
+        given = f"{wanted[0]} to {wanted[-1]}" if len(wanted) else "[]"
         raise DatasetError(
-            f"shards {wrong or wanted} do not exist: {info.count} samples in shards of {info.shard_size} make "
+            f"shards {given} do not exist: {info.count} samples in shards of {info.shard_size} make "
             f"shards 0 to {info.n_shards - 1}"
         )
-    return wanted
-
-
-def _prepare(folder: Path, info: DatasetInfo, arm: Arm) -> None:
-    """Make the folder and its `dataset.json`, or check that those found are of the same dataset."""
-    if folder.exists() and not folder.is_dir():
-        raise DatasetError(f"{str(folder)!r} is a file; give a folder to write the dataset to")
-    if info_path(folder).exists():
-        unlike = differences(read_info(folder), info)
-        if unlike:
-            raise DatasetError(
-                f"{str(folder)!r} holds another dataset: {'; '.join(unlike)}; "
-                "repeat its arguments to finish it, or choose another folder (nothing was changed)"
-            )
-    elif folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
-        raise DatasetError(f"{str(folder)!r} holds other files and no dataset.json; choose an empty or a new folder")
-    shard_path(folder, 0).parent.mkdir(parents=True, exist_ok=True)
-    if not info_path(folder).exists():
-        write_info(folder, info, arm)
+    return list(wanted)
 
 
 def _explain(error: OSError, folder: Path, info: DatasetInfo) -> DatasetError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,10 +11,11 @@ import numpy as np
 
 from sim.arm import Arm
 from sim.errors import DatasetError
-from sim.files import whole_file
+from sim.files import describe_differences, differing, parse_json
 
 FORMAT = "ik-mdn-fk"
 FORMAT_VERSION = 1
+MAX_SHARDS = 1_000_000  # more files than this in one folder are of no use to anyone
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class DatasetInfo:
         self_collision_free: Whether samples in which the arm touches itself were left out.
 
     Raises:
-        DatasetError: A number is out of range.
+        DatasetError: A number is out of range, or there are more than `MAX_SHARDS` shards.
     """
 
     fingerprint: str
@@ -49,6 +49,12 @@ class DatasetInfo:
             value = getattr(self, name)
             if not isinstance(value, int) or value < least:
                 raise DatasetError(f"{name} is {value!r}; a whole number from {least} on is needed", **{name: value})
+        if self.n_shards > MAX_SHARDS:
+            raise DatasetError(
+                f"{self.count} samples in shards of {self.shard_size} make {self.n_shards} shards; allowed are "
+                f"{MAX_SHARDS}: take a larger shard_size",
+                n_shards=self.n_shards,
+            )
 
     @property
     def n_shards(self) -> int:
@@ -103,21 +109,6 @@ def describe(info: DatasetInfo, arm: Arm) -> dict[str, Any]:
     }
 
 
-def write_info(folder: Path, info: DatasetInfo, arm: Arm) -> None:
-    """Write `dataset.json` under a temporary name and rename it, so that it is whole or not there.
-
-    Args:
-        folder: The dataset.
-        info: What decides the dataset's numbers.
-        arm: The arm that `info` is of.
-
-    Raises:
-        OSError: The folder cannot be written to.
-    """
-    with whole_file(info_path(folder)) as temporary:
-        temporary.write_text(json.dumps(describe(info, arm), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
 def read_info(folder: str | Path) -> DatasetInfo:
     """What the dataset in a folder is.
 
@@ -132,28 +123,25 @@ def read_info(folder: str | Path) -> DatasetInfo:
     """
     path = info_path(Path(folder))
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         raise DatasetError(f"no dataset in {str(folder)!r}: {path.name} is missing; write one with generate") from None
     except ValueError as error:
         raise DatasetError(f"{path} is damaged ({error}); write the dataset anew into another folder") from None
-    if not isinstance(values, dict) or (values.get("format"), values.get("version")) != (FORMAT, FORMAT_VERSION):
+    if (values.get("format"), values.get("version")) != (FORMAT, FORMAT_VERSION):
         raise DatasetError(f"{path} is no description of format {FORMAT!r}, version {FORMAT_VERSION}, read here")
     return parse_info(values, path)
 
 
-def differences(found: DatasetInfo, wanted: DatasetInfo) -> list[str]:
-    """One line per field in which two infos differ, for messages.
+def differences(found: DatasetInfo, wanted: DatasetInfo) -> str:
+    """In what two infos differ, for messages: "seed is 0 there, 1 here"; "" where they are equal.
 
     Args:
-        found: What is stored; the lines call it "there".
-        wanted: What is asked for; the lines call it "here".
-
-    Returns:
-        The lines; empty where the infos are equal.
+        found: What is stored.
+        wanted: What is asked for.
     """
-    pairs = [(name, asdict(found)[name], value) for name, value in asdict(wanted).items()]
-    return [f"{name} is {old!r} there, {new!r} here" for name, old, new in pairs if old != new]
+    there, here = asdict(found), asdict(wanted)
+    return describe_differences(there, here, differing(there, here))
 
 
 def parse_info(values: dict[str, Any], path: Path) -> DatasetInfo:
@@ -171,6 +159,10 @@ def parse_info(values: dict[str, Any], path: Path) -> DatasetInfo:
     """
     try:
         kept = {name: values[name] for name in DatasetInfo.__dataclass_fields__}
+        if not all(isinstance(kept[name], str) for name in ("fingerprint", "base", "tip")):
+            raise TypeError("fingerprint, base and tip are text")
+        if not isinstance(kept["joint_names"], list) or not all(isinstance(each, str) for each in kept["joint_names"]):
+            raise TypeError("joint_names is a list of names")
         return DatasetInfo(**{**kept, "joint_names": tuple(kept["joint_names"])})
     except (KeyError, TypeError, DatasetError) as error:
         raise DatasetError(f"{path} is damaged: {error}") from None

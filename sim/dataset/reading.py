@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.dataset.manifest import DatasetInfo, read_info
 from sim.dataset.sampling import Samples, join
-from sim.dataset.shards import shard_path
+from sim.dataset.shards import check_shard, shard_path
 from sim.errors import DatasetError
 
 _SHUFFLE_ROWS = 500_000  # rows in memory from which batches are drawn
@@ -80,8 +80,8 @@ def read_samples(
         An iterator of batches; the last one is smaller where `batch_size` does not divide the count.
 
     Raises:
-        DatasetError: No dataset, another arm's, an unfinished one, a batch size below 1, or, while reading, a
-            damaged shard.
+        DatasetError: No dataset, another arm's, an unfinished one, a shard of another dataset or with other columns,
+            a batch size below 1, or, while reading, a damaged shard.
     """
     folder = Path(folder).expanduser()
     info = read_info(folder)
@@ -89,13 +89,7 @@ def read_samples(
         raise DatasetError(f"batch_size is {batch_size}; 1 or more rows are needed")
     if arm is not None:
         check_arm(folder, info, arm)
-    missing = [index for index in range(info.n_shards) if not shard_path(folder, index).is_file()]
-    if missing:
-        raise DatasetError(
-            f"the dataset in {str(folder)!r} is unfinished: {len(missing)} of {info.n_shards} shards are missing "
-            f"(first: {missing[0]}); generate it again with the same arguments to finish it",
-            missing=missing,
-        )
+    _check_shards(folder, info)
     rng = np.random.default_rng(seed) if shuffle else None
     columns = ["q", "position", "quat_xyzw"] if poses else ["q"]
     groups = _row_groups(folder, info, columns, rng=rng, repeat=repeat)
@@ -122,6 +116,32 @@ def check_arm(folder: Path, info: DatasetInfo, arm: Arm) -> None:
         )
 
 
+def _check_shards(folder: Path, info: DatasetInfo) -> None:
+    """Refuse a dataset that is unfinished, or in which the footer of a shard is not as it should be."""
+    there = {path.name for path in shard_path(folder, 0).parent.glob("shard-*.parquet")}
+    missing = [index for index in range(info.n_shards) if shard_path(folder, index).name not in there]
+    if missing:
+        raise DatasetError(
+            f"the dataset in {str(folder)!r} is unfinished: {len(missing)} of {info.n_shards} shards are missing "
+            f"(first: {missing[0]}); generate it again with the same arguments to finish it",
+            missing=missing,
+        )
+    for index in range(info.n_shards):
+        try:
+            whole = check_shard(folder, info, index)
+        except OSError as error:
+            raise _unreadable(shard_path(folder, index), error) from error
+        if not whole:
+            raise _unreadable(shard_path(folder, index), "its end is damaged or missing")
+
+
+def _unreadable(path: Path, why: object) -> DatasetError:
+    return DatasetError(
+        f"cannot read {path}: {' '.join(str(why).split())}; delete this file and generate again with the same "
+        "arguments, which makes this shard anew"
+    )
+
+
 def _row_groups(
     folder: Path, info: DatasetInfo, columns: list[str], *, rng: np.random.Generator | None, repeat: bool
 ) -> Iterator[Samples]:
@@ -136,11 +156,8 @@ def _row_groups(
                 with pq.ParquetFile(path, page_checksum_verification=True) as file:
                     for group in _order(file.num_row_groups, rng):
                         yield _to_samples(file.read_row_group(int(group), columns=columns))
-            except (pa.ArrowException, OSError, KeyError) as error:
-                raise DatasetError(
-                    f"cannot read {path}: {str(error).strip()}; delete this file and generate again with the same "
-                    "arguments, which makes this shard anew"
-                ) from error
+            except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+                raise _unreadable(path, error) from error
         if not repeat:
             return
 
@@ -150,12 +167,14 @@ def _order(n: int, rng: np.random.Generator | None) -> NDArray[np.intp]:
 
 
 def _to_samples(table: Any) -> Samples:
-    """The rows of an Arrow table; columns that were not read have no width."""
+    """The rows of an Arrow table; columns that were not read have no width. ValueError where there are no numbers."""
     rows = table.num_rows
     columns = {name: np.empty((rows, 0), np.float32) for name in ("q", "position", "quat_xyzw")}
     for name in table.column_names:
-        flat = table[name].combine_chunks().flatten()
-        columns[name] = flat.to_numpy().reshape(rows, -1)
+        flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        if len(flat) != rows * table.schema.field(name).type.list_size or not np.isfinite(flat).all():
+            raise ValueError(f"column {name} has values that are no numbers")
+        columns[name] = flat.reshape(rows, -1)
     return Samples(**columns)
 
 

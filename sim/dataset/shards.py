@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from sim.arm import Arm
 from sim.dataset.manifest import FORMAT, FORMAT_VERSION, DatasetInfo, describe, differences, parse_info
 from sim.dataset.sampling import BLOCK_ROWS, Samples, join, shard_blocks
 from sim.errors import DatasetError
+from sim.files import locked, parse_json, whole_file
 
 ROW_GROUP_ROWS = 8 * BLOCK_ROWS
 _KEY = b"ik_mdn"  # of the Parquet schema's metadata
@@ -51,24 +50,45 @@ def check_shard(folder: Path, info: DatasetInfo, index: int) -> bool:
         return False
     try:
         footer = pq.read_metadata(path)
-    except pa.ArrowException:
+    except (pa.ArrowException, OSError, ValueError) as error:
+        if getattr(error, "errno", None) is not None:  # not what is in the file, but that it cannot be read
+            raise
         return False
-    text = (footer.metadata or {}).get(_KEY, b"{}")
-    values = json.loads(text)
-    unlike = ["it is not of this format"]
-    if values.get("format") == FORMAT and values.get("version") == FORMAT_VERSION:
-        unlike = differences(parse_info(values, path), info)
-    if not unlike and (values.get("shard"), footer.num_rows) != (index, info.rows(index)):
-        unlike = [f"it is shard {values.get('shard')} with {footer.num_rows} rows"]
+    unlike = _foreign(footer, info, index, path)
     if unlike:
-        raise DatasetError(f"{path} belongs to another dataset: {'; '.join(unlike)}; move it away, or use a new folder")
+        raise DatasetError(f"{path} belongs to another dataset: {unlike}; move it away, or use a new folder")
     return True
+
+
+def _foreign(footer: Any, info: DatasetInfo, index: int, path: Path) -> str:
+    """What in a shard's footer is not as in this dataset; "" where all is."""
+    try:
+        values = parse_json((footer.metadata or {}).get(_KEY, b"{}"))
+        columns = footer.schema.to_arrow_schema()
+    except Exception as error:  # whatever Arrow makes of a damaged schema
+        return f"its description is damaged ({error})"
+    if (values.get("format"), values.get("version")) != (FORMAT, FORMAT_VERSION):
+        return "it is not of this format"
+    unlike = differences(parse_info(values, path), info)
+    if not unlike and (values.get("shard"), footer.num_rows) != (index, info.rows(index)):
+        return f"it is shard {values.get('shard')} with {footer.num_rows} rows"
+    if not unlike and not columns.equals(_schema(info)):
+        return f"its columns are not {', '.join(f'{field.name} ({field.type})' for field in _schema(info))}"
+    return unlike
+
+
+def _schema(info: DatasetInfo) -> Any:
+    """The columns of a shard."""
+    import pyarrow as pa
+
+    widths = {"q": len(info.joint_names), "position": 3, "quat_xyzw": 4}
+    return pa.schema([pa.field(name, pa.list_(pa.float32(), n)) for name, n in widths.items()])
 
 
 def write_shard(folder: Path, arm: Arm, info: DatasetInfo, index: int, *, on_rows: Callable[[int], None]) -> int:
     """Size on disk of one shard, which is written here [bytes].
 
-    Rows go to a hidden temporary file, which gets the shard's name once it is complete and on disk.
+    The file is whole or not there, and one process at a time writes it.
 
     Args:
         folder: The dataset, with its folder of shards.
@@ -85,7 +105,12 @@ def write_shard(folder: Path, arm: Arm, info: DatasetInfo, index: int, *, on_row
         DatasetError: Another process is writing this shard, or the collision filter found nothing.
     """
     path = shard_path(folder, index)
-    with _temporary_for(path) as file:
+    lock = path.with_name(f".{path.name}.lock")
+    with (
+        locked(lock, what=str(path), error=DatasetError),
+        whole_file(path) as temporary,
+        temporary.open("wb") as file,
+    ):
         _write_table(file, arm, info, index, on_rows=on_rows)
     return path.stat().st_size
 
@@ -95,8 +120,7 @@ def _write_table(file: BinaryIO, arm: Arm, info: DatasetInfo, index: int, *, on_
     import pyarrow.parquet as pq
 
     metadata = {_KEY: json.dumps({**describe(info, arm), "shard": index})}
-    widths = {"q": arm.n_joints, "position": 3, "quat_xyzw": 4}
-    schema = pa.schema([pa.field(name, pa.list_(pa.float32(), n)) for name, n in widths.items()], metadata=metadata)
+    schema = _schema(info).with_metadata(metadata)
     writer = pq.ParquetWriter(
         file,
         schema,
@@ -109,8 +133,8 @@ def _write_table(file: BinaryIO, arm: Arm, info: DatasetInfo, index: int, *, on_
     try:
         for rows in _row_groups(arm, info, index, on_rows=on_rows):
             columns = [
-                pa.FixedSizeListArray.from_arrays(pa.array(getattr(rows, name).ravel()), n)
-                for name, n in widths.items()
+                pa.FixedSizeListArray.from_arrays(pa.array(getattr(rows, field.name).ravel()), field.type.list_size)
+                for field in schema
             ]
             writer.write_table(pa.Table.from_arrays(columns, schema=schema), row_group_size=ROW_GROUP_ROWS)
         writer.close()
@@ -135,33 +159,3 @@ def _row_groups(arm: Arm, info: DatasetInfo, index: int, *, on_rows: Callable[[i
     rest = join(waiting)
     if len(rest):
         yield rest
-
-
-@contextmanager
-def _temporary_for(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to that becomes `path` at the end, or vanishes on an error; one process at a time."""
-    temporary = path.with_name(f".{path.name}.tmp")  # readers of folders skip names with a leading dot
-    with open(temporary, "ab") as file:  # appending: opening must not cut what another process is writing
-        _lock(file, temporary)
-        try:
-            if os.fstat(file.fileno()).st_size:
-                file.truncate(0)
-                file.seek(0)
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    busy = DatasetError(f"another process is writing {path}; wait for it, or generate into another folder")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-            raise busy  # it was finished and renamed between opening and locking
-    except (BlockingIOError, FileNotFoundError):
-        raise busy from None

@@ -76,7 +76,7 @@ def test_the_folder_is_one_table_with_the_documented_columns(folder: Path) -> No
 
 
 def test_other_settings_and_damaged_files_are_told(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"seed is 3; give the same settings"):
+    with pytest.raises(DatasetError, match=r"seed is 3 there, 4 here"):
         next(record_demonstrations(folder, SETTINGS, episodes=4, seed=4))
     with pytest.raises(DatasetError, match="other demonstrations: settings is"):
         next(record_demonstrations(folder, {**SETTINGS, "reward": "dense"}, episodes=4, seed=3))
@@ -88,7 +88,7 @@ def test_other_settings_and_damaged_files_are_told(folder: Path, tmp_path: Path)
     with pytest.raises(DatasetError, match="no episode of demonstrations"):
         read_episode(damaged)
     (tmp_path / "demonstrations.json").write_text("{")
-    with pytest.raises(DatasetError, match="not readable"):
+    with pytest.raises(DatasetError, match="is damaged"):
         next(record_demonstrations(tmp_path, SETTINGS, episodes=1))
 
 

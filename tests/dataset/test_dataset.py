@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import roma
@@ -73,8 +74,20 @@ def shard_bytes(folder: Path) -> list[bytes]:
     return [path.read_bytes() for path in sorted((folder / "shards").glob("*.parquet"))]
 
 
+def dead_pid() -> int:
+    """The number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def listen_to_ctrl_c() -> None:
+    """For a new process: what is started in the background of a shell ignores SIGINT, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def leftovers(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.tmp")) + list(folder.rglob(".*.tmp"))
+    return list(folder.rglob(".*"))
 
 
 # --- numbers -------------------------------------------------------------------------------------------------
@@ -143,7 +156,7 @@ def test_a_shard_alone_equals_the_shard_in_the_run(xarm6: sim.Arm, tmp_path: Pat
     np.testing.assert_array_equal(np.stack(table["quat_xyzw"].to_pandas()), rows.quat_xyzw)
 
 
-def test_several_processes_write_the_same_bytes_as_one(xarm6: sim.Arm, tmp_path: Path) -> None:
+def test_several_threads_write_the_same_bytes_as_one(xarm6: sim.Arm, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     arguments = {"count": 7000, "shard_size": 2000, "seed": 1}
     one = generate(xarm6, tmp_path / "one", workers=1, **arguments)  # type: ignore[arg-type]
@@ -175,8 +188,9 @@ def test_resuming_makes_missing_truncated_and_half_written_shards_and_no_others(
     shard_path(tmp_path, 0).unlink()
     os.truncate(shard_path(tmp_path, 2), len(whole[2]) - 1)
     os.truncate(shard_path(tmp_path, 3), 0)
-    shard_path(tmp_path, 9).rename(tmp_path / "shards" / ".shard-00009.parquet.tmp")
-    os.truncate(tmp_path / "shards" / ".shard-00009.parquet.tmp", 3000)
+    killed = tmp_path / "shards" / f".shard-00009.{dead_pid()}.tmp.parquet"
+    shard_path(tmp_path, 9).rename(killed)
+    os.truncate(killed, 3000)
     report = generate(planar2, tmp_path, count=9500, shard_size=1000, workers=1)
     assert shard_bytes(tmp_path) == whole
     assert (report.n_made, report.n_kept) == (3500, 6000)
@@ -238,10 +252,12 @@ def test_ctrl_c_keeps_finished_shards_and_the_same_command_goes_on(tmp_path: Pat
     code = "import sys; from ik_mdn.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", code, "generate", "planar2", "--out", str(folder), "--count", "1G"]
     command += ["--shard-size", "20k", "--workers", "2"]
-    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, start_new_session=True, stderr=subprocess.PIPE, text=True, preexec_fn=listen_to_ctrl_c
+    )
     try:
         deadline = time.monotonic() + 180
-        while len(list(folder.glob("shards/*.parquet"))) < 2:
+        while len(list(folder.glob("shards/shard-*.parquet"))) < 2:
             assert process.poll() is None
             assert time.monotonic() < deadline, "no shard was written"
             time.sleep(0.05)
@@ -255,7 +271,7 @@ def test_ctrl_c_keeps_finished_shards_and_the_same_command_goes_on(tmp_path: Pat
     assert "Traceback" not in errors
     assert not leftovers(folder)
     info = read_info(folder)
-    finished = sorted(folder.glob("shards/*.parquet"))
+    finished = sorted(folder.glob("shards/shard-*.parquet"))
     assert len(finished) >= 2
     arm = sim.load_arm("planar2")
     for path in finished[:2]:
@@ -273,7 +289,7 @@ def test_a_full_disk_is_reported_and_finished_shards_stay(
     workers: int, planar2: sim.Arm, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     generate(planar2, tmp_path, count=400, shard_size=100, shards=[0], workers=1)
-    (tmp_path / "shards" / ".shard-00001.parquet.tmp").symlink_to("/dev/full")
+    (tmp_path / "shards" / f".shard-00001.{os.getpid()}.tmp.parquet").symlink_to("/dev/full")
     with pytest.raises(
         DatasetError, match=r"No space left on device; [123] of 4 shards are finished and kept; make room"
     ):
@@ -291,10 +307,10 @@ def test_a_disk_that_fills_up_in_the_middle_leaves_no_half_file(
     calls = iter(range(100))
 
     def fsync(number: int) -> None:
-        if next(calls) == 2:
+        if next(calls) == 3:  # the description, two shards
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(shards.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     command = ["generate", "planar2", "--out", str(tmp_path), "--count", "400", "--shard-size", "100", "--workers", "1"]
     assert main(command) == 2
     message = " ".join(capsys.readouterr().err.split())
@@ -332,13 +348,17 @@ def test_a_folder_without_permission_is_reported(
 
 def test_two_processes_do_not_write_one_shard(planar2: sim.Arm, tmp_path: Path) -> None:
     generate(planar2, tmp_path, count=200, shard_size=100, shards=[0], workers=1)
-    with open(tmp_path / "shards" / ".shard-00001.parquet.tmp", "wb") as other:
-        other.write(b"half a shard")
-        other.flush()
-        fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(DatasetError, match="another process is writing"):
-            generate(planar2, tmp_path, count=200, shard_size=100, workers=1)
-        assert Path(other.name).read_bytes() == b"half a shard"
+    lock = tmp_path / "shards" / ".shard-00001.parquet.lock"
+    code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); input()"
+    other = subprocess.Popen([sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert other.stdout is not None
+    other.stdout.readline()
+    with pytest.raises(DatasetError, match="another process is writing"):
+        generate(planar2, tmp_path, count=200, shard_size=100, workers=1)
+    assert not shard_path(tmp_path, 1).exists()
+    other.kill()
+    other.wait()
+    assert generate(planar2, tmp_path, count=200, shard_size=100, workers=1).n_made == 100
 
 
 @pytest.mark.parametrize(
@@ -349,7 +369,10 @@ def test_two_processes_do_not_write_one_shard(planar2: sim.Arm, tmp_path: Path) 
         ({"count": 10, "shard_size": 0}, "shard_size is 0"),
         ({"count": 10, "seed": -1}, "seed is -1"),
         ({"count": 10, "workers": 0}, "workers is 0"),
-        ({"count": 10, "shards": [1]}, r"shards \[1\] do not exist: .* make shards 0 to 0"),
+        ({"count": 10, "workers": 300}, "workers is 300; allowed are 1 to 128"),
+        ({"count": 10**12, "shard_size": 10}, "make 100000000000 shards; allowed are 1000000: take a larger"),
+        ({"count": 10, "shards": [1]}, "shards 1 to 1 do not exist: .* make shards 0 to 0"),
+        ({"count": 10, "shards": range(10**12)}, "shards 0 to 999999999999 do not exist"),
         ({"count": 10, "shards": []}, r"shards \[\] do not exist"),
     ],
 )
@@ -359,14 +382,6 @@ def test_wrong_arguments_are_named_before_anything_is_written(
     with pytest.raises(DatasetError, match=message):
         generate(planar2, tmp_path / "new", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
-
-
-def test_a_worker_that_dies_is_reported(planar2: sim.Arm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sim.dataset import workers
-
-    monkeypatch.setattr(workers, "_write_in_worker", os._exit)  # the index is the exit code
-    with pytest.raises(DatasetError, match="a worker process died"):
-        generate(planar2, tmp_path, count=20, shard_size=10, workers=2)
 
 
 # --- self-collision ------------------------------------------------------------------------------------------
@@ -465,12 +480,91 @@ def test_unfinished_and_damaged_datasets_are_refused_for_reading(planar2: sim.Ar
         read_batches(tmp_path, batch_size=500)
 
 
+def rewrite_shard(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Put other columns into shard 1, under the description that belongs there."""
+    path = shard_path(folder, 1)
+    table = pq.read_table(path)
+    pq.write_table(change(table).replace_schema_metadata(table.schema.metadata), path)
+
+
+def with_column(table: pa.Table, values: list[object], kind: pa.DataType) -> pa.Table:
+    return table.set_column(0, "q", pa.array(values, kind))
+
+
+COLUMNS_OF_NO_USE = {
+    "text": lambda t: with_column(t, ["a"] * len(t), pa.string()),
+    "null": lambda t: with_column(t, [None] * len(t), pa.null()),
+    "whole": lambda t: with_column(t, [[1, 2]] * len(t), pa.list_(pa.int32(), 2)),
+    "wide": lambda t: with_column(t, [[0.0] * 3] * len(t), pa.list_(pa.float32(), 3)),
+    "missing": lambda t: t.drop_columns(["q"]),
+}
+VALUES_OF_NO_USE = {
+    "no row": [[0.0, 0.0]] * 99 + [None],
+    "no value": [[0.0, 0.0]] * 99 + [[0.0, None]],
+    "nan": [[0.0, 0.0]] * 99 + [[0.0, float("nan")]],
+    "infinite": [[0.0, 0.0]] * 99 + [[0.0, float("inf")]],
+}
+
+
+@pytest.mark.parametrize("kind", COLUMNS_OF_NO_USE)
+def test_a_shard_with_other_columns_is_refused_before_reading(kind: str, planar2: sim.Arm, tmp_path: Path) -> None:
+    generate(planar2, tmp_path, count=200, shard_size=100, workers=1)
+    rewrite_shard(tmp_path, COLUMNS_OF_NO_USE[kind])
+    with pytest.raises(DatasetError, match=r"shard-00001.*its columns are not q \(fixed_size_list<item: float>\[2\]\)"):
+        read_batches(tmp_path, batch_size=10)
+
+
+@pytest.mark.parametrize("kind", VALUES_OF_NO_USE)
+def test_values_that_are_no_numbers_are_refused(kind: str, planar2: sim.Arm, tmp_path: Path) -> None:
+    generate(planar2, tmp_path, count=200, shard_size=100, workers=1)
+    rewrite_shard(tmp_path, lambda t: with_column(t, VALUES_OF_NO_USE[kind], t.schema.field("q").type))
+    with pytest.raises(DatasetError, match=r"cannot read .*shard-00001.*column q has values that are no numbers"):
+        list(read_batches(tmp_path, batch_size=10))
+
+
+def test_a_copied_shard_is_refused_for_reading(planar2: sim.Arm, tmp_path: Path) -> None:
+    generate(planar2, tmp_path, count=200, shard_size=100, workers=1)
+    shard_path(tmp_path, 1).write_bytes(shard_path(tmp_path, 0).read_bytes())
+    with pytest.raises(DatasetError, match=r"shard-00001.*it is shard 0 with 100 rows"):
+        read_batches(tmp_path, batch_size=10)
+
+
+@pytest.mark.parametrize("changed", [{"count": 10**12}, {"count": 10**12, "shard_size": 10**12}, {"count": 150}])
+def test_a_description_that_declares_what_is_not_there_is_refused(
+    changed: dict[str, int], planar2: sim.Arm, tmp_path: Path
+) -> None:
+    generate(planar2, tmp_path, count=100, shard_size=50, workers=1)
+    path = tmp_path / "dataset.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    with pytest.raises(DatasetError, match=r"allowed are 1000000|count is 100 there|1 of 3 shards are missing"):
+        read_batches(tmp_path, batch_size=10)
+
+
+def test_a_changed_byte_of_a_shard_or_its_description_is_named_or_changes_nothing(
+    planar2: sim.Arm, tmp_path: Path
+) -> None:
+    generate(planar2, tmp_path, count=20, shard_size=10, workers=1)
+    rng = np.random.default_rng(0)
+    expected = np.concatenate(list(read_batches(tmp_path, batch_size=10, shuffle=False)))
+    for path, times in ((shard_path(tmp_path, 1), 300), (tmp_path / "dataset.json", 100)):
+        whole = path.read_bytes()
+        for place in rng.integers(0, len(whole), times):
+            path.write_bytes(whole[:place] + bytes([int(rng.integers(256))]) + whole[place + 1 :])
+            try:
+                read = np.concatenate(list(read_batches(tmp_path, batch_size=10, shuffle=False, arm=planar2)))
+            except DatasetError:
+                continue
+            np.testing.assert_array_equal(read, expected)
+        path.write_bytes(whole)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         (None, "no dataset in"),
         ("{", "is damaged"),
-        ("[]", "no description of format"),
+        ("[]", "is damaged"),
+        ("[" * 100_000, "is damaged"),
         ('{"format": "ik-mdn-fk", "version": 99}', "no description of format 'ik-mdn-fk', version 1"),
         ('{"format": "ik-mdn-fk", "version": 1}', "is damaged: 'fingerprint'"),
     ],
@@ -510,7 +604,7 @@ def test_numbers_that_are_none_are_refused(text: str) -> None:
         read_number(text, "--count")
 
 
-@pytest.mark.parametrize("text", ["3", "2:2", "a:b", "4:1"])
+@pytest.mark.parametrize("text", ["3", "2:2", "a:b", "4:1", "0:" + "9" * 30])
 def test_ranges_of_shards_that_are_none_are_refused(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 
 import sim
 from ik_mdn.evaluation.report import held_out
-from ik_mdn.model.checkpoint import find_shipped, load_model, report_of, save_model, shipped_models
+from ik_mdn.model.checkpoint import find_shipped, load_model, save_model, shipped_models
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.pose_model import PoseModel
 from sim.errors import CheckpointError
@@ -36,7 +37,7 @@ def test_a_saved_model_gives_the_same_answers(small: tuple[PoseModel, Path]) -> 
     torch.testing.assert_close(again.propose(T).q, model.propose(T).q, rtol=0, atol=0)
     assert again.config == model.config
     assert again.task == model.task
-    assert again.report.values == model.report.values == report_of(path)
+    assert again.report.values == model.report.values
     assert again.arm.urdf_path == model.arm.urdf_path  # a built-in arm comes back with its URDF, ready to simulate
 
 
@@ -98,9 +99,93 @@ def test_a_description_that_does_not_fit_its_weights_is_refused(small: tuple[Pos
     with safe_open(path, framework="pt") as file:
         metadata, tensors = file.metadata(), {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
     metadata["config"] = json.dumps({**json.loads(metadata["config"]), "components": 5})
+    del metadata["checksum"]
     save_file(tensors, path, metadata=metadata)
     with pytest.raises(CheckpointError, match="does not fit its own description"):
         load_model(path)
+
+
+def rewrite(path: Path, *, checksum: bool = False, **changed: str) -> None:
+    """Change what a file says of itself, and leave out its checksum, as files from before there was one do."""
+    with safe_open(path, framework="pt") as file:
+        metadata, tensors = {**file.metadata(), **changed}, {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+    if not checksum:
+        metadata.pop("checksum", None)
+    save_file(tensors, path, metadata=metadata)
+
+
+def test_a_file_without_a_checksum_still_loads_and_one_with_a_wrong_one_does_not(
+    small: tuple[PoseModel, Path],
+) -> None:
+    model, path = small
+    rewrite(path)
+    assert load_model(path).config == model.config
+    rewrite(path, checksum=True, report='{"raw": 1}', checksum_="")
+    with pytest.raises(CheckpointError, match="unknown or missing in its description: checksum_"):
+        load_model(path)
+    save_model(model, path)
+    rewrite(path, checksum=True, report='{"raw": 1}')
+    with pytest.raises(CheckpointError, match="its checksum does not fit"):
+        load_model(path)
+
+
+def test_a_changed_byte_is_refused_or_changes_nothing(small: tuple[PoseModel, Path]) -> None:
+    model, path = small
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    header = 8 + int.from_bytes(whole[:8], "little")
+    messages: list[str] = []
+    for place in [*random.integers(0, header, 250), *random.integers(header, len(whole), 50)]:
+        path.write_bytes(whole[:place] + bytes([int(random.integers(256))]) + whole[place + 1 :])
+        try:
+            again = load_model(path)
+        except CheckpointError as error:
+            messages.append(str(error))
+            continue
+        assert again.arm.to_dict() == model.arm.to_dict()
+        assert again.report.values == model.report.values
+        assert all(
+            torch.equal(a, b) for a, b in zip(again.state_dict().values(), model.state_dict().values(), strict=True)
+        )
+    assert not any("\n" in message for message in messages)
+    assert len(messages) > 250  # of 300; one in 256 puts the byte that is there, and spaces and orders do not count
+
+
+def test_a_chain_that_has_another_fingerprint_is_refused(small: tuple[PoseModel, Path]) -> None:
+    model, path = small
+    chain = model.arm.to_dict()
+    chain["offsets"][1][0][3] *= 10
+    rewrite(path, arm=json.dumps(chain))
+    with pytest.raises(CheckpointError, match=r"its chain has the fingerprint \w+, not \w+"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("declared", [{"width": 8192}, {"blocks": 256}, {"components": 4096}, {"blocks": 10**9}])
+def test_a_model_that_declares_more_than_it_has_is_refused_before_it_is_made(
+    declared: dict[str, int], small: tuple[PoseModel, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, path = small
+    rewrite(path, config=json.dumps({**model.describe(), **declared}))
+    monkeypatch.setattr("ik_mdn.model.network.Trunk.__init__", lambda *_: pytest.fail("it was made"))
+    with pytest.raises(CheckpointError, match=r"declares more than \d+ numbers|at most 256"):
+        load_model(path)
+
+
+@pytest.mark.parametrize("field", ["arm", "config", "report"])
+@pytest.mark.parametrize("text", ["{", "[]", "[" * 100_000, '{"kind": 1}', "null"])
+def test_descriptions_that_are_none_are_refused(field: str, text: str, small: tuple[PoseModel, Path]) -> None:
+    rewrite(small[1], **{field: text})
+    if (field, text) == ("report", '{"kind": 1}'):
+        return
+    with pytest.raises(CheckpointError, match="does not fit its own description"):
+        load_model(small[1])
+
+
+def test_a_shipped_name_goes_before_a_file_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "panda").write_text("a picture of one")
+    monkeypatch.chdir(tmp_path)
+    assert load_model("panda").arm.name == "panda"
+    with pytest.raises(CheckpointError, match="no readable model"):
+        load_model("./panda")
 
 
 def test_an_unknown_name_lists_what_ships() -> None:
@@ -122,7 +207,7 @@ def test_shipped_models_are_small_loadable_and_carry_their_report(name: str) -> 
     assert path.stat().st_size <= 4e6
     assert model.kind == ("mse" if kind == "mse" else "mdn")
     assert (model.config.components == 1) == (kind == "k1") or kind == "mse"
-    report = report_of(name)
+    report = model.report.values
     assert report["poses"]["count"] >= 1000
     assert {"training", "raw"} <= set(report)
     assert ("nll" in report) == (kind != "mse")

@@ -197,14 +197,14 @@ def test_a_damaged_line_in_the_middle_is_named(kept: EpisodeFolder, tmp_path: Pa
 
 def test_a_folder_is_open_for_one_run_at_a_time(kept: EpisodeFolder, tmp_path: Path) -> None:
     other = EpisodeFolder(tmp_path / "kept", {"arm": "a", "seed": 0})
-    with pytest.raises(SuiteError, match="another run is writing"), other:
+    with pytest.raises(SuiteError, match="another process is writing"), other:
         pass
 
 
 def test_a_folder_of_other_settings_is_refused_by_their_names(kept: EpisodeFolder, tmp_path: Path) -> None:
-    with pytest.raises(SuiteError, match=r"\(seed: 0 there, 1 asked for\)"):
+    with pytest.raises(SuiteError, match="seed is 0 there, 1 here"):
         EpisodeFolder(tmp_path / "kept", {"arm": "a", "seed": 1})
-    with pytest.raises(SuiteError, match=r"speed: None there, 0.5 asked for"):
+    with pytest.raises(SuiteError, match=r"speed is None there, 0\.5 here"):
         EpisodeFolder(tmp_path / "kept", {"arm": "a", "seed": 0, "speed": 0.5})
 
 

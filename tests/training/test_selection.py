@@ -14,7 +14,7 @@ from ik_mdn.cli import main
 from ik_mdn.model.config import Covariance
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.figures import draw_choice
-from ik_mdn.training.selection import Candidate, Score, choose, one_standard_error
+from ik_mdn.training.selection import MixtureCandidate, Score, choose, one_standard_error
 from ik_mdn.training.toys import FixedStream, three_answers
 from sim.errors import ShapeError
 
@@ -37,9 +37,9 @@ def generator(seed: int = 0) -> torch.Generator:
 
 def candidate(
     k: int, mean: float, error: float = 0.1, *, covariance: Covariance = "diagonal", size: int = 0
-) -> Candidate:
+) -> MixtureCandidate:
     folds = (mean - error, mean + error)  # the standard error of two folds is half their distance
-    return Candidate(k, covariance, size or 3 * k, Score(folds), Score(folds))
+    return MixtureCandidate(k, covariance, size or 3 * k, Score(folds), Score(folds))
 
 
 def test_a_score_has_the_standard_error_of_its_folds() -> None:
@@ -134,11 +134,11 @@ def test_impossible_requests_are_refused() -> None:
 def test_a_fixed_stream_gives_every_row_once_per_pass() -> None:
     x = torch.arange(7.0)[:, None]
     stream = FixedStream(x, x)
-    batches = stream.batches(7, generator(), 0)
+    batches = stream.batches(7, generator())
     for _ in range(3):
         assert sorted(next(batches)[0][:, 0].tolist()) == list(range(7))
     assert len(stream.draw(100, generator())[0]) == 7
-    assert [len(next(stream.batches(3, generator(), 0))[0]) for _ in range(2)] == [3, 3]
+    assert [len(next(stream.batches(3, generator()))[0]) for _ in range(2)] == [3, 3]
 
 
 def test_the_curve_is_drawn(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import signal
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import ik_mdn
 import sim
 from ik_mdn.evaluation.report import held_out
 from ik_mdn.model.pose_model import PoseModel
+from ik_mdn.model.tensors import write_tensors
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream
 from ik_mdn.training.trainer import Trainer, build_model
@@ -78,6 +81,83 @@ def test_a_stopped_run_resumes_to_the_same_weights(arm: sim.Arm, tmp_path: Path)
         assert [int(row["step"]) for row in csv.DictReader(file)] == [50, 100, 120]
 
 
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Whatever started the tests: a shell's background ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
+@pytest.mark.parametrize("place", ["_loss", "_average", "save_state"])
+@pytest.mark.parametrize("stored", [False, True], ids=["fresh", "dataset"])
+def test_after_ctrl_c_anywhere_in_a_step_training_ends_as_if_undisturbed(
+    place: str, stored: bool, arm: sim.Arm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sim.dataset.generation import generate
+
+    dataset = tmp_path / "data" if stored else None
+    if dataset is not None:
+        generate(arm, dataset, count=1000, shard_size=500, workers=1)
+    config = replace(TINY, steps=40, noise=0.01)
+    whole = _trainer(arm, config, dataset=dataset)
+    whole.run()
+    inner = getattr(Trainer, place)
+
+    def interrupted(trainer: Trainer, *arguments: object) -> object:
+        if trainer.step == 17 or place == "save_state":
+            signal.raise_signal(signal.SIGINT)
+        return inner(trainer, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, place, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _trainer(arm, config, dataset=dataset, run_folder=tmp_path / "run").run()
+    resumed = _trainer(arm, config, dataset=dataset, run_folder=tmp_path / "run")
+    assert resumed.step in (17, 18, 40)
+    resumed.run()
+    assert _same(resumed.model, whole.model)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_run_folder_is_one_trainers_until_its_run_ends(arm: sim.Arm, tmp_path: Path) -> None:
+    first = _trainer(arm, TINY, run_folder=tmp_path)
+    with pytest.raises(TrainingError, match="another process is writing the run in"):
+        _trainer(arm, TINY, run_folder=tmp_path)
+    first.run()
+    assert _trainer(arm, TINY, run_folder=tmp_path).fraction == 1.0
+
+
+def test_a_state_of_other_tensors_is_reported(arm: sim.Arm, tmp_path: Path) -> None:
+    _trained(arm, TINY, run_folder=tmp_path)
+    write_tensors(tmp_path / "state.safetensors", {"x": torch.zeros(1)}, {"step": "3", "seconds": "1.0"})
+    with pytest.raises(TrainingError, match=r"the state in .* is damaged \('generator'\)"):
+        _trainer(arm, TINY, run_folder=tmp_path)
+
+
+def test_the_model_is_written_before_its_report_card_is_measured(
+    arm: sim.Arm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ik_mdn.evaluation.report.measure_report", stop)
+    with pytest.raises(KeyboardInterrupt):
+        ik_mdn.train(arm, replace(TINY, steps=3), out=tmp_path / "m.safetensors")
+    model = ik_mdn.IKSolver.load(tmp_path / "m.safetensors").model
+    assert model is not None
+    assert model.report.values["training"]["steps"] == 3
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_training(arm: sim.Arm, tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        ik_mdn.train(arm, TrainConfig(minutes=1000), out=tmp_path, run_folder=tmp_path / "run")
+    with pytest.raises(sim.IKError, match="no dataset in"):
+        ik_mdn.train(arm, TrainConfig(minutes=1000), dataset=tmp_path / "no", run_folder=tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_finished_run_is_not_trained_again(arm: sim.Arm, tmp_path: Path) -> None:
     model = _trained(arm, TINY, run_folder=tmp_path)
     again = _trainer(arm, TINY, run_folder=tmp_path)
@@ -89,7 +169,7 @@ def test_a_finished_run_is_not_trained_again(arm: sim.Arm, tmp_path: Path) -> No
 def test_a_run_folder_of_another_run_is_refused(arm: sim.Arm, tmp_path: Path) -> None:
     _trained(arm, TINY, run_folder=tmp_path)
     other = replace(TINY, components=5)
-    with pytest.raises(TrainingError, match=r"holds another run \(components: 4 there, 5 asked for\)"):
+    with pytest.raises(TrainingError, match=r"holds other training runs: components is 4 there, 5 here"):
         _trainer(arm, other, run_folder=tmp_path)
 
 
@@ -157,7 +237,7 @@ def test_training_from_a_dataset_folder_uses_its_configurations(arm: sim.Arm, tm
     generate(arm, tmp_path / "data", count=4096, shard_size=2048, seed=3)
     trainer = _trainer(arm, TINY, dataset=tmp_path / "data")
     assert isinstance(trainer.stream, PoseStream)
-    _, reduced = next(trainer.stream.batches(64, trainer.generator, 0))
+    _, reduced = next(trainer.stream.batches(64, trainer.generator, seed=0))
     elbows = np.concatenate([batch[:, 1] for batch in read_batches(tmp_path / "data", batch_size=1024)])
     # the elbow is not touched by the symmetries, so each one seen must be one that was written
     assert set(reduced[:, 1].float().tolist()) <= set(elbows.tolist())
@@ -168,9 +248,8 @@ def test_a_dataset_of_another_arm_is_refused(arm: sim.Arm, tmp_path: Path) -> No
     from sim.dataset.generation import generate
 
     generate(sim.load_arm("planar3"), tmp_path, count=100, shard_size=100)
-    trainer = _trainer(arm, TINY, dataset=tmp_path)
     with pytest.raises(sim.IKError, match=r"was made for another arm.*asked for .planar2"):
-        trainer.run()
+        _trainer(arm, TINY, dataset=tmp_path)
 
 
 @pytest.mark.parametrize("field", ["batch_size", "learning_rate", "clip", "floor_start", "start_scale", "anneal"])
@@ -185,6 +264,18 @@ def test_negative_values_are_refused_by_name(field: str) -> None:
         TrainConfig(**{field: -1})  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("values", [{"steps": 1.5}, {"seed": 10**20}, {"batch_size": 1.5}, {"seed": 0.5}])
+def test_counts_that_are_none_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(TrainingError, match=f"{next(iter(values))} must be a whole number up to"):
+        TrainConfig(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("values", [{"width": 30_000}, {"blocks": 10**9}, {"components": 10**7}, {"width": 8.5}])
+def test_networks_beyond_the_documented_sizes_are_refused(values: dict[str, int]) -> None:
+    with pytest.raises(sim.IKError, match=f"{next(iter(values))} must be a whole number, at least . and at most"):
+        TrainConfig(**values)  # type: ignore[arg-type]
+
+
 def test_without_a_bound_training_takes_ten_minutes() -> None:
     assert TrainConfig().max_minutes == 10
     assert TrainConfig(steps=5).max_minutes == float("inf")
@@ -196,5 +287,5 @@ def test_unknown_kinds_and_targets_are_refused() -> None:
         TrainConfig(kind="gan")  # type: ignore[arg-type]
     with pytest.raises(sim.IKError, match="unknown regression targets 'quat'"):
         TrainConfig(targets="quat")  # type: ignore[arg-type]
-    with pytest.raises(sim.IKError, match="must be at least 1"):
+    with pytest.raises(sim.IKError, match="components must be a whole number, at least 1"):
         TrainConfig(components=0)
