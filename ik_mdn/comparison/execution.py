@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ik_mdn.comparison.comparison import describe_errors
+from ik_mdn.comparison.contestants import Contestants
 from ik_mdn.comparison.methods import METHODS, answering_methods
 from ik_mdn.control import Controller, measure_errors
 from ik_mdn.evaluation import ErrorSummary, summarise_errors
@@ -18,13 +18,11 @@ from sim.arrays import FloatArray
 from sim.task import Task
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
-    from ik_mdn.solver import IKSolver
     from sim.world import ArmBody
 
 
 CONTROLLER = "controller"
-EXECUTED = {**METHODS, CONTROLLER: "MDN + refinement + controller"}
+EXECUTED = {**{key: method.name for key, method in METHODS.items()}, CONTROLLER: "MDN + refinement + controller"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class ExecutedResult:
         return {
             "method": EXECUTED[self.name],
             "targets": self.errors.count,
-            **describe_errors(self.errors),
+            **self.errors.to_dict(),
             "clamped": self.clamped,
             "touched": self.touched,
             "reached": self.reached,
@@ -68,11 +66,9 @@ class _Outcome:
 
 
 def execute(
-    solver: IKSolver,
-    mse: PoseModel | None,
+    contestants: Contestants,
     *,
     body: ArmBody,
-    k1: PoseModel | None = None,
     methods: Collection[str] = tuple(EXECUTED),
     targets: int = 30,
     seed: int = 0,
@@ -86,10 +82,8 @@ def execute(
     arm's end stops would hold it.
 
     Args:
-        solver: With a mixture model.
-        mse: The regressor, or None to leave it out.
+        contestants: The models; methods whose model is not there are left out.
         body: The arm in a physics world.
-        k1: The mixture of one component, or None to leave it out.
         methods: Which ones, keys of `EXECUTED`.
         targets: How many.
         seed: Of the targets.
@@ -97,9 +91,10 @@ def execute(
     Yields:
         One result per method.
     """
+    solver = contestants.solver
     tasks = list(make_tasks(body, targets, seed=seed, task=solver.task))
     T = torch.from_numpy(np.array([task.T_base_target for task in tasks]))
-    for name, answer in answering_methods(solver, mse=mse, k1=k1, body=body).items():
+    for name, answer in answering_methods(contestants, body).items():
         if name in methods:
             rows = answer(T).q.numpy()
             outcomes = [_drive_to(body, solver.task, task, q) for task, q in zip(tasks, rows, strict=True)]
