@@ -60,11 +60,11 @@ def main(
 
 def tables(surveys: Sequence[Any]) -> str:
     """The two tables of the README, and what their numbers mean."""
-    from ik_mdn.comparison import EXECUTED
+    from ik_mdn.comparison import executed_names
 
     first = surveys[0]
-    on_poses = _table(surveys, EXECUTED, lambda survey: survey.results, _pose_cell)
-    executed = _table(surveys, EXECUTED, lambda survey: survey.executed, _executed_cell)
+    on_poses = _table(surveys, executed_names(), lambda survey: survey.results, _pose_cell)
+    executed = _table(surveys, executed_names(), lambda survey: survey.executed, _executed_cell)
     return "\n\n".join(
         [
             f"{first.count:,} held-out poses per arm, seed {first.seed}, nothing trimmed: median position error, and the "

@@ -60,9 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(_help())
         return 0 if arguments else 2
     if command == "--version":
-        from ik_mdn import __version__
+        import ik_mdn
 
-        return guard(lambda: sys.stdout.write(f"ik-mdn {__version__}\n"))
+        return guard(lambda: sys.stdout.write(f"ik-mdn {ik_mdn.__version__}\n"))
     if command == "--completion":
         shell = arguments[1] if len(arguments) > 1 else ""
         if shell not in _SHELLS:

@@ -153,12 +153,12 @@ def row_of(result: MethodResult) -> list[str]:
 
 def executed_row_of(result: ExecutedResult) -> list[str]:
     """One row of the table under `HEADER_EXECUTED`."""
-    from ik_mdn.comparison import EXECUTED
+    from ik_mdn.comparison import executed_names
     from ik_mdn.evaluation import millimetres, percent
 
     success = result.errors.success
     shares = (success["1cm"], success["1mm"], result.clamped, result.touched, result.reached)
-    return [EXECUTED[result.name], " / ".join(map(millimetres, result.errors.pos)), *map(percent, shares)]
+    return [executed_names()[result.name], " / ".join(map(millimetres, result.errors.pos)), *map(percent, shares)]
 
 
 def _check_numbers(count: int, seed: int, targets: int) -> None:

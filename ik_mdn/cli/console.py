@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from errno import EISDIR
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -117,6 +119,13 @@ def waiting(what: str) -> Iterator[None]:
         yield
 
 
+class _Stdout(Console):
+    """A console that leaves it to `guard` what becomes of a pipe that nobody reads."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 class _Count(MofNCompleteColumn):
     """ "3/20", or "3" where nobody knows of how many."""
 
@@ -143,7 +152,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         text: Align all columns left and wrap long cells; default: only the first one, the others as numbers to the
             right, which are never cut.
     """
-    console = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
+    console = _Stdout(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
     if title:
         console.print(Text(plain(title), style="italic"))
     columns, rows = [plain(column) for column in columns], [[plain(cell) for cell in row] for row in rows]
@@ -207,6 +216,8 @@ def write_json(target: str, values: Mapping[str, Any]) -> None:
     if target == "-":
         sys.stdout.write(text + "\n")
         return
+    if Path(target).is_dir():
+        raise IsADirectoryError(EISDIR, "is a folder; give the name of a file", target)
     with whole_file(target) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

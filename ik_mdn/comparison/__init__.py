@@ -9,8 +9,8 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from ik_mdn.comparison.contestants import Contestants as Contestants
     from ik_mdn.comparison.contestants import load_contestants as load_contestants
-    from ik_mdn.comparison.execution import EXECUTED as EXECUTED
     from ik_mdn.comparison.execution import ExecutedResult as ExecutedResult
+    from ik_mdn.comparison.execution import executed_names as executed_names
     from ik_mdn.comparison.figures import draw_errors as draw_errors
     from ik_mdn.comparison.figures import draw_target_panel as draw_target_panel
     from ik_mdn.comparison.figures import png as png

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 CONTROLLER = "controller"
-EXECUTED = {**{key: method.name for key, method in METHODS.items()}, CONTROLLER: "MDN + refinement + controller"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class ExecutedResult:
     """What became of one method's answers when an arm drove to them.
 
     Args:
-        name: Key of `EXECUTED`.
+        name: Key of `executed_names`.
         errors: Of the tip at rest, measured in the simulator; a target without an answer counts as a failure.
         clamped: Share of the targets whose answer lay beyond a joint limit and was clamped to it.
         touched: Share of the targets on the way to which links of the arm touched each other.
@@ -46,7 +45,7 @@ class ExecutedResult:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; numbers that do not exist (no target answered) become null."""
         return {
-            "method": EXECUTED[self.name],
+            "method": executed_names()[self.name],
             "targets": self.errors.count,
             **self.errors.to_dict(),
             "clamped": self.clamped,
@@ -65,11 +64,16 @@ class _Outcome:
     touched: bool = False
 
 
+def executed_names() -> dict[str, str]:
+    """What is executed, key → name in tables: every method, and the controller that chooses by itself."""
+    return {**{key: method.name for key, method in METHODS.items()}, CONTROLLER: "MDN + refinement + controller"}
+
+
 def execute(
     contestants: Contestants,
     *,
     body: ArmBody,
-    methods: Collection[str] = tuple(EXECUTED),
+    methods: Collection[str] | None = None,
     targets: int = 30,
     seed: int = 0,
 ) -> Iterator[ExecutedResult]:
@@ -84,7 +88,7 @@ def execute(
     Args:
         contestants: The models; methods whose model is not there are left out.
         body: The arm in a physics world.
-        methods: Which ones, keys of `EXECUTED`.
+        methods: Which ones, keys of `executed_names`; None: all.
         targets: How many.
         seed: Of the targets.
 
@@ -95,11 +99,11 @@ def execute(
     tasks = list(make_tasks(body, targets, seed=seed, task=solver.task))
     T = torch.from_numpy(np.array([task.T_base_target for task in tasks]))
     for name, answer in answering_methods(contestants, body).items():
-        if name in methods:
+        if methods is None or name in methods:
             rows = answer(T).q.numpy()
             outcomes = [_drive_to(body, solver.task, task, q) for task, q in zip(tasks, rows, strict=True)]
             yield _sum_up(name, outcomes)
-    if CONTROLLER in methods and solver.model is not None:
+    if (methods is None or CONTROLLER in methods) and solver.model is not None:
         controller = Controller(body, solver)
         yield _sum_up(CONTROLLER, [_let_decide(controller, task) for task in tasks])
 

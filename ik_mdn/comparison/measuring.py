@@ -77,7 +77,7 @@ def compare(
     contestants: Contestants,
     *,
     body: ArmBody | None = None,
-    methods: Collection[str] = tuple(METHODS),
+    methods: Collection[str] | None = None,
     count: int = 2000,
     seed: int = 0,
 ) -> Iterator[MethodResult]:
@@ -86,7 +86,7 @@ def compare(
     Args:
         contestants: The models; methods whose model is not there are left out.
         body: The arm in a physics world, or None to leave PyBullet's IK out.
-        methods: Which ones, keys of `METHODS`.
+        methods: Which ones, keys of `METHODS`; None: all.
         count: Number of poses.
         seed: Of the poses, see `held_out_poses`.
 
@@ -95,7 +95,7 @@ def compare(
     """
     T = held_out_poses(contestants.solver.arm, count, seed=seed)
     for name, answer in answering_methods(contestants, body).items():
-        if name not in methods:
+        if methods is not None and name not in methods:
             continue
         answer(T[: min(8, count)])  # first use pays for imports and allocations, whoever comes first
         started = time.perf_counter()

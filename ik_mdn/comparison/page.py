@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ik_mdn.comparison.contestants import Contestants
-from ik_mdn.comparison.execution import EXECUTED, ExecutedResult
+from ik_mdn.comparison.execution import ExecutedResult, executed_names
 from ik_mdn.comparison.figures import averaging_picture, errors_picture
 from ik_mdn.comparison.measuring import MethodResult
 from ik_mdn.comparison.methods import METHODS, missing_methods
@@ -126,7 +126,12 @@ def executed_row(result: ExecutedResult) -> list[str]:
     """A method's cells in the table of executed answers, the name first."""
     shares = [result.errors.success["1cm"], result.errors.success["1mm"], result.touched, result.reached]
     answered = [result.errors.answered, result.clamped]
-    return [EXECUTED[result.name], *map(percent, answered), *map(millimetres, result.errors.pos), *map(percent, shares)]
+    return [
+        executed_names()[result.name],
+        *map(percent, answered),
+        *map(millimetres, result.errors.pos),
+        *map(percent, shares),
+    ]
 
 
 def _describe_arm(survey: Survey, number: int) -> dict[str, Any]:

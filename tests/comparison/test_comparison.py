@@ -13,7 +13,7 @@ import torch
 import sim
 from ik_mdn.cli import main
 from ik_mdn.comparison.contestants import Contestants, load_contestants
-from ik_mdn.comparison.execution import EXECUTED, ExecutedResult, execute
+from ik_mdn.comparison.execution import ExecutedResult, execute, executed_names
 from ik_mdn.comparison.measuring import MethodResult, compare, held_out_poses
 from ik_mdn.comparison.methods import LIGHT, METHODS, Answers, Method, missing_methods, raw_modes
 from ik_mdn.comparison.pictures import choose_poses, pose_panels
@@ -127,7 +127,7 @@ def test_results_are_plain_json(results: dict[str, MethodResult], executed: dict
     for result in [*results.values(), *executed.values()]:
         values = result.to_dict()
         assert json.loads(json.dumps(values, allow_nan=False)) == values
-        assert values["method"] == EXECUTED[result.name]
+        assert values["method"] == executed_names()[result.name]
         assert list(values["err_pos_m"]) == ["median", "p95", "max"]
         assert values["err_pos_m"]["max"] == (result.errors.pos.max if result.errors.answered else None)
 
@@ -161,7 +161,7 @@ def test_a_method_added_in_one_place_is_measured_executed_and_shown(
 
 
 def test_exact_answers_are_reached_by_the_motors_and_wrong_ones_are_not(executed: dict[str, ExecutedResult]) -> None:
-    assert list(executed) == list(EXECUTED)
+    assert list(executed) == list(executed_names())
     assert all(result.errors.count == TARGETS for result in executed.values())
     assert executed["controller"].reached == 1.0
     assert executed["controller"].touched == 0.0
