@@ -2,7 +2,7 @@
 
 The same poses on the same machine in one process: all solutions and the first one, one by one and in batches, success
 in limits, share of the true branches found (the union of EAIK, ssik and our thorough mode), configurations next to
-singularities, redundant arms, random restarts at equal recall, and where our time goes. Methods take turns in every
+singularities, redundant arms, random restarts at equal recall, where our time goes, and the refinement against torch. Methods take turns in every
 round of timing and ratios are formed within a round; nothing is trimmed; failures count.
 
 Peers come with the extra: pip install -c constraints.txt -e '.[bench]' (eaik 1.2.2, ssik 8.2.0, roboticstoolbox-python
@@ -20,6 +20,7 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,15 +29,13 @@ import tyro
 from benchmarking.picture import draw_recall
 from benchmarking.sections import Measurement, Settings
 from benchmarking.tables import all_tables
+from results import FIGURES, RESULTS, run_script
 
 from ik_mdn.cli.console import progress, write_json
 from sim.arm.arm import load_arm
-from sim.errors import IKError
 
 ARMS = ("ur5e", "puma560", "xarm6", "panda", "iiwa")
 QUICK = Settings(poses=200, slow=60, singles=40, singular=20, many=3, rounds=3)
-
-_DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 def main(
@@ -53,8 +52,8 @@ def main(
     quick: bool = False,
     again: bool = False,
     runs: Path = Path("runs/benchmark"),
-    out: Path = _DATA / "results" / "benchmark.json",
-    figure: Path = _DATA / "figures" / "recall_time.png",
+    out: Path = RESULTS / "benchmark.json",
+    figure: Path = FIGURES / "recall_time.png",
 ) -> None:
     """Measure, and print the tables.
 
@@ -81,20 +80,18 @@ def main(
         out, figure, runs = Path("out/benchmark.json"), Path("out/recall_time.png"), runs / "quick"
     results: dict[str, Any] = {"settings": asdict(settings), "machine": _machine(), "arms": {}}
     with progress() as bar:
-        whole = bar.add_task("arms", total=len(arms))
         for name in arms:
             task = bar.add_task(f"{name}: models", total=None)
             measurement = Measurement(load_arm(name), settings, runs, again=again)
-            bar.update(task, total=sum(steps for _, steps in measurement.sections.values()))
+            bar.update(task, total=len(measurement.sections))
 
             def tell(what: str, name: str = name, task: Any = task) -> None:
-                bar.update(task, advance=1, description=f"{name}: {what}"[:38])
+                bar.update(task, description=f"{name}: {what}"[:38])
 
-            results["arms"][name] = measurement.run(tell)
+            results["arms"][name] = measurement.run(partial(bar.advance, task), tell)
             measurement.close()
             write_json(str(out), results)
             bar.update(task, description=name)
-            bar.update(whole, advance=1)
     print(all_tables(results["arms"]))
     drawn = draw_recall(results["arms"], figure)
     print(f"{out}{f', {figure}' if drawn else ''}")
@@ -119,7 +116,4 @@ def _machine() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except IKError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_script(main)

@@ -6,16 +6,16 @@ on held-out poses with fixed seeds: what does not depend on the machine's speed 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from results import DATA, run_script, to_markdown
 
 ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
 BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
-
-_DATA = Path(__file__).resolve().parent.parent / "data"
 
 
 def main(
@@ -23,7 +23,7 @@ def main(
     count: int = 2000,
     targets: int = 50,
     seed: int = 0,
-    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = _DATA,
+    data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = DATA,
     readme: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
 ) -> None:
@@ -48,7 +48,9 @@ def main(
         if draw(surveys, data / "figures" / name):
             report_note(f"wrote {data / 'figures' / name}")
     if report is not None:
-        write_report(str(report), surveys)
+        words = ["--arms", *arms, "--count", str(count), "--targets", str(targets), "--seed", str(seed)]
+        command = shlex.join(["python", "scripts/compare_arms.py", *words, "--report", str(report)])
+        write_report(str(report), surveys, command=command)
     text = tables(surveys)
     if readme is None:
         print(text)
@@ -58,12 +60,11 @@ def main(
 
 def tables(surveys: Sequence[Any]) -> str:
     """The two tables of the README, and what their numbers mean."""
-    from ik_mdn.comparison.execution import EXECUTED
-    from ik_mdn.comparison.methods import METHODS
+    from ik_mdn.comparison import executed_names
 
     first = surveys[0]
-    on_poses = _table(surveys, METHODS, lambda survey: survey.results, _pose_cell)
-    executed = _table(surveys, EXECUTED, lambda survey: survey.executed, _executed_cell)
+    on_poses = _table(surveys, executed_names(), lambda survey: survey.results, _pose_cell)
+    executed = _table(surveys, executed_names(), lambda survey: survey.executed, _executed_cell)
     return "\n\n".join(
         [
             f"{first.count:,} held-out poses per arm, seed {first.seed}, nothing trimmed: median position error, and the "
@@ -100,8 +101,8 @@ def put_between(readme: Path, text: str) -> None:
 
 def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
     """Where the regressor's arm ends and the mixture's modes at the target, for every arm that is not planar; False: none."""
-    from ik_mdn.comparison.figures import png
-    from sim.rendering.figure import new_figure
+    from ik_mdn.comparison import png
+    from sim.rendering import new_figure
 
     pairs = {survey.arm.name: survey.panels() for survey in surveys if not survey.arm.is_planar}
     pairs = {name: panels for name, panels in pairs.items() if panels}
@@ -123,8 +124,8 @@ def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
 
 def draw_all_errors(surveys: Sequence[Any], out: Path) -> bool:
     """The distribution of position errors, one panel per arm."""
-    from ik_mdn.comparison.figures import draw_errors, png
-    from sim.rendering.figure import new_figure
+    from ik_mdn.comparison import draw_errors, png
+    from sim.rendering import new_figure
 
     wide = min(3, len(surveys))
     tall = -(-len(surveys) // wide)
@@ -145,9 +146,9 @@ def draw_all_errors(surveys: Sequence[Any], out: Path) -> bool:
 
 def _contestants(arms: Sequence[str]) -> list[Any]:
     from ik_mdn.cli.console import report_note
-    from ik_mdn.comparison.survey import load_contestants
-    from ik_mdn.model.checkpoint import find_shipped
-    from sim.arm.arm import load_arm
+    from ik_mdn.comparison import load_contestants
+    from ik_mdn.model import find_shipped
+    from sim.arm import load_arm
     from sim.errors import IKError
 
     loaded = [load_arm(name) for name in arms]
@@ -162,27 +163,27 @@ def _contestants(arms: Sequence[str]) -> list[Any]:
 
 def _table(
     surveys: Sequence[Any],
-    names: dict[str, str],
+    names: Mapping[str, str],
     results: Callable[[Any], Sequence[Any]],
     cell: Callable[[Any], str],
 ) -> str:
     columns = [{result.name: cell(result) for result in results(survey)} for survey in surveys]
-    lines = ["| method | " + " | ".join(survey.arm.name for survey in surveys) + " |", "|---|" + "---:|" * len(surveys)]
+    rows = []
     for name, label in names.items():
         if any(name in column for column in columns):
             strong = "**" if name in ("refined", "controller") else ""
-            lines.append(" | ".join([f"| {strong}{label}{strong}", *(c.get(name, "–") for c in columns)]) + " |")
-    return "\n".join(lines)
+            rows.append([f"{strong}{label}{strong}", *(column.get(name, "–") for column in columns)])
+    return to_markdown(["method", *(survey.arm.name for survey in surveys)], rows)
 
 
 def _pose_cell(result: Any) -> str:
-    from ik_mdn.comparison.page import millimetres, percent
+    from ik_mdn.evaluation import millimetres, percent
 
-    return f"{millimetres(result.errors.pos[0])} mm, {percent(result.usable)}"
+    return f"{millimetres(result.errors.pos.median)} mm, {percent(result.usable)}"
 
 
 def _executed_cell(result: Any) -> str:
-    from ik_mdn.comparison.page import percent
+    from ik_mdn.evaluation import percent
 
     return f"{percent(result.reached)} ({percent(result.touched)})"
 
@@ -195,4 +196,4 @@ def _write(out: Path, content: bytes) -> None:
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

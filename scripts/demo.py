@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tyro
-from rich.console import Console
+from results import run_script
+
+from ik_mdn.cli.console import print_table, progress, report_note
 
 TARGETS = {  # x, y [m] and heading [rad]; in the last column the elbow is bent by more than 90°
     "planar2": ((1.4, 0.7, 0.0), (-0.9, 1.3, 0.0), (0.3, -0.9, 0.0)),
@@ -24,14 +25,13 @@ def main(out: Path = Path("out"), poses: int = 2000, targets: int = 5) -> None:
         targets: Targets that xArm6 reaches in the GIF.
     """
     started = time.perf_counter()
-    console = Console(stderr=True, highlight=False)
-    console.print("1/3 drawing planar arms ...")
+    report_note("1/3 drawing planar arms ...")
     draw_planar_arms(out / "planar_arms.png")
-    console.print("2/3 recording xArm6 reaching targets in PyBullet ...")
+    report_note("2/3 recording xArm6 reaching targets in PyBullet ...")
     record_xarm6(out / "xarm6_reaches.gif", targets=targets)
-    console.print("3/3 comparing on held-out poses ...")
+    report_note("3/3 comparing on held-out poses ...")
     print_comparison(poses)
-    console.print(
+    report_note(
         f"done in {time.perf_counter() - started:.0f} s; pictures: {out}/planar_arms.png, {out}/xarm6_reaches.gif"
     )
 
@@ -48,7 +48,7 @@ def draw_planar_arms(out: Path) -> None:
     """Both modes of the mixture, the regressor's pose and its miss, for three targets of two planar arms."""
     import torch
 
-    from ik_mdn.comparison.panels import draw_target_panel
+    from ik_mdn.comparison.figures import draw_target_panel
     from ik_mdn.mixture import find_modes
     from ik_mdn.model.checkpoint import load_model
     from sim.rendering.figure import new_figure, save_figure
@@ -72,7 +72,6 @@ def draw_planar_arms(out: Path) -> None:
 
 def record_xarm6(out: Path, *, targets: int) -> None:
     """xArm6 with its meshes reaching a series of targets."""
-    from ik_mdn.cli.console import progress
     from ik_mdn.control.controller import Controller
     from ik_mdn.reach.recording import record_reaches
     from ik_mdn.solver.solver import IKSolver
@@ -90,19 +89,19 @@ def record_xarm6(out: Path, *, targets: int) -> None:
 def print_comparison(poses: int) -> None:
     """One table: every shipped arm, MSE against the mixture read in several ways."""
     from ik_mdn.cli.compare import HEADER, row_of
-    from ik_mdn.cli.console import print_table
-    from ik_mdn.comparison.comparison import compare
+    from ik_mdn.comparison.contestants import Contestants
+    from ik_mdn.comparison.measuring import compare
     from ik_mdn.model.checkpoint import load_model
     from ik_mdn.solver.solver import IKSolver
 
     rows = []
     for arm in ("planar2", "planar3", "xarm6"):
         solver, mse = IKSolver.load(arm), load_model(f"{arm}-mse")
-        for result in compare(solver, mse, methods=("mse", "likely", "best", "refined"), count=poses):
+        for result in compare(Contestants(solver, mse), methods=("mse", "likely", "best", "refined"), count=poses):
             method, *numbers = row_of(result)
             rows.append([f"{arm}: {method}", *numbers])
     print_table(f"MSE against MDN on {poses} held-out poses per arm, nothing trimmed", HEADER, rows)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -19,11 +19,11 @@ from kruse.coordinates import Coordinates
 from kruse.evaluation import Row, Truth, evaluate, load_truth
 from kruse.metrics import score
 from kruse.model import Recipe, Trained, train_posterior
-from kruse.report import HEADER, PUBLISHED, draw_figure, scores_cells, seeds_cells, summarise, to_markdown
+from kruse.report import HEADER, PUBLISHED, draw_figure, scores_cells, seeds_cells, summarise
+from results import RESULTS, run_script, to_markdown
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.training.config import TrainConfig
-from sim.errors import IKError
 
 BASE = TrainConfig(steps=1500, components=16, width=128, blocks=3, batch_size=512, floor=0.003)
 LARGER = replace(BASE, components=64, width=256)  # where more is left to learn
@@ -47,8 +47,6 @@ ABLATIONS: dict[str, Callable[[Recipe], Recipe]] = {
     "x itself, diagonal covariance": lambda r: _with(replace(r, coordinates="raw"), covariance="diagonal"),
 }
 
-_DATA = Path(__file__).resolve().parent.parent / "data" / "results"
-
 
 def main(
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED [SEED ...]")] = (0, 1, 2),
@@ -61,7 +59,7 @@ def main(
     targets: int = 1000,
     threads: int = 2,
     runs: Path = Path("runs/kruse"),
-    out: Path = _DATA / "kruse_arm.json",
+    out: Path = RESULTS / "kruse_arm.json",
     figure: Path = Path("out/kruse_arm.png"),
 ) -> None:
     """Train, score, and print the table.
@@ -104,7 +102,7 @@ def main(
         row = evaluate(other.posterior, truth, seed=seeds[0])
         table += seeds_cells(label, [row])
         results[name] = {**_cost(other), **asdict(row)}
-    print(_headline(results["tip"], len(seeds)) + to_markdown(table))
+    print(_headline(results["tip"], len(seeds)) + to_markdown(HEADER, table))
     if ablations:
         results["ablations"] = _ablate(replace(train, steps=ABLATION_STEPS, seed=seeds[0]), runs)
     write_json(str(out), results)
@@ -125,7 +123,7 @@ def _ablate(train: TrainConfig, runs: Path) -> dict[str, Any]:
         (*scores_cells(name, row.raw)[:4], f"{100 * row.centre:.1f} %", f"{row.nll:.3f}") for name, row in rows.items()
     ]
     header = ("left out or changed", *HEADER[1:5], "NLL [nats]")
-    print(f"\n{train.steps} steps each, raw draws, {ABLATION_TARGETS} other targets:\n\n{to_markdown(cells, header)}")
+    print(f"\n{train.steps} steps each, raw draws, {ABLATION_TARGETS} other targets:\n\n{to_markdown(header, cells)}")
     return {"steps": train.steps, "rows": {name: asdict(row) for name, row in rows.items()}}
 
 
@@ -165,7 +163,4 @@ def _headline(cost: dict[str, float], seeds: int) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main)
-    except IKError as error:
-        raise SystemExit(f"error: {error}") from error
+    run_script(main)

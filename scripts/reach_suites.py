@@ -17,15 +17,16 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from results import RESULTS, run_script
 
 from ik_mdn.cli.console import print_table, progress, write_json
+from ik_mdn.evaluation import DEGREES, number
 from sim.errors import SuiteError
 
 ARMS = ("planar2", "planar3", "puma560", "ur5e", "xarm6", "panda", "iiwa")
 AMONG_OBSTACLES = ("xarm6", "panda")
 HARD = ("easy", "near-limits", "near-singular", "behind-obstacle")
 
-_DATA = Path(__file__).resolve().parent.parent / "data" / "results"
 _POLL = 0.5  # [s] between looks at how far the cells are
 _CLOCK = "clock"  # what the clock on the wall measured
 
@@ -65,7 +66,7 @@ def main(
     seed: int = 0,
     processes: int = 2,
     runs: Path = Path("runs/reach"),
-    out: Path = _DATA / "reach_suites.json",
+    out: Path = RESULTS / "reach_suites.json",
 ) -> None:
     """Run the suites and print what came of them.
 
@@ -143,13 +144,9 @@ def describe(cell: Cell, summary: dict[str, Any]) -> dict[str, Any]:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """Print one line per cell."""
-    columns = [
-        "cell",
-        "succeeded",
-        "wanted",
-        "touched",
-        "position error [mm]\nmedian / p95 / max",
-        "rotation error [rad]\nmax",
+    columns = ["cell", "succeeded", "wanted", "touched", "position error [mm]\nmedian / p95 / max"]
+    columns += [
+        "rotation error [°]\nmax",
         "solve [ms]\nmedian / max",
         "decide [ms]\nmedian / max",
         "motion [s]\nmedian",
@@ -164,17 +161,16 @@ def _cells(row: dict[str, Any]) -> list[str]:
         f"{row['succeeded']} of {row['episodes']} ({row['share']:.1%})",
         ("met" if row["met"] else "MISSED") + f" {row['wanted']:.1%}" if row["wanted"] else "",
         str(row["touched"]),
-        " / ".join(_number(row["err_pos"][key], 1e3) for key in ("median", "p95", "max")),
-        _number(row["err_rot"]["max"], 1.0),
-        " / ".join(_number(clock["time_solve"][key], 1e3) for key in ("median", "max")),
-        " / ".join(_number(clock["time_decide"][key], 1e3) for key in ("median", "max")),
-        _number(row["time_execute"]["median"], 1.0),
+        _join(row["err_pos"].values(), 1e3),
+        _join([row["err_rot"]["max"]], DEGREES),
+        *(_join([clock[name]["median"], clock[name]["max"]], 1e3) for name in ("time_solve", "time_decide")),
+        _join([row["time_execute"]["median"]], 1.0),
     ]
 
 
-def _number(value: float | None, factor: float) -> str:
-    return "-" if value is None else f"{factor * value:.2g}"
+def _join(values: Iterable[float | None], factor: float) -> str:
+    return " / ".join(number(None if value is None else factor * value) for value in values)
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

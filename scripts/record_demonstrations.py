@@ -9,15 +9,15 @@ them. A stopped recording goes on when the command is given again. To train on i
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from results import run_script
 
-from ik_mdn.cli.console import ArmName, progress, report_error
+from ik_mdn.cli.console import progress
+from ik_mdn.cli.options import ArmName, Folder, Seed
 from ik_mdn.control.demonstrations import Episode, export_minari, record_demonstrations
-from sim.errors import IKError
 
 Text = Annotated[str | None, tyro.conf.arg(metavar="NAME")]
 
@@ -27,7 +27,7 @@ def main(
     /,
     *,
     episodes: int = 100,
-    seed: int = 0,
+    seed: Seed = 0,
     task: Text = None,
     scene: Text = None,
     reward: str = "sparse",
@@ -36,15 +36,13 @@ def main(
     tolerance_pos: float = 0.01,
     tolerance_rot: float = 0.1,
     model: Text = None,
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
+    out: Folder = None,
     minari: Text = None,
 ) -> None:
     """Record demonstrations of the expert in IKReach-v0.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
         episodes: How many.
-        seed: Of the recording; with its number it decides an episode.
         task: What counts of the pose; without it, as much as the arm's joints allow.
         scene: Name of a shipped scene or a file; without it, free space.
         reward: sparse or dense.
@@ -87,10 +85,4 @@ def run(folder: Path, settings: dict[str, Any], episodes: int, seed: int, model:
 
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(main, description=__doc__)
-    except (IKError, OSError) as error:
-        sys.exit(report_error(str(error)))
-    except KeyboardInterrupt:
-        report_error("stopped by Ctrl-C; the same command goes on where it stopped")
-        sys.exit(130)
+    run_script(main, description=__doc__)

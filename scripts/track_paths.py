@@ -4,23 +4,24 @@ Each result is checked by other means than those that made it: poses by Bullet, 
 and the branch by plain Newton steps between samples, forwards and backwards, 32 (where that is not conclusive 2048)
 to a sample. For comparison the same paths are followed the simple way, each sample refined from the last one.
 
-    python scripts/track_paths.py --out data/results/track_paths.json
+    python scripts/track_paths.py --arms xarm6 --count 20 --out out/track_paths.json
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+import tyro
+from results import RESULTS, run_script
 from scipy.spatial.transform import Rotation
 
 import sim
+from ik_mdn.cli.console import progress, write_json
 from ik_mdn.paths.following import follow_path
 from ik_mdn.paths.path import CartesianPath, circle_path, line_path
 from ik_mdn.paths.tracked import PathStatus, Tracked
@@ -28,7 +29,6 @@ from ik_mdn.paths.tracking import track, track_many
 from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.solver import IKSolver, solver_for
 from sim.arm.arm import Arm
-from sim.files import whole_file
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, error_norms, task_error, task_jacobian
 from sim.world.motion import speed_limits
@@ -42,22 +42,31 @@ EXECUTED = 5  # paths per arm that are executed in Bullet
 KINDS = ("line", "circle", "singular")
 
 
-def main() -> None:
-    """Run what the arguments ask for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arms", nargs="+", default=ARMS)
-    parser.add_argument("--count", type=int, default=100, help="paths of each arm")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("data/results/track_paths.json"))
-    options = parser.parse_args()
+def main(
+    arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = ARMS,
+    *,
+    count: int = 100,
+    seed: int = 0,
+    out: Path = RESULTS / "track_paths.json",
+) -> None:
+    """Follow the paths, check them, and print what came out.
+
+    Args:
+        arms: Built-in names.
+        count: Paths of each arm.
+        seed: Of the paths.
+        out: The figures as JSON.
+    """
     torch.set_num_threads(1)
-    results: dict[str, Any] = {"count": options.count, "seed": options.seed, "rate_hz": 100, "arms": {}}
-    for name in options.arms:
-        results["arms"][name] = run(name, options.count, options.seed)
-        show(name, results["arms"][name])
-        with whole_file(options.out) as temporary:
-            temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"wrote {options.out}")
+    results: dict[str, Any] = {"count": count, "seed": seed, "rate_hz": 100, "arms": {}}
+    with progress() as bar:
+        job = bar.add_task("following paths", total=len(arms))
+        for name in arms:
+            results["arms"][name] = run(name, count, seed)
+            show(name, results["arms"][name])
+            write_json(str(out), results)
+            bar.advance(job)
+    print(f"wrote {out}")
 
 
 def run(name: str, count: int, seed: int) -> dict[str, Any]:
@@ -303,4 +312,4 @@ def show(name: str, figures: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from results import DATA, run_script
 
 from ik_mdn.cli import train as train_command
 from ik_mdn.training.config import TrainConfig
@@ -21,7 +22,7 @@ SPATIAL = TrainConfig(steps=10_000, components=24, width=128, blocks=3, batch_si
 RECIPES = {"planar2": PLANAR, "planar3": PLANAR} | dict.fromkeys(("ur5e", "puma560", "xarm6", "panda", "iiwa"), SPATIAL)
 KINDS = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1}}
 
-_MODELS = Path(__file__).resolve().parent.parent / "data" / "models"
+_MODELS = DATA / "models"
 
 
 def main(
@@ -45,4 +46,4 @@ def main(
 
 
 if __name__ == "__main__":
-    tyro.cli(main)
+    run_script(main)

@@ -248,7 +248,10 @@ def test_matrices_that_are_no_poses_are_refused(make: Any, message: str, task: s
 
 
 def test_poses_rounded_to_float32_are_accepted() -> None:
-    as_targets(TASKS["pose"], draw_poses(1000).float())
+    T = draw_poses(1000)
+    targets = as_targets(TASKS["pose"], T.float())
+    assert targets.shape == (1000, 4, 4)
+    assert (targets.double() - T).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("decimals", [4, 5])

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from importlib import import_module
+from inspect import signature
+from types import ModuleType
 
 COMMANDS = {
     "arms": "list the built-in arms, or show one arm's chain",
@@ -18,6 +22,24 @@ COMMANDS = {
     "evaluate": "likelihood, components, calibration and modes of a trained mixture",
     "choose": "choose the number of components by cross-validation",
 }
+RESUMED = ("generate", "train")  # the same command goes on where Ctrl-C stopped it
+
+_HELP = """\
+usage: ik-mdn COMMAND [ARM] [OPTIONS]
+
+Inverse kinematics with mixture density networks.
+
+{commands}
+
+ARM is a built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or the path of a URDF.
+`ik-mdn COMMAND --help` tells a command's options; `ik-mdn --version` the version.
+Tab completion: `ik-mdn --completion bash > ~/.local/share/bash-completion/completions/ik-mdn` (or zsh, tcsh).
+
+Exit codes: 0 done, 2 wrong input (one line on stderr says what to do), 130 stopped by Ctrl-C, 141 the reader of a
+pipe has gone. A target that cannot be reached is a result, not an error: exit code 0, and the status says why.
+"""
+_SHELLS = ("bash", "zsh", "tcsh")
+_NUMBERS = re.compile(r"[-+]?[\d.][\d.eE+-]*(,[-+]?[\d.][\d.eE+-]*)*,?")  # "0.3,0,0.2" or "0.3,"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,54 +49,59 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; default: those of the process.
 
     Returns:
-        0 for success, 2 for wrong input (one line on stderr says what to do), 130 after Ctrl-C.
+        0 for success, 2 for wrong input (one line on stderr says what to do), 130 after Ctrl-C, 141 where the reader
+        of a pipe has gone.
     """
-    from ik_mdn.cli.console import report_error
-    from sim.errors import IKError
+    from ik_mdn.cli.console import guard, report_error
 
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
+    command = arguments[0] if arguments else ""
+    if command in ("", "-h", "--help"):
         sys.stdout.write(_help())
         return 0 if arguments else 2
-    if arguments[0] not in COMMANDS:
-        return report_error(f"unknown command {arguments[0]!r}; allowed: {', '.join(COMMANDS)}")
-    try:
-        _run(arguments[0], _arm_by_position(arguments[1:]))
-    except IKError as error:
-        return report_error(str(error))
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        return report_error(f"{error.strerror or error}{where}")
-    except KeyboardInterrupt:
-        resumes = arguments[0] in ("generate", "train")
-        report_error("stopped by Ctrl-C" + ("; the same command goes on where it stopped" if resumes else ""))
-        return 130
-    return 0
+    if command == "--version":
+        import ik_mdn
+
+        return guard(lambda: sys.stdout.write(f"ik-mdn {ik_mdn.__version__}\n"))
+    if command == "--completion":
+        shell = arguments[1] if len(arguments) > 1 else ""
+        if shell not in _SHELLS:
+            return report_error(f"--completion takes the name of a shell; got {shell!r}, allowed: {', '.join(_SHELLS)}")
+        return guard(lambda: _print_completion(shell))
+    if command not in COMMANDS:
+        return report_error(_suggest(f"unknown command {command!r}; allowed: {', '.join(COMMANDS)}"))
+    return guard(
+        lambda: _run(command, _spread_numbers(_arm_by_position(arguments[1:]))),
+        explain=lambda message: _suggest(_as_options(message, _module(command))),
+        resumes=command in RESUMED,
+    )
+
+
+def _module(command: str) -> ModuleType:
+    return import_module(f"ik_mdn.cli.{command}")
 
 
 def _run(command: str, arguments: list[str]) -> None:
     import tyro
 
-    module = import_module(f"ik_mdn.cli.{command}")
+    module = _module(command)
     config = getattr(module, "CONFIG", (tyro.conf.OmitArgPrefixes,))
     tyro.cli(module.run, prog=f"ik-mdn {command}", args=arguments, config=config)
 
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {about}" for name, about in COMMANDS.items()]
-    return "\n".join(
-        [
-            "usage: ik-mdn COMMAND [ARM] [OPTIONS]",
-            "",
-            "Inverse kinematics with mixture density networks.",
-            "",
-            *lines,
-            "",
-            "ARM is a built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or the path of a URDF.",
-            "`ik-mdn COMMAND --help` tells a command's options.",
-            "",
-        ]
+    return _HELP.format(commands="\n".join(f"  {name:<{width}}  {about}" for name, about in COMMANDS.items()))
+
+
+def _print_completion(shell: str) -> None:
+    """The parser's own script for a shell, of all commands in one."""
+    import tyro
+
+    tyro.extras.subcommand_cli_from_dict(
+        {command: _module(command).run for command in COMMANDS},
+        prog="ik-mdn",
+        args=["--tyro-print-completion", shell],
     )
 
 
@@ -86,3 +113,33 @@ def _arm_by_position(arguments: list[str]) -> list[str]:
         if argument.startswith("--arm="):
             return [argument.removeprefix("--arm="), *arguments[:i], *arguments[i + 1 :]]
     return arguments
+
+
+def _spread_numbers(arguments: list[str]) -> list[str]:
+    """Numbers joined by commas, as `--pose 0.3,0,0.2` or `--pose=0.3,0,0.2`, one by one."""
+    out: list[str] = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+        if "," in value and _NUMBERS.fullmatch(value):
+            out += [*([option] if equals else []), *value.strip(",").split(",")]
+        else:
+            out.append(argument)
+    return out
+
+
+def _as_options(message: str, module: ModuleType) -> str:
+    """A library's message with the parameters it speaks of named as the options that they are here: tip= as --tip."""
+    for name in signature(module.run).parameters:
+        option = f"--{name.replace('_', '-')}"
+        message = re.sub(rf"(?<![\w-]){name}=(?=[\w'\"\[(.+-])", f"{option} ", message)
+        message = re.sub(rf"(?<![\w-]){name}(=|\b)" if "_" in name else rf"(?<![\w-]){name}=", option, message)
+    return message
+
+
+def _suggest(message: str) -> str:
+    """A message on an unknown name, with the known name that is most like it."""
+    match = re.match(r"(?:unknown [\w ]+|no model) '([^']*)'(?=;[^;]*(?:allowed|one of): (.*))", message)
+    close = get_close_matches(match[1].lower(), match[2].split(", "), n=1) if match else []
+    return (
+        f"{message[: match.end()]} (did you mean {close[0]!r}?){message[match.end() :]}" if match and close else message
+    )

@@ -6,25 +6,14 @@ from typing import Annotated
 
 import tyro
 
-from ik_mdn.cli.console import Link, OutFile, print_table, write_json
+from ik_mdn.cli.console import print_table, write_json
+from ik_mdn.cli.options import ARM_HELP, OPTIONAL, Base, Json, Tip
+
+OptionalArm = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ARM]", help=ARM_HELP, **OPTIONAL)]
 
 
-def run(
-    arm: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ARM]")] = None,
-    /,
-    *,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
-) -> None:
-    """List the built-in arms, or show the chain of one arm.
-
-    Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF. Without it, the built-in arms are listed.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        json: Write JSON to this file ("-": standard output) instead of a table.
-    """
+def run(arm: OptionalArm = None, /, *, base: Base = None, tip: Tip = None, json: Json = None) -> None:
+    """List the built-in arms, or show the chain of one arm."""
     from sim.arm import builtin_arms, load_arm
 
     if arm is None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.cli.console import print_line, print_table, progress, waiting, write_json
+from ik_mdn.cli.options import ArmName, Base, FilePath, Json, Seed, TaskName, Tip, Whole
 from ik_mdn.model import Covariance
 from ik_mdn.training import TrainConfig
 
@@ -26,19 +27,19 @@ def run(
     *,
     components: Annotated[tuple[int, ...], tyro.conf.arg(metavar="K [K ...]")] = (1, 2, 4, 8),
     covariances: tuple[Covariance, ...] = ("diagonal", "full"),
-    folds: int = 5,
-    count: int = 5000,
-    steps: int = _DEFAULT.steps,
-    width: int = _DEFAULT.width,
-    blocks: int = _DEFAULT.blocks,
+    folds: Whole = 5,
+    count: Whole = 5000,
+    steps: Whole = _DEFAULT.steps,
+    width: Whole = _DEFAULT.width,
+    blocks: Whole = _DEFAULT.blocks,
     floor: float = _DEFAULT.floor,
     learning_rate: float = _DEFAULT.learning_rate,
-    seed: int = 0,
-    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
-    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
+    seed: Seed = 0,
+    task: TaskName = None,
+    figure: FilePath = None,
+    base: Base = None,
+    tip: Tip = None,
+    json: Json = None,
 ) -> None:
     """Choose the number of components by cross-validation and the one-standard-error rule.
 
@@ -46,7 +47,6 @@ def run(
     log-likelihood is within one standard error of the best is picked. The bias-variance curve shows all of them.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
         components: Numbers of components to try.
         covariances: Shapes of a component to try.
         folds: Number of folds.
@@ -56,12 +56,7 @@ def run(
         blocks: Number of its residual blocks.
         floor: Smallest standard deviation after training [rad or m].
         learning_rate: Its peak.
-        seed: Of samples, folds and initial weights.
-        task: planar_position, planar_pose, position, position_axis or pose; without it, what the arm can meet.
         figure: The bias-variance curve; the ending decides the format. Without it, ARM-choice.png in this folder.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        json: Write all numbers to this file ("-": standard output).
     """
     import torch
 
@@ -91,13 +86,14 @@ def run(
             on_fit=lambda done, total: bar.update(job, completed=done, total=total),
         )
     out = figure or Path(f"{loaded.name.replace(':', '-')}-choice.png")
-    draw_choice(choice, out)
+    with waiting("drawing"):
+        draw_choice(choice, out)
     if json:
         about = {"arm": loaded.name, "task": model.task.name, "folds": folds, "count": count, "steps": steps}
         write_json(json, {**about, "seed": seed, **choice.to_dict()})
     if json != "-":
         _show(choice, f"{loaded.name}, task {model.task.name}: {folds} folds of {count} samples, {steps} steps each")
-        print(f"wrote {out}")
+        print_line(f"wrote {out}")
 
 
 def _show(choice: ModelSelection, title: str) -> None:
@@ -115,7 +111,7 @@ def _show(choice: ModelSelection, title: str) -> None:
         )
     columns = ["mixture", "numbers", "NLL in training\n± standard error", "NLL in validation\n± standard error", ""]
     print_table(title, columns, rows)
-    print(
+    print_line(
         f"one-standard-error rule: the smallest with a validation NLL of at most {choice.limit:.3f} is "
         f"K = {choice.picked.components}, {choice.picked.covariance} covariance"
     )

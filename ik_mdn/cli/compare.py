@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import Link, OutFile, print_table, progress, report_note, write_json
+from ik_mdn.cli.console import print_table, progress, report_note, waiting, write_json
+from ik_mdn.cli.options import OPTIONAL, Base, Json, OptionalWhole, OutFile, Seed, Tip, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ik_mdn.comparison import Contestants, ExecutedResult, MethodResult, Survey
-    from ik_mdn.model import PoseModel
-    from ik_mdn.solver import IKSolver
 
-ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]")]
-ModelFile = Annotated[str | None, tyro.conf.arg(metavar="FILE")]
+ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]", **OPTIONAL)]
+ModelFile = Annotated[str | None, tyro.conf.arg(metavar="MODEL", **OPTIONAL)]
 
 REPORTED = 30  # targets executed for a report, where the user does not say how many
 
@@ -46,16 +46,16 @@ def run(
     arms: ArmNames,
     /,
     *,
-    count: int = 2000,
-    seed: int = 0,
-    execute: Annotated[int | None, tyro.conf.arg(metavar="TARGETS")] = None,
+    count: Whole = 2000,
+    seed: Seed = 0,
+    execute: Annotated[OptionalWhole, tyro.conf.arg(metavar="TARGETS", **OPTIONAL)] = None,
     report: OutFile = None,
     model: ModelFile = None,
     mse: ModelFile = None,
     k1: ModelFile = None,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
+    base: Base = None,
+    tip: Tip = None,
+    json: Json = None,
 ) -> None:
     """Compare MSE regression, the mixture, refinement and PyBullet's IK on the same held-out poses.
 
@@ -65,16 +65,12 @@ def run(
     Args:
         arms: One or several: built-in names, planar:L1,L2,..., or paths of URDFs.
         count: Number of poses per arm.
-        seed: Of poses and targets.
         execute: Also let the simulated arm drive to each method's answers, for so many targets; without it, 30 with
             --report and none otherwise.
         report: Write a web page with tables and pictures to this file; it needs no network.
         model: Mixture to use, with one arm; without it, the shipped one.
         mse: Regressor to use, with one arm; without it, the shipped one.
         k1: Mixture of one component to use, with one arm; without it, the shipped one.
-        base: Link that poses are given in, with one arm; without it, the URDF's root.
-        tip: Link whose pose counts, with one arm; without it, the URDF's only leaf.
-        json: Write all numbers to this file ("-": standard output).
     """
     from ik_mdn.comparison import load_contestants
     from sim.arm import load_arm
@@ -87,8 +83,9 @@ def run(
         why = f"{', '.join(given)} can be given with one arm only" if arms else "give at least one arm"
         raise ShapeError(f"{why}; got {len(arms)} arms. Try: ik-mdn compare planar2 xarm6")
     _check_numbers(count, seed, targets)
-    loaded = [load_arm(name, base=base, tip=tip) for name in arms]
-    contestants = [load_contestants(arm, model=model, mse=mse, k1=k1) for arm in loaded]
+    with waiting("loading models"):
+        loaded = [load_arm(name, base=base, tip=tip) for name in arms]
+        contestants = [load_contestants(arm, model=model, mse=mse, k1=k1) for arm in loaded]
     surveys = [survey(each, count=count, targets=targets, seed=seed) for each in contestants]
     if json:
         values = [each.to_dict() for each in surveys]
@@ -97,63 +94,58 @@ def run(
         for each in surveys:
             show_survey(each)
     if report:
-        write_report(report, surveys)
+        options = {"--count": count, "--seed": seed, "--execute": targets, **special, "--report": report}
+        words = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
+        write_report(report, surveys, command=shlex.join(["ik-mdn", "compare", *arms, *words]))
 
 
 def survey(contestants: Contestants, *, count: int, targets: int, seed: int) -> Survey:
-    """Compare the methods on one arm, with progress on stderr; see `ik_mdn.comparison.survey.take_survey`."""
-    from ik_mdn.comparison import steps_of, take_survey
+    """Compare the methods on one arm, with progress on stderr; see `ik_mdn.comparison.take_survey`."""
+    from ik_mdn.comparison import missing_methods, take_survey
 
     name = contestants.solver.arm.name
-    for method in contestants.missing:
+    for method in missing_methods(contestants):
         report_note(f"{name}: {method} is left out, there is no model of it")
     with progress() as bar:
-        job = bar.add_task(f"comparing on {name}", total=steps_of(contestants, targets=targets))
-        return take_survey(contestants, count=count, targets=targets, seed=seed, on_step=lambda _: bar.advance(job))
+        job = bar.add_task(f"comparing on {name}", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(job, completed=done, total=total)
+
+        return take_survey(contestants, count=count, targets=targets, seed=seed, on_step=show)
 
 
-def write_report(path: str, surveys: Sequence[Survey]) -> None:
-    """Write the web page, with progress on stderr; see `ik_mdn.comparison.page`."""
+def write_report(path: str, surveys: Sequence[Survey], *, command: str) -> None:
+    """Write the web page, with progress on stderr; see `ik_mdn.comparison.write_page`."""
     from ik_mdn.comparison import write_page
 
     with progress() as bar:
         job = bar.add_task("drawing the report", total=len(surveys))
-        write_page(path, surveys, on_step=lambda _: bar.advance(job))
+        write_page(path, surveys, command=command, on_step=lambda _: bar.advance(job))
     report_note(f"wrote {path}")
-
-
-def measure(solver: IKSolver, mse: PoseModel | None, *, count: int, seed: int) -> list[MethodResult]:
-    """Every method's result on poses, with progress on stderr and PyBullet's IK in a world of its own."""
-    from ik_mdn.comparison import Contestants
-
-    return list(survey(Contestants(solver, mse), count=count, targets=0, seed=seed).results)
 
 
 def show_survey(survey: Survey) -> None:
     """Print the tables of a comparison."""
-    show(survey.contestants.solver, survey.results, count=survey.count)
+    title = f"{survey.arm.name}, task {survey.contestants.solver.task.name}, {survey.count} held-out poses"
+    print_table(title, HEADER, [row_of(result) for result in survey.results])
     if survey.executed:
         title = f"{survey.arm.name}: answers to {survey.targets} targets driven to in the simulator"
         print_table(title, HEADER_EXECUTED, [executed_row_of(result) for result in survey.executed])
 
 
-def show(solver: IKSolver, results: Sequence[MethodResult], *, count: int) -> None:
-    """Print the table of a comparison on poses."""
-    title = f"{solver.arm.name}, task {solver.task.name}, {count} held-out poses"
-    print_table(title, HEADER, [row_of(result) for result in results])
-
-
 def row_of(result: MethodResult) -> list[str]:
     """One row of the table under `HEADER`."""
     from ik_mdn.comparison import METHODS
+    from ik_mdn.evaluation import degrees, millimetres, percent
 
     errors = result.errors
     return [
-        METHODS[result.name],
-        " / ".join(_short(1e3 * v) for v in errors.pos),
-        " / ".join(_short(57.29577951 * v) for v in errors.rot) if any(errors.rot) else "free",
-        *(_percent(share) for share in errors.success.values()),
-        _percent(result.in_limits),
+        METHODS[result.name].name,
+        " / ".join(map(millimetres, errors.pos)),
+        " / ".join(map(degrees, errors.rot)) if any(errors.rot) else "free",
+        *map(percent, errors.success.values()),
+        percent(result.in_limits),
         f"{result.modes:.1f}",
         f"{result.us_per_pose:.0f}",
     ]
@@ -161,27 +153,12 @@ def row_of(result: MethodResult) -> list[str]:
 
 def executed_row_of(result: ExecutedResult) -> list[str]:
     """One row of the table under `HEADER_EXECUTED`."""
-    from ik_mdn.comparison import EXECUTED
+    from ik_mdn.comparison import executed_names
+    from ik_mdn.evaluation import millimetres, percent
 
     success = result.errors.success
-    return [
-        EXECUTED[result.name],
-        " / ".join(_short(1e3 * v) for v in result.errors.pos),
-        *(
-            _percent(share)
-            for share in (success["1cm"], success["1mm"], result.clamped, result.touched, result.reached)
-        ),
-    ]
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _short(value: float) -> str:
-    if value >= 1000:
-        return f"{value:.0f}"
-    return f"{value:.3g}" if value >= 1e-3 else f"{value:.0e}" if value else "0"
+    shares = (success["1cm"], success["1mm"], result.clamped, result.touched, result.reached)
+    return [executed_names()[result.name], " / ".join(map(millimetres, result.errors.pos)), *map(percent, shares)]
 
 
 def _check_numbers(count: int, seed: int, targets: int) -> None:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.cli.console import print_line, print_table, progress, waiting, write_json
+from ik_mdn.cli.options import OPTIONAL, ArmName, Base, Folder, Json, ModelName, OptionalWhole, Tip, Whole
 
 if TYPE_CHECKING:
     from ik_mdn.evaluation import ErrorSummary, Evaluation
-    from ik_mdn.solver import IKSolver
     from sim.arm import Arm
 
 _ANSWERS = {"likely": "most likely component", "best": "best component by FK", "refined": "refined"}
@@ -21,35 +21,33 @@ def run(
     arm: ArmName,
     /,
     *,
-    model: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
-    count: int = 2000,
-    mode_count: int = 200,
-    draws: int = 200,
-    seed: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
-    figures: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
+    model: ModelName = None,
+    count: Whole = 2000,
+    mode_count: Whole = 200,
+    draws: Whole = 200,
+    seed: Annotated[OptionalWhole, tyro.conf.arg(**OPTIONAL)] = None,
+    figures: Folder = None,
+    base: Base = None,
+    tip: Tip = None,
+    json: Json = None,
 ) -> None:
     """Measure how good a trained mixture is on held-out poses.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
-        model: A model file or a shipped model's name; without it, the arm's shipped one.
         count: Number of held-out poses.
         mode_count: How many of them have their modes compared with all true solutions.
         draws: Monte Carlo draws per pose.
         seed: Of poses and draws; without it, the report card's poses.
         figures: Write pit.png, coverage.png and variance.png into this folder.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        json: Write all numbers to this file ("-": standard output).
     """
-    from ik_mdn.evaluation import HELD_OUT_SEED, evaluate
+    from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate
+    from ik_mdn.model import load_fitting
+    from ik_mdn.solver import IKSolver
     from sim.arm import load_arm
 
-    loaded = load_arm(arm, base=base, tip=tip)
-    solver = _load(loaded, model)
+    with waiting("loading the model"):
+        loaded = load_arm(arm, base=base, tip=tip)
+        solver = IKSolver(loaded, load_fitting(loaded, model))
     with progress() as bar:
         jobs = {}
 
@@ -68,20 +66,12 @@ def run(
         )
     files = []
     if figures is not None:
-        from ik_mdn.evaluation import draw_evaluation
-
-        files = draw_evaluation(result, loaded, figures)
+        with waiting("drawing"):
+            files = draw_evaluation(result, loaded, figures)
     if json:
         write_json(json, result.to_dict())
     if json != "-":
         _show(result, loaded, files)
-
-
-def _load(arm: Arm, model: str | None) -> IKSolver:
-    from ik_mdn.model import load_fitting
-    from ik_mdn.solver import IKSolver
-
-    return IKSolver(arm, load_fitting(arm, model))
 
 
 def _show(result: Evaluation, arm: Arm, files: list[Path]) -> None:
@@ -94,14 +84,15 @@ def _show(result: Evaluation, arm: Arm, files: list[Path]) -> None:
         [_error_row(name, result.errors[key]) for key, name in _ANSWERS.items()],
     )
     for file in files:
-        print(f"wrote {file}")
+        print_line(f"wrote {file}")
 
 
 def _density_rows(result: Evaluation) -> list[list[str]]:
     health, exact, blurred = result.health, result.exact.to_dict(), result.blurred.to_dict()
     shown = ("0.5", "0.9", "0.99")
-    covered = " ".join(f"{100 * blurred['coverage'][level]:.1f}" for level in shown)
-    covered_exact = " ".join(f"{100 * exact['coverage'][level]:.1f}" for level in shown)
+    covered, covered_exact = (
+        ", ".join(f"{100 * one['coverage'][level]:.1f}" for level in shown) for one in (blurred, exact)
+    )
     return [
         [
             "negative log-likelihood",
@@ -149,20 +140,26 @@ _JOINT_COLUMNS = (
 
 
 def _joint_rows(result: Evaluation, arm: Arm) -> list[list[str]]:
-    unit = [1e3 if slides else 57.29577951 for slides in arm.is_prismatic]
+    from ik_mdn.evaluation import DEGREES, number
+
+    unit = [1e3 if slides else DEGREES for slides in arm.is_prismatic]
     within, between = result.within.mean(0).sqrt().tolist(), result.between.mean(0).sqrt().tolist()
     crps = result.crps.tolist()
     blurred, exact = result.blurred.to_dict()["pit_distance"], result.exact.to_dict()["pit_distance"]
     return [
-        [name, *(f"{u * v:.3g}" for v in (within[i], between[i], crps[i])), f"{blurred[i]:.3f}", f"{exact[i]:.3f}"]
+        [name, *(number(u * v) for v in (within[i], between[i], crps[i])), f"{blurred[i]:.3f}", f"{exact[i]:.3f}"]
         for i, (name, u) in enumerate(zip(arm.joint_names, unit, strict=True))
     ]
 
 
 def _error_row(name: str, errors: ErrorSummary) -> list[str]:
-    pos = " / ".join(f"{1e3 * v:.3g}" for v in errors.pos)
-    rot = " / ".join(f"{57.29577951 * v:.3g}" for v in errors.rot)
-    return [name, pos, rot, f"{100 * errors.success['1mm']:.1f} %", f"{100 * errors.answered:.1f} %"]
+    from ik_mdn.evaluation import degrees, millimetres, percent
+
+    pos, rot = (
+        " / ".join(map(millimetres, errors.pos)),
+        " / ".join(map(degrees, errors.rot)) if any(errors.rot) else "free",
+    )
+    return [name, pos, rot, percent(errors.success["1mm"]), percent(errors.answered)]
 
 
 def _list(indices: tuple[int, ...], most: int = 12) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, progress, write_json
+from ik_mdn.cli.console import progress, write_json
+from ik_mdn.cli.options import OPTIONAL, ArmName, Base, Json, OptionalWhole, Seed, Tip
 from sim.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -26,29 +27,24 @@ def run(
     *,
     out: Annotated[str, tyro.conf.arg(metavar="FOLDER")],
     count: Number = "1M",
-    seed: int = 0,
+    seed: Seed = 0,
     shard_size: Number = "250k",
     self_collision_free: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    workers: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
-    shards: Annotated[str | None, tyro.conf.arg(metavar="FIRST:END")] = None,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
+    workers: Annotated[OptionalWhole, tyro.conf.arg(**OPTIONAL)] = None,
+    shards: Annotated[str | None, tyro.conf.arg(metavar="FIRST:END", **OPTIONAL)] = None,
+    base: Base = None,
+    tip: Tip = None,
+    json: Json = None,
 ) -> None:
     """Write joint vectors and the poses they reach as Parquet shards; a stopped run goes on where it stopped.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
         out: Folder to write to: new, empty, or holding the same dataset unfinished.
         count: How many samples, for example 1_000_000, 1e6, 250k or 10M.
-        seed: The same seed gives the same samples.
         shard_size: Samples per file.
         self_collision_free: Leave out samples in which the arm touches itself (PyBullet; much slower).
         workers: Threads; without it, one per core.
         shards: Write only these shards, for example 0:4 for the first four; several machines can share the work.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        json: Write the summary as JSON to this file ("-": standard output).
     """
     from sim.arm import load_arm
     from sim.dataset import generate

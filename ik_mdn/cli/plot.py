@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from ik_mdn.cli.console import report_note, waiting
+
 
 def run(
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN [RUN ...]")],
@@ -22,7 +24,6 @@ def run(
     """
     from ik_mdn.training import plot_training
 
-    plot_training([path / "metrics.csv" if path.is_dir() else path for path in runs], out)
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False).print(f"wrote {out}")
+    with waiting("drawing"):
+        plot_training([path / "metrics.csv" if path.is_dir() else path for path in runs], out)
+    report_note(f"wrote {out}")

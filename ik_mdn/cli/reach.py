@@ -6,7 +6,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, progress, report_note, write_json
+from ik_mdn.cli.console import print_line, progress, report_note, waiting, write_json
+from ik_mdn.cli.options import (
+    OPTIONAL,
+    ArmName,
+    Base,
+    Json,
+    ModelName,
+    OptionalWhole,
+    OutFile,
+    Seed,
+    TaskName,
+    Tip,
+    Whole,
+)
 from ik_mdn.cli.reach_tables import show_decision, show_summary
 from ik_mdn.control import CostWeights
 from sim.errors import ShapeError
@@ -16,7 +29,7 @@ if TYPE_CHECKING:
     from ik_mdn.reach import EpisodeFolder, Record, Stage
 
 CONFIG = ()  # options keep their prefix: --cost.travel
-Numbers = Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPISODE ...")]
+Episodes = Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPISODE ...", **OPTIONAL)]
 
 
 def run(
@@ -25,24 +38,24 @@ def run(
     *,
     scene: Annotated[str, tyro.conf.arg(metavar="SCENE")] = "free",
     suite: Annotated[str, tyro.conf.arg(metavar="SUITE")] = "uniform",
-    episodes: int = 20,
-    seed: int = 0,
-    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER")] = None,
-    record: Numbers = (),
-    video: Annotated[str | None, tyro.conf.arg(metavar="{mp4,gif}")] = None,
-    explain: Annotated[int | None, tyro.conf.arg(metavar="EPISODE")] = None,
+    episodes: Whole = 20,
+    seed: Seed = 0,
+    out: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", **OPTIONAL)] = None,
+    record: Episodes = (),
+    video: Annotated[str | None, tyro.conf.arg(metavar="{mp4,gif}", **OPTIONAL)] = None,
+    explain: Annotated[OptionalWhole, tyro.conf.arg(metavar="EPISODE", **OPTIONAL)] = None,
     cost: CostWeights = CostWeights(),  # noqa: B008 - frozen
-    model: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None,
+    model: ModelName = None,
     refine: bool = True,
     speed: float = 1.0,
     gui: bool = False,
     gif: OutFile = None,
-    targets: int = 5,
+    targets: Whole = 5,
     meshes: bool = True,
-    base: Link = None,
-    tip: Link = None,
-    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
-    json: OutFile = None,
+    base: Base = None,
+    tip: Tip = None,
+    task: TaskName = None,
+    json: Json = None,
 ) -> None:
     """Let an arm reach targets under Bullet's dynamics, and measure where it ends.
 
@@ -51,27 +64,20 @@ def run(
     there with motors under gravity. With --out a stopped run goes on where it stopped.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
         scene: Obstacles: free, table, shelf, cage, or a YAML or JSON file.
         suite: uniform, easy, near-limits, near-singular, behind-obstacle or unreachable.
         episodes: How many.
-        seed: Of starts and targets.
         out: Keep every episode in this folder as it ends, then summary.json, episodes.csv and figures.
         record: Film these episodes into the folder, the other solutions shown as ghosts.
         video: Format of the films; without it, mp4 where imageio-ffmpeg is installed, else gif.
         explain: Show the candidates of this episode and why one was chosen.
         cost: What a candidate costs.
-        model: Model file or name; without it, the shipped one if there is one; "none": random restarts.
         refine: Refine the model's modes to exact solutions; without, the raw mode nearest to the target is taken.
         speed: Share of the arm's velocity limits to use.
         gui: Show Bullet's window (needs a display).
         gif: Also record a series of reaches into this file.
         targets: How many targets that recording shows.
         meshes: Load the arm's meshes; without them there is nothing to see or to collide with.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        task: planar_position, planar_pose, position, position_axis or pose; without it, the model's or arm's own.
-        json: Write the summary and every episode to this file ("-": standard output).
     """
     from ik_mdn.reach import Stage, check_suite
     from ik_mdn.solver import solver_for
@@ -79,16 +85,17 @@ def run(
     from sim.scenes import load_scene
 
     _check(episodes, seed, targets, explain, record, out)
-    loaded = load_arm(arm, base=base, tip=tip)
-    stage = Stage(
-        arm=loaded,
-        solver=solver_for(loaded, model, task=task),
-        scene=load_scene(scene, loaded),
-        refine=refine,
-        speed=speed,
-        weights=cost,
-        meshes=meshes,
-    )
+    with waiting("loading"):
+        loaded = load_arm(arm, base=base, tip=tip)
+        stage = Stage(
+            arm=loaded,
+            solver=solver_for(loaded, model, task=task),
+            scene=load_scene(scene, loaded),
+            refine=refine,
+            speed=speed,
+            weights=cost,
+            meshes=meshes,
+        )
     records = run_suite_with_progress(stage, episodes, suite=check_suite(suite), seed=seed, out=out, gui=gui)
     if record:
         _film(stage, record, suite=suite, seed=seed, folder=str(out), video=video)
@@ -207,7 +214,7 @@ def _report(stage: Stage, records: list[Record], *, suite: str, seed: int, json:
     title = f"{stage.arm.name}, {where}, task {settings['task']}, {stage.how}"
     show_summary(title, summary, reachable=suite != "unreachable")
     if out:
-        print(f"{out}: episodes.jsonl, summary.json, episodes.csv, figures")
+        print_line(f"{out}: episodes.jsonl, summary.json, episodes.csv, figures")
 
 
 def _check(

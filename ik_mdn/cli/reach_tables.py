@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ik_mdn.cli.console import print_table
+from ik_mdn.cli.console import print_line, print_table
 
 if TYPE_CHECKING:
     from ik_mdn.control import Decision
-    from ik_mdn.reach import ReachSummary, Spread
+    from ik_mdn.reach import ReachSummary
 
 _SHOWN = 8  # candidates of a decision in the table
 
@@ -24,15 +24,18 @@ def show_summary(title: str, summary: ReachSummary, *, reachable: bool = True) -
     aim = "reached within 1 mm and 0.01 rad" if reachable else "reported as unreachable, the arm not moved"
     count = summary.reached if reachable else summary.succeeded
     share = f" ({count / summary.episodes:.1%})" if summary.episodes else ""
-    rows = [
-        ["position error [mm]", *_cells(summary.err_pos, 1e3)],
-        ["rotation error [rad]", *_cells(summary.err_rot, 1.0)],
-        ["way of the joints [rad, m]", *_cells(summary.path_q, 1.0)],
-        ["way of the tip [m]", *_cells(summary.path_tip, 1.0)],
-        ["time to solve [ms]", *_cells(summary.time_solve, 1e3)],
-        ["time to decide [ms]", *_cells(summary.time_decide, 1e3)],
-        ["time to execute [s]", *_cells(summary.time_execute, 1.0)],
-    ]
+    from ik_mdn.evaluation import DEGREES, number
+
+    figures = (
+        ("position error [mm]", summary.err_pos, 1e3),
+        ("rotation error [°]", summary.err_rot, DEGREES),
+        ("way of the joints [rad, m]", summary.path_q, 1.0),
+        ("way of the tip [m]", summary.path_tip, 1.0),
+        ("time to solve [ms]", summary.time_solve, 1e3),
+        ("time to decide [ms]", summary.time_decide, 1e3),
+        ("time to execute [s]", summary.time_execute, 1.0),
+    )
+    rows = [[name, *(number(scale * value) for value in values)] for name, values, scale in figures]
     touched = f"touched on the way: {summary.touched}, at the end: {summary.ended_touching}"
     print_table(f"{title}\n{aim}: {count} of {summary.episodes}{share}; {touched}", ["", "median", "p95", "max"], rows)
     if summary.failures:
@@ -53,11 +56,7 @@ def show_decision(title: str, decision: Decision, *, most: int = _SHOWN) -> None
 
     count = len(decision.candidates)
     if not count:
-        print(f"{title}; there was no candidate")
+        print_line(f"{title}; there was no candidate")
         return
     note = f" (the first {most} of {count})" if count > most else ""
     print_table(f"{title}{note}", COLUMNS, decision.rows(most))
-
-
-def _cells(spread: Spread, scale: float) -> list[str]:
-    return ["-" if value is None else f"{scale * value:.3g}" for value in spread.values()]

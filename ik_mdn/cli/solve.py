@@ -2,91 +2,120 @@
 
 from __future__ import annotations
 
-import json as json_format
-from pathlib import Path
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, write_json
+from ik_mdn.cli.console import print_line, print_table, report_note, waiting, write_json
+from ik_mdn.cli.options import (
+    OPTIONAL,
+    ArmName,
+    Base,
+    FilePath,
+    JointNumbers,
+    Json,
+    ModelName,
+    Numbers,
+    OptionalNumber,
+    OptionalWhole,
+    PoseNumbers,
+    TaskName,
+    Tip,
+)
+from ik_mdn.cli.targets import (
+    as_options,
+    doubts_of_joints,
+    doubts_of_target,
+    joint_units,
+    joint_vector,
+    pose_matrix,
+    read_targets,
+    say_ignored,
+    say_target,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ik_mdn.solver import SolutionBatch, Solutions
+    from ik_mdn.solver import IKSolver, SolutionBatch, Solutions
     from sim.arm import Arm
-
-_DEGREES = 57.29577951308232  # per radian
-
-Numbers = tuple[float, ...] | None
 
 
 def run(
     arm: ArmName,
     /,
     *,
-    point: Annotated[Numbers, tyro.conf.arg(metavar="X Y [Z]")] = None,
-    pose: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z QX QY QZ QW")] = None,
-    pose_file: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    model: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None,
-    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
-    q_seed: Annotated[Numbers, tyro.conf.arg(metavar="Q1 .. QN")] = None,
+    point: Annotated[Numbers, tyro.conf.arg(metavar="X Y [Z]", **OPTIONAL)] = None,
+    pose: PoseNumbers = None,
+    pose_file: FilePath = None,
+    model: ModelName = None,
+    task: TaskName = None,
+    q_seed: JointNumbers = None,
+    degrees: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     refine: bool = True,
     windings: bool = False,
     thorough: bool = False,
     closest: bool = True,
-    rank: Annotated[str | None, tyro.conf.arg(metavar="RANK")] = None,
-    max_jump: Annotated[float | None, tyro.conf.arg(metavar="RAD")] = None,
-    timeout: Annotated[float | None, tyro.conf.arg(metavar="SECONDS")] = None,
-    max_solutions: Annotated[int | None, tyro.conf.arg(metavar="COUNT")] = None,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
+    rank: Annotated[str | None, tyro.conf.arg(metavar="RANK", **OPTIONAL)] = None,
+    tolerance: float = 1e-8,
+    max_jump: Annotated[OptionalNumber, tyro.conf.arg(metavar="RAD", **OPTIONAL)] = None,
+    timeout: Annotated[OptionalNumber, tyro.conf.arg(metavar="SECONDS", **OPTIONAL)] = None,
+    max_solutions: Annotated[OptionalWhole, tyro.conf.arg(metavar="COUNT", **OPTIONAL)] = None,
+    base: Base = None,
+    tip: Tip = None,
+    json: Json = None,
 ) -> None:
     """Print every joint vector that reaches a target, best first, or why there is none.
 
+    Joint values are typed and shown in radians, with --degrees in degrees; those of prismatic joints in metres. The
+    last line can be pasted. JSON is in radians and metres always.
+
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
         point: Target position [m], for tasks without rotation.
         pose: Target position [m] and quaternion (x, y, z, w).
         pose_file: Targets from an .npy or .json file, (4, 4) or (B, 4, 4), or points.
-        model: A .safetensors file, a shipped model's name, or "none" for random restarts; without it, the
-            shipped model if this arm has one.
-        task: planar_position, planar_pose, position, position_axis or pose; without it, what the arm can meet.
         q_seed: Joint vector [rad, m] to stay near: solutions are ordered by distance from it.
+        degrees: Joint values of turning joints in degrees, typed (--q-seed) and shown.
         refine: Make the model's proposals exact; --no-refine shows its raw modes.
         windings: Also the same solutions with joints turned by full turns inside their limits.
         thorough: Go on until no new branch turns up.
         closest: Where nothing is found, how near the arm comes.
         rank: weight, distance (from --q-seed), margin or manipulability; without it, distance with --q-seed,
             otherwise weight.
-        max_jump: Largest change of a joint from --q-seed [rad, m].
+        tolerance: Largest error of a solution [m] and [rad].
+        max_jump: Largest change of a joint from --q-seed [rad, m; with --degrees deg].
         timeout: Begin nothing new after so many seconds.
         max_solutions: Keep only so many of the best per target; without it, all.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        json: Write JSON to this file ("-": standard output) instead of a table.
     """
     from ik_mdn.solver import solver_for
     from sim.arm import load_arm
 
-    loaded = load_arm(arm, base=base, tip=tip)
-    solver = solver_for(loaded, model, task=task or _task_of_point(loaded, point))
-    found = solver.solve(
-        _read_target(point, pose, pose_file),
-        q_seed=None if q_seed is None else _vector(q_seed),
-        refine=refine,
-        windings=windings,
-        thorough=thorough,
-        closest=closest and refine,
-        rank=rank,  # type: ignore[arg-type]  # solve refuses what it does not know
-        max_jump=max_jump,
-        timeout=timeout,
-        max_solutions=max_solutions,
-    )
+    with waiting("loading"):
+        loaded = load_arm(arm, base=base, tip=tip)
+        solver = solver_for(loaded, model, task=task or _task_of_point(loaded, point))
+    target = _read_target(point, pose, pose_file)
+    near = None if q_seed is None else joint_vector(loaded, q_seed, "--q-seed", degrees=degrees)
+    _tell_doubts(loaded, target, near, degrees=degrees)
+    with waiting("solving"):
+        found = solver.solve(
+            target,
+            q_seed=near,
+            refine=refine,
+            windings=windings,
+            thorough=thorough,
+            closest=closest and refine,
+            rank=rank,  # type: ignore[arg-type]  # solve refuses what it does not know
+            tolerance=tolerance,
+            max_jump=math.radians(max_jump) if degrees and max_jump is not None else max_jump,
+            timeout=timeout,
+            max_solutions=max_solutions,
+        )
     if json:
         return write_json(json, _as_dict(loaded, solver.task.name, found))
-    return _show_one(loaded, found[0]) if len(found) == 1 else _show_many(loaded, found)
+    if len(found) > 1:
+        return _show_many(loaded, found)
+    return _show_one(solver, target, found[0], degrees=degrees)
 
 
 def _task_of_point(arm: Arm, point: Numbers) -> str | None:
@@ -96,50 +125,25 @@ def _task_of_point(arm: Arm, point: Numbers) -> str | None:
     return "planar_position" if arm.is_planar else "position"
 
 
-def _read_target(point: Numbers, pose: Numbers, pose_file: Path | None) -> Tensor:
+def _read_target(point: Numbers, pose: Numbers, pose_file: FilePath) -> Tensor:
+    import torch
+
     from sim.errors import PoseError
 
     given = [value for value in (point, pose, pose_file) if value is not None]
     if len(given) != 1:
         raise PoseError(f"{len(given)} targets given; give one of --point, --pose and --pose-file")
     if point is not None:
-        return _vector(point)
-    return _read_file(pose_file) if pose_file is not None else _pose_matrix(pose or ())
+        return torch.tensor(point, dtype=torch.float64)
+    return read_targets(pose_file) if pose_file is not None else pose_matrix(pose or ())
 
 
-def _pose_matrix(pose: tuple[float, ...]) -> Tensor:
-    import torch
-
-    import sim
-    from sim.errors import PoseError
-
-    if len(pose) != 7:
-        raise PoseError(f"--pose takes 7 numbers x y z qx qy qz qw; got {len(pose)} numbers")
-    return torch.from_numpy(sim.pose(pose[:3], quat_xyzw=pose[3:]))
-
-
-def _read_file(path: Path) -> Tensor:
-    import numpy as np
-    import torch
-
-    from sim.errors import PoseError
-
-    try:
-        if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
-        else:
-            values = json_format.loads(path.read_text(encoding="utf-8"))
-        return torch.as_tensor(np.asarray(values, dtype=np.float64))
-    except (ValueError, TypeError, EOFError) as error:  # what numpy and json raise for damaged or ragged content
-        raise PoseError(
-            f"cannot read targets from {path}: {error}; give an .npy or .json file of shape (4, 4), (B, 4, 4) or points"
-        ) from error
-
-
-def _vector(values: tuple[float, ...]) -> Tensor:
-    import torch
-
-    return torch.tensor(values, dtype=torch.float64)
+def _tell_doubts(arm: Arm, target: Tensor, near: Any, *, degrees: bool) -> None:
+    lines = [] if near is None else doubts_of_joints(arm, near, "--q-seed", degrees=degrees)
+    if target.ndim == 1 or target.shape == (4, 4):
+        lines += doubts_of_target(arm, target.numpy())
+    for line in lines:
+        report_note(f"warning: {line}")
 
 
 def _as_dict(arm: Arm, task: str, found: SolutionBatch) -> dict[str, Any]:
@@ -147,28 +151,37 @@ def _as_dict(arm: Arm, task: str, found: SolutionBatch) -> dict[str, Any]:
     return {"arm": arm.name, "task": task, "joint_names": list(arm.joint_names), "targets": targets}
 
 
-def _show_one(arm: Arm, found: Solutions) -> None:
+def _show_one(solver: IKSolver, target: Tensor, found: Solutions, *, degrees: bool) -> None:
+    from ik_mdn.evaluation import degrees as in_degrees
+    from ik_mdn.evaluation import distance, millimetres
+
+    arm, place = solver.arm, target.numpy().reshape(target.shape[-2:] if target.ndim > 1 else -1)
+    free = not any(solver.task.rows[3:])
+    print_line(say_target(place))
+    if ignored := say_ignored(solver.task, place):
+        print_line(ignored)
+    units, factor = joint_units(arm, degrees=degrees)
     title = f"{arm.name}: {found.status}, {len(found)} solutions ({found.status.about})"
     if not len(found):
-        print(title)
+        print_line(title)
         if found.closest is not None:
-            q = ", ".join(f"{value:.4g}" for value in found.closest.q)
-            miss = f"{1e3 * found.closest.err_pos:.4g} mm and {_DEGREES * found.closest.err_rot:.3g}° from the target"
-            print(f"the nearest found in limits is {miss}, at q = [{q}]")
+            angle = "" if free else f" and {in_degrees(found.closest.err_rot)}°"
+            print_line(f"the nearest found in limits is {distance(found.closest.err_pos)}{angle} from the target:")
+            print_line(f"--q-seed {as_options(found.closest.q * factor)}")
         return
-    joints = [f"{name} [{'mm' if s else '°'}]" for name, s in zip(arm.joint_names, arm.is_prismatic, strict=True)]
-    factor = [1e3 if slides else _DEGREES for slides in arm.is_prismatic]
+    joints = [f"{name} [{unit}]" for name, unit in zip(arm.joint_names, units, strict=True)]
     rows = [
         [
             str(i + 1),
-            *(f"{value * by:.3f}" for value, by in zip(found.q[i], factor, strict=True)),
+            *(f"{value:.3f}" if unit == "°" else f"{value:.5f}" for value, unit in zip(q * factor, units, strict=True)),
             f"{found.weight[i]:.3f}",
-            f"{1e3 * found.err_pos[i]:.2g}",
-            f"{_DEGREES * found.err_rot[i]:.2g}",
+            millimetres(found.err_pos[i]),
+            "free" if free else in_degrees(found.err_rot[i]),
         ]
-        for i in range(len(found))
+        for i, q in enumerate(found.q)
     ]
     print_table(title, ["#", *joints, "weight", "error [mm]", "error [°]"], rows)
+    print_line(f"the first: --q-seed {as_options(found.q[0] * factor)}{' --degrees' if degrees else ''}")
 
 
 def _show_many(arm: Arm, found: SolutionBatch) -> None:

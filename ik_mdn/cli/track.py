@@ -7,7 +7,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, write_json
+from ik_mdn.cli.console import print_line, print_table, progress, report_note, waiting, write_json
+from ik_mdn.cli.options import (
+    OPTIONAL,
+    ArmName,
+    Base,
+    FilePath,
+    JointNumbers,
+    Json,
+    ModelName,
+    Numbers,
+    OutFile,
+    PoseNumbers,
+    TaskName,
+    Tip,
+)
+from ik_mdn.cli.targets import doubts_of_joints, joint_vector, pose_matrix, read_targets
 
 if TYPE_CHECKING:
     from ik_mdn.paths import CartesianPath, Followed, Tracked
@@ -15,7 +30,6 @@ if TYPE_CHECKING:
     from sim.task import Task
     from sim.world import ArmBody, World
 
-Numbers = tuple[float, ...] | None
 Position = tuple[float, float, float]
 
 _FPS = 12.0  # pictures per second of a recording
@@ -25,11 +39,11 @@ def run(
     arm: ArmName,
     /,
     *,
-    line: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z")] = None,
-    circle: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z [AX AY AZ]")] = None,
-    waypoints: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    q_start: Annotated[Numbers, tyro.conf.arg(metavar="Q1 .. QN")] = None,
-    pose: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z QX QY QZ QW")] = None,
+    line: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z", **OPTIONAL)] = None,
+    circle: Annotated[Numbers, tyro.conf.arg(metavar="X Y Z [AX AY AZ]", **OPTIONAL)] = None,
+    waypoints: FilePath = None,
+    q_start: JointNumbers = None,
+    pose: PoseNumbers = None,
     turn: Annotated[Position, tyro.conf.arg(metavar="RX RY RZ")] = (0.0, 0.0, 0.0),
     angle: float = 6.283185307179586,
     tangential: bool = False,
@@ -37,16 +51,16 @@ def run(
     turn_speed: float = 1.0,
     rate: float = 100.0,
     joint_speed: float = 1.0,
-    scene: Annotated[str | None, tyro.conf.arg(metavar="SCENE")] = None,
+    scene: Annotated[str | None, tyro.conf.arg(metavar="SCENE", **OPTIONAL)] = None,
     collisions: bool = True,
     execute: bool = False,
     gif: OutFile = None,
-    figure: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    model: Annotated[str | None, tyro.conf.arg(metavar="PATH")] = None,
-    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
+    figure: FilePath = None,
+    model: ModelName = None,
+    task: TaskName = None,
+    base: Base = None,
+    tip: Tip = None,
+    json: Json = None,
 ) -> None:
     """Follow a Cartesian path on one branch of solutions, and say how far that goes and why no further.
 
@@ -55,7 +69,6 @@ def run(
     is slowed down, with the tip on the path.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
         line: End of a straight line [m].
         circle: Centre of a circle [m] and its axis (without it, z); shifted along the axis to the tip's height.
         waypoints: Poses (W, 4, 4) to join by straight lines, .npy or .json; the first is the start.
@@ -73,18 +86,14 @@ def run(
         execute: Also move along the path in Bullet with motors under gravity, and measure.
         gif: Record that into this file.
         figure: Draw the joints over time; the ending decides the format.
-        model: A .safetensors file, a shipped model's name, or "none" for random restarts.
-        task: planar_position, planar_pose, position, position_axis or pose; without it, the model's or arm's own.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        json: Write the joint vectors and all figures to this file ("-": standard output).
     """
     from ik_mdn.paths import track
     from ik_mdn.solver import solver_for
     from sim.arm import load_arm
 
-    loaded = load_arm(arm, base=base, tip=tip)
-    solver = solver_for(loaded, model, task=task)
+    with waiting("loading"):
+        loaded = load_arm(arm, base=base, tip=tip)
+        solver = solver_for(loaded, model, task=task)
     start = _read_start(loaded, q_start, pose) if waypoints is None else None
     limits = {"speed": speed, "turn_speed": turn_speed, "rate": rate}
     path = _make_path(start, line, circle, waypoints, turn, angle, tangential, limits)
@@ -95,37 +104,37 @@ def run(
 
         with World() as world:
             body = _furnish(world, loaded, scene)
-            tracked = track(solver, path, q_start=q, body=body if collisions else None, speed=joint_speed)
+            with waiting("tracking"):
+                tracked = track(solver, path, q_start=q, body=body if collisions else None, speed=joint_speed)
             if (execute or gif) and len(tracked.q):
                 done = _execute(world, body, tracked, solver.task, gif)
     else:
-        tracked = track(solver, path, q_start=q, speed=joint_speed)
+        with waiting("tracking"):
+            tracked = track(solver, path, q_start=q, speed=joint_speed)
     if figure:
         from ik_mdn.paths import draw_joints
 
-        draw_joints(loaded, tracked, figure)
+        with waiting("drawing"):
+            draw_joints(loaded, tracked, figure)
     if json:
         write_json(json, _as_dict(loaded, solver.task.name, tracked, done))
     if json != "-":
-        _show(loaded, tracked, done)
+        _show(loaded, solver.task, tracked, done)
 
 
 def _read_start(arm: Arm, q_start: Numbers, pose: Numbers) -> Any:
     """Where the tip starts, shape (4, 4)."""
-    import numpy as np
-
-    from ik_mdn.cli.solve import _pose_matrix
-    from sim.errors import PoseError, ShapeError
+    from sim.errors import PoseError
     from sim.kinematics import forward_kinematics
 
     if (q_start is None) == (pose is None):
         raise PoseError("say where the path starts: give one of --q-start and --pose (or --waypoints)")
     if pose is not None:
-        return _pose_matrix(pose).numpy()
-    if len(q_start or ()) != arm.n_joints:
-        names = ", ".join(arm.joint_names)
-        raise ShapeError(f"--q-start takes {arm.n_joints} numbers ({names}); got {len(q_start or ())}")
-    return forward_kinematics(arm, np.array(q_start))
+        return pose_matrix(pose).numpy()
+    q = joint_vector(arm, q_start or (), "--q-start")
+    for line in doubts_of_joints(arm, q, "--q-start", degrees=True):
+        report_note(f"warning: {line}")
+    return forward_kinematics(arm, q)
 
 
 def _make_path(
@@ -148,9 +157,7 @@ def _make_path(
         return _line(start, line, turn, limits)
     if circle:
         return _circle(start, circle, angle, tangential, limits)
-    from ik_mdn.cli.solve import _read_file
-
-    return polyline_path(_read_file(waypoints or Path()).numpy(), **limits)
+    return polyline_path(read_targets(waypoints or Path()).numpy(), **limits)
 
 
 def _line(start: Any, end: tuple[float, ...], turn: Position, limits: dict[str, float]) -> CartesianPath:
@@ -239,24 +246,27 @@ def _as_dict(arm: Arm, task: str, tracked: Tracked, done: Followed | None) -> di
     }
 
 
-def _show(arm: Arm, tracked: Tracked, done: Followed | None) -> None:
+def _show(arm: Arm, task: Task, tracked: Tracked, done: Followed | None) -> None:
+    from ik_mdn.evaluation import degrees, millimetres
+
+    turned = degrees(tracked.worst[1]) if any(task.rows[3:]) else "free"
     counts = tracked.tally()
     touching = ", ".join(f"{a} and {b}" for a, b in tracked.contacts)
-    print(f"{arm.name}: {tracked.status} after {tracked.fraction:.1%} of the path ({tracked.status.about})")
+    print_line(f"{arm.name}: {tracked.status} after {tracked.fraction:.1%} of the path ({tracked.status.about})")
     print_table(
         "",
         ["", "value"],
         [
             ["samples of the path", ", ".join(f"{count} {status}" for status, count in counts.items())],
             ["duration [s]", f"{max(len(tracked.q) - 1, 0) * tracked.dt:.2f} ({tracked.delay:.2f} later than planned)"],
-            ["largest error [mm], [rad]", f"{1e3 * tracked.worst[0]:.1e}, {tracked.worst[1]:.1e}"],
+            ["largest error [mm], [°]", f"{millimetres(tracked.worst[0])}, {turned}"],
             *([["would touch", touching]] if touching else []),
         ],
         text=True,
     )
     if done is not None:
         contacts = ", ".join(f"{a} and {b}" for a, b in done.drive.contacts) or "none"
-        print(
+        print_line(
             f"executed in Bullet: the tip was at most {1e3 * done.off_path:.3f} mm off the path, {1e3 * done.err_pos:.3f} "
             f"mm from where it should have been at that moment, {1e3 * done.end_pos:.4f} mm at the end; contacts: {contacts}"
         )

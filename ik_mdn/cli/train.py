@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import ArmName, Link, OutFile, print_table, progress, report_note, write_json
+from ik_mdn.cli.console import print_table, progress, report_note, write_json
+from ik_mdn.cli.options import ArmName, Base, FilePath, Folder, Json, TaskName, Tip
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -25,20 +26,19 @@ def run(
     config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
     both_targets: bool = False,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    out: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
-    run_folder: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
-    dataset: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None,
-    task: Annotated[str | None, tyro.conf.arg(metavar="TASK")] = None,
-    base: Link = None,
-    tip: Link = None,
-    json: OutFile = None,
+    out: FilePath = None,
+    run_folder: Folder = None,
+    dataset: Folder = None,
+    task: TaskName = None,
+    base: Base = None,
+    tip: Tip = None,
+    json: Json = None,
 ) -> None:
     """Train a model for an arm and end with its report card.
 
     The run folder keeps the state: after Ctrl-C or a crash the same command goes on where it stopped.
 
     Args:
-        arm: Built-in name, planar:L1,L2,..., or path of a URDF.
         config: Budget and network.
         both_targets: Train the regressor (--kind mse) on angles and on cosines and sines, each with the whole
             budget, and keep the better one.
@@ -46,10 +46,6 @@ def run(
         out: The model file; without it, ARM.safetensors (ARM-mse.safetensors for a regressor) in this folder.
         run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
         dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
-        task: planar_position, planar_pose, position, position_axis or pose; without it, what the arm can meet.
-        base: Link that poses are given in; without it, the URDF's root.
-        tip: Link whose pose counts; without it, the URDF's only leaf.
-        json: Write the report card to this file ("-": standard output).
     """
     from sim.arm import load_arm
     from sim.task import load_task
@@ -144,6 +140,8 @@ def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
 
 
 def _show_report(solver: IKSolver, out: Path) -> None:
+    from ik_mdn.evaluation import DEGREES
+
     report = _model(solver).report.values
     training, raw = report["training"], report["raw"]
     rows = [
@@ -152,7 +150,7 @@ def _show_report(solver: IKSolver, out: Path) -> None:
         ["position error, raw: median, p95, max", " ".join(f"{1e3 * v:.2f}" for v in raw["err_pos"].values()) + " mm"],
         [
             "rotation error, raw: median, p95, max",
-            " ".join(f"{57.29578 * v:.2f}" for v in raw["err_rot"].values()) + "°",
+            " ".join(f"{DEGREES * v:.2f}" for v in raw["err_rot"].values()) + "°",
         ],
     ]
     if "nll" in report:

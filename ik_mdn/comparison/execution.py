@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from ik_mdn.comparison.comparison import describe_errors
+from ik_mdn.comparison.contestants import Contestants
 from ik_mdn.comparison.methods import METHODS, answering_methods
 from ik_mdn.control import Controller, measure_errors
 from ik_mdn.evaluation import ErrorSummary, summarise_errors
@@ -18,13 +18,10 @@ from sim.arrays import FloatArray
 from sim.task import Task
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
-    from ik_mdn.solver import IKSolver
     from sim.world import ArmBody
 
 
 CONTROLLER = "controller"
-EXECUTED = {**METHODS, CONTROLLER: "MDN + refinement + controller"}
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class ExecutedResult:
     """What became of one method's answers when an arm drove to them.
 
     Args:
-        name: Key of `EXECUTED`.
+        name: Key of `executed_names`.
         errors: Of the tip at rest, measured in the simulator; a target without an answer counts as a failure.
         clamped: Share of the targets whose answer lay beyond a joint limit and was clamped to it.
         touched: Share of the targets on the way to which links of the arm touched each other.
@@ -48,9 +45,9 @@ class ExecutedResult:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; numbers that do not exist (no target answered) become null."""
         return {
-            "method": EXECUTED[self.name],
+            "method": executed_names()[self.name],
             "targets": self.errors.count,
-            **describe_errors(self.errors),
+            **self.errors.to_dict(),
             "clamped": self.clamped,
             "touched": self.touched,
             "reached": self.reached,
@@ -67,13 +64,16 @@ class _Outcome:
     touched: bool = False
 
 
+def executed_names() -> dict[str, str]:
+    """What is executed, key → name in tables: every method, and the controller that chooses by itself."""
+    return {**{key: method.name for key, method in METHODS.items()}, CONTROLLER: "MDN + refinement + controller"}
+
+
 def execute(
-    solver: IKSolver,
-    mse: PoseModel | None,
+    contestants: Contestants,
     *,
     body: ArmBody,
-    k1: PoseModel | None = None,
-    methods: Collection[str] = tuple(EXECUTED),
+    methods: Collection[str] | None = None,
     targets: int = 30,
     seed: int = 0,
 ) -> Iterator[ExecutedResult]:
@@ -86,25 +86,24 @@ def execute(
     arm's end stops would hold it.
 
     Args:
-        solver: With a mixture model.
-        mse: The regressor, or None to leave it out.
+        contestants: The models; methods whose model is not there are left out.
         body: The arm in a physics world.
-        k1: The mixture of one component, or None to leave it out.
-        methods: Which ones, keys of `EXECUTED`.
+        methods: Which ones, keys of `executed_names`; None: all.
         targets: How many.
         seed: Of the targets.
 
     Yields:
         One result per method.
     """
+    solver = contestants.solver
     tasks = list(make_tasks(body, targets, seed=seed, task=solver.task))
     T = torch.from_numpy(np.array([task.T_base_target for task in tasks]))
-    for name, answer in answering_methods(solver, mse=mse, k1=k1, body=body).items():
-        if name in methods:
+    for name, answer in answering_methods(contestants, body).items():
+        if methods is None or name in methods:
             rows = answer(T).q.numpy()
             outcomes = [_drive_to(body, solver.task, task, q) for task, q in zip(tasks, rows, strict=True)]
             yield _sum_up(name, outcomes)
-    if CONTROLLER in methods and solver.model is not None:
+    if (methods is None or CONTROLLER in methods) and solver.model is not None:
         controller = Controller(body, solver)
         yield _sum_up(CONTROLLER, [_let_decide(controller, task) for task in tasks])
 

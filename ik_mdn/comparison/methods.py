@@ -4,29 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ik_mdn.comparison.contestants import Contestants
 from ik_mdn.evaluation import pose_errors
 from ik_mdn.model import PoseModel
 from ik_mdn.solver import IKSolver, first_of_branch, into_limits
 from sim.arm import Arm
 from sim.world import ArmBody
 
-METHODS = {
-    "mse": "MSE regression",
-    "k1": "one Gaussian (K = 1)",
-    "mean": "MDN: mixture mean",
-    "likely": "MDN: most likely mode",
-    "best": "MDN: best mode by FK",
-    "refined": "MDN + refinement",
-    "restarts": "random restarts + refinement",
-    "bullet1": "PyBullet IK, one call",
-    "bullet100": "PyBullet IK, 100 iterations",
-    "bullet_null": "PyBullet IK, null space",
-}
+MSE_COLOUR = "#c8352b"
 
 LIGHT = 0.01  # weight below which a raw mode does not count
 SAME = 0.1  # [rad, m] distance below which two raw modes are one
@@ -47,43 +39,58 @@ class Answers:
     modes: float
 
 
-Answer = Callable[[Tensor], Answers]
-
-
-def answering_methods(
-    solver: IKSolver, *, mse: PoseModel | None = None, k1: PoseModel | None = None, body: ArmBody | None = None
-) -> dict[str, Answer]:
-    """The methods that can be asked, in the order of `METHODS`.
-
-    Joint vectors are turned into limits by full turns where those can do it; what is beyond them after that stays so.
+@dataclass(frozen=True)
+class Method:
+    """A way to answer poses; `METHODS` lists all that tables, pages and figures show.
 
     Args:
-        solver: With a mixture model; without one its methods are left out.
-        mse: The regressor; None leaves it out.
-        k1: A mixture of one component; None leaves it out.
+        name: In tables.
+        about: What it is, in one sentence for the page.
+        needs: What it asks, a key of `sources`; where that is None the method is left out.
+        answer: From what it asks and the targets (N, 4, 4) to answers; joint vectors are turned into limits by full
+            turns where those can do it, and what is beyond them after that stays so.
+        style: Of its curve, as for matplotlib's `plot`.
+    """
+
+    name: str
+    about: str
+    needs: str
+    answer: Callable[[Any, Tensor], Answers]
+    style: dict[str, Any]
+
+
+def sources(contestants: Contestants, body: ArmBody | None) -> dict[str, Any]:
+    """What methods can ask: the models, a solver with and one without the mixture, the arm in a physics world."""
+    solver = contestants.solver
+    return {
+        "mse": contestants.mse,
+        "k1": contestants.k1,
+        "mixture": solver.model,
+        "solver": solver if solver.model is not None else None,
+        "restarts": IKSolver(solver.arm, task=solver.task),
+        "body": body,
+    }
+
+
+def answering_methods(contestants: Contestants, body: ArmBody | None) -> dict[str, Callable[[Tensor], Answers]]:
+    """The methods that can be asked, in the order of `METHODS`.
+
+    Args:
+        contestants: The models; the methods of those that are not there are left out.
         body: The arm in a physics world; None leaves PyBullet's IK out.
 
     Returns:
         Key of `METHODS` → a function from targets (N, 4, 4) to answers.
     """
-    model, arm = solver.model, solver.arm
-    methods: dict[str, Answer] = {}
-    if mse is not None:
-        methods["mse"] = lambda T: Answers(into_limits(arm, mse.mean(T)), 1.0)
-    if k1 is not None:
-        methods["k1"] = lambda T: Answers(into_limits(arm, k1.mean(T)), 1.0)
-    if model is not None:
-        methods["mean"] = lambda T: Answers(into_limits(arm, model.mean(T)), 1.0)
-        methods["likely"] = lambda T: _likely_mode(model, T)
-        methods["best"] = lambda T: _best_mode(model, T)
-        methods["refined"] = lambda T: _solved(solver, T)
-    bare = IKSolver(arm, task=solver.task)
-    methods["restarts"] = lambda T: _solved(bare, T)
-    if body is not None:
-        methods["bullet1"] = lambda T: _bullet(body, T, iterations=_ONE_CALL, residual=1e-4)
-        methods["bullet100"] = lambda T: _bullet(body, T, iterations=100)
-        methods["bullet_null"] = lambda T: _bullet(body, T, iterations=100, null_space=True)
-    return methods
+    given = sources(contestants, body)
+    able = {key: method for key, method in METHODS.items() if given[method.needs] is not None}
+    return {key: partial(method.answer, given[method.needs]) for key, method in able.items()}
+
+
+def missing_methods(contestants: Contestants) -> tuple[str, ...]:
+    """Names of the methods that are left out because their model is not there."""
+    given = sources(contestants, None)
+    return tuple(one.name for one in METHODS.values() if one.needs != "body" and given[one.needs] is None)
 
 
 def raw_modes(model: PoseModel, T_base_tip: Tensor, *, apart: float = SAME) -> tuple[Tensor, Tensor]:
@@ -106,6 +113,10 @@ def raw_modes(model: PoseModel, T_base_tip: Tensor, *, apart: float = SAME) -> t
     merged = torch.zeros(heavy, dtype=weight.dtype).index_add_(0, first, weight[:heavy])
     keep = (first == torch.arange(heavy)).nonzero()[:, 0]
     return q[keep], merged[keep]
+
+
+def _mean(model: PoseModel, T: Tensor) -> Answers:
+    return Answers(into_limits(model.arm, model.mean(T)), 1.0)
 
 
 def _likely_mode(model: PoseModel, T: Tensor) -> Answers:
@@ -151,3 +162,79 @@ def _bullet(body: ArmBody, T: Tensor, *, iterations: int, residual: float = 1e-7
         for target in T.numpy()
     ]
     return Answers(into_limits(arm, torch.as_tensor(np.array(rows))), 1.0)
+
+
+METHODS = {
+    "mse": Method(
+        "MSE regression",
+        "The same network trunk as the mixture, trained with squared error on the joint angles or on their cosines and "
+        "sines, whichever is better.",
+        "mse",
+        _mean,
+        {"color": MSE_COLOUR, "linewidth": 2.6},
+    ),
+    "k1": Method(
+        "one Gaussian (K = 1)",
+        "A mixture of one: it learns a mean and how uncertain it is, but has one answer only.",
+        "k1",
+        _mean,
+        {"color": "#e08a1e", "linewidth": 1.9},
+    ),
+    "mean": Method(
+        "MDN: mixture mean",
+        "The average of the mixture’s own components: the mixture, misused as a regressor.",
+        "mixture",
+        _mean,
+        {"color": "#b07aa1", "linewidth": 1.9, "linestyle": "--"},
+    ),
+    "likely": Method(
+        "MDN: most likely mode",
+        "The heaviest component, as the network says it.",
+        "mixture",
+        _likely_mode,
+        {"color": "#6baed6", "linewidth": 1.9},
+    ),
+    "best": Method(
+        "MDN: best mode by FK",
+        "The component whose tip is nearest to the target, by forward kinematics; still as the network says it.",
+        "mixture",
+        _best_mode,
+        {"color": "#1b6ca8", "linewidth": 1.9},
+    ),
+    "refined": Method(
+        "MDN + refinement",
+        "Every mode made exact by Levenberg–Marquardt steps; the most probable answer inside the limits counts.",
+        "solver",
+        _solved,
+        {"color": "#117a55", "linewidth": 3.0},
+    ),
+    "restarts": Method(
+        "random restarts + refinement",
+        "The same refinement from random joint vectors, without any network.",
+        "restarts",
+        _solved,
+        {"color": "#7bc86c", "linewidth": 1.9, "linestyle": (0, (3, 2))},
+    ),
+    "bullet1": Method(
+        "PyBullet IK, one call",
+        "The simulator’s own solver, one call as it comes (20 iterations), from the middle of the joint limits; it is "
+        "always given position and orientation.",
+        "body",
+        partial(_bullet, iterations=_ONE_CALL, residual=1e-4),
+        {"color": "#9a9a9a", "linewidth": 1.6, "linestyle": ":"},
+    ),
+    "bullet100": Method(
+        "PyBullet IK, 100 iterations",
+        "The same with up to 100 iterations.",
+        "body",
+        partial(_bullet, iterations=100),
+        {"color": "#555555", "linewidth": 1.6, "linestyle": "-."},
+    ),
+    "bullet_null": Method(
+        "PyBullet IK, null space",
+        "As many iterations of its null-space variant, which is told the limits.",
+        "body",
+        partial(_bullet, iterations=100, null_space=True),
+        {"color": "#a08a60", "linewidth": 1.6, "linestyle": "-."},
+    ),
+}

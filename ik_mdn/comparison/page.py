@@ -10,16 +10,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ik_mdn.comparison.comparison import MethodResult
-from ik_mdn.comparison.execution import EXECUTED, ExecutedResult
-from ik_mdn.comparison.figures import averaging_picture, errors_picture, panel_picture
-from ik_mdn.comparison.methods import METHODS
-from ik_mdn.comparison.pictures import say_length
+from ik_mdn.comparison.contestants import Contestants
+from ik_mdn.comparison.execution import ExecutedResult, executed_names
+from ik_mdn.comparison.figures import averaging_picture, errors_picture
+from ik_mdn.comparison.measuring import MethodResult
+from ik_mdn.comparison.methods import METHODS, missing_methods
 from ik_mdn.comparison.survey import Survey
+from ik_mdn.evaluation import degrees, distance, millimetres, percent
+from ik_mdn.model import PoseModel
 from sim.files import whole_file
 
 _PACKAGES = ("ik-mdn", "torch", "numpy", "pybullet", "numba")
-_DEGREES = 57.29577951
 
 
 @dataclass(frozen=True)
@@ -42,24 +43,28 @@ class Picture:
         return "data:image/png;base64," + b64encode(self.png).decode("ascii")
 
 
-def write_page(path: Path | str, surveys: Sequence[Survey], *, on_step: Callable[[str], None] | None = None) -> None:
+def write_page(
+    path: Path | str, surveys: Sequence[Survey], *, command: str, on_step: Callable[[str], None] | None = None
+) -> None:
     """Write the page of a comparison; see `render_page`.
 
     Args:
         path: The file.
         surveys: One per arm.
+        command: What makes the page again, quoted for a shell.
         on_step: Called with an arm's name when its pictures are drawn, for progress.
     """
-    text = render_page(surveys, on_step=on_step)
+    text = render_page(surveys, command=command, on_step=on_step)
     with whole_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def render_page(surveys: Sequence[Survey], *, on_step: Callable[[str], None] | None = None) -> str:
+def render_page(surveys: Sequence[Survey], *, command: str, on_step: Callable[[str], None] | None = None) -> str:
     """The page of a comparison as HTML, self-contained: style and pictures are in it, and it loads nothing.
 
     Args:
         surveys: One per arm.
+        command: What makes the page again, quoted for a shell.
         on_step: Called with an arm's name when its pictures are drawn.
 
     Returns:
@@ -90,7 +95,8 @@ def render_page(surveys: Sequence[Survey], *, on_step: Callable[[str], None] | N
         arms=[survey.arm.name for survey in surveys],
         averaging=averaging,
         versions=_versions(),
-        command=_command(surveys),
+        command=command,
+        methods=METHODS.values(),
         same=_same_settings(surveys),
     )
 
@@ -99,7 +105,7 @@ def overview_rows(surveys: Sequence[Survey]) -> list[tuple[str, list[str]]]:
     """Each method with, per arm, the share of the poses that it answers within 1 mm and 0.01 rad and inside the limits."""
     names = [name for name in METHODS if any(result.name == name for survey in surveys for result in survey.results)]
     tables = [{result.name: result for result in survey.results} for survey in surveys]
-    return [(METHODS[name], [percent(t[name].usable) if name in t else "–" for t in tables]) for name in names]
+    return [(METHODS[name].name, [percent(t[name].usable) if name in t else "–" for t in tables]) for name in names]
 
 
 def result_row(result: MethodResult) -> list[str]:
@@ -107,7 +113,7 @@ def result_row(result: MethodResult) -> list[str]:
     pos, rot = result.errors.pos, result.errors.rot
     shares = [*result.errors.success.values(), result.in_limits, result.usable]
     return [
-        METHODS[result.name],
+        METHODS[result.name].name,
         *(millimetres(value) for value in pos),
         *(degrees(value) if any(rot) else "free" for value in rot[:2]),
         *map(percent, shares),
@@ -120,33 +126,12 @@ def executed_row(result: ExecutedResult) -> list[str]:
     """A method's cells in the table of executed answers, the name first."""
     shares = [result.errors.success["1cm"], result.errors.success["1mm"], result.touched, result.reached]
     answered = [result.errors.answered, result.clamped]
-    return [EXECUTED[result.name], *map(percent, answered), *map(millimetres, result.errors.pos), *map(percent, shares)]
-
-
-def millimetres(metres: float) -> str:
-    """A length in millimetres for a table: three digits, or "< 0.001" where less than a micrometre is left."""
-    if metres != metres:
-        return "–"
-    value = 1e3 * metres
-    return "< 0.001" if value < 1e-3 else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def degrees(radians: float) -> str:
-    """An angle in degrees for a table, as `millimetres` does it."""
-    if radians != radians:
-        return "–"
-    value = _DEGREES * radians
-    return "< 0.001" if value < 1e-3 else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def percent(share: float) -> str:
-    """A share in per cent with at most one decimal, never rounded to 0 or 100 that it is not."""
-    value = 100 * share
-    if 0 < value < 0.05:
-        return "< 0.1 %"
-    if 99.95 <= value < 100:
-        return "> 99.9 %"
-    return f"{value:.1f} %" if value not in (0, 100) else f"{value:.0f} %"
+    return [
+        executed_names()[result.name],
+        *map(percent, answered),
+        *map(millimetres, result.errors.pos),
+        *map(percent, shares),
+    ]
 
 
 def _describe_arm(survey: Survey, number: int) -> dict[str, Any]:
@@ -158,16 +143,16 @@ def _describe_arm(survey: Survey, number: int) -> dict[str, Any]:
         "chain": f"{arm.n_joints} joints, from {arm.base} to {arm.tip}",
         "task": solver.task.about,
         "summary": _summarise(results),
-        "panels": [Picture(panel_picture(p), p.alt, p.title) for p in survey.panels()],
+        "panels": [Picture(p.picture(), p.alt, p.title) for p in survey.panels()],
         "planar": arm.is_planar,
         "errors": Picture(errors_picture(survey.results), _alt_of_errors(survey)),
         "rows": [(result.name, result_row(result)) for result in survey.results],
         "executed": [(result.name, executed_row(result)) for result in survey.executed],
-        "missing": list(survey.contestants.missing),
+        "missing": list(missing_methods(survey.contestants)),
         "count": f"{survey.count:,}",
         "targets": survey.targets,
         "seed": survey.seed,
-        "models": [_describe_model(name, model) for name, model in survey.contestants.models.items()],
+        "models": [_describe_model(name, model) for name, model in _models(survey.contestants).items()],
     }
 
 
@@ -175,10 +160,10 @@ def _summarise(results: dict[str, MethodResult]) -> str:
     """One sentence that compares the regressor with the mixture."""
     parts = []
     if "mse" in results:
-        parts.append(f"the regressor misses by {say_length(results['mse'].errors.pos[0])} in the median")
+        parts.append(f"the regressor misses by {distance(results['mse'].errors.pos[0])} in the median")
     if "best" in results:
         best = results["best"]
-        parts.append(f"the best of the mixture’s {best.modes:.1f} modes by {say_length(best.errors.pos[0])}")
+        parts.append(f"the best of the mixture’s {best.modes:.1f} modes by {distance(best.errors.pos[0])}")
     if "refined" in results:
         parts.append(f"refined modes reach {percent(results['refined'].usable)} of the poses exactly and within limits")
     text = ", ".join(parts)
@@ -186,11 +171,17 @@ def _summarise(results: dict[str, MethodResult]) -> str:
 
 
 def _alt_of_errors(survey: Survey) -> str:
-    shares = ", ".join(f"{METHODS[r.name]} {percent(r.errors.success['1mm'])}" for r in survey.results)
+    shares = ", ".join(f"{METHODS[r.name].name} {percent(r.errors.success['1mm'])}" for r in survey.results)
     return f"Share of the poses over position error for {survey.arm.name}. Within 1 mm and 0.01 rad: {shares}."
 
 
-def _describe_model(name: str, model: Any) -> list[str]:
+def _models(contestants: Contestants) -> dict[str, PoseModel]:
+    """The models that are there: name of the method → model."""
+    found = {METHODS[kind].name: getattr(contestants, kind) for kind in ("mse", "k1")}
+    return {name: model for name, model in {**found, "MDN": contestants.mixture}.items() if model is not None}
+
+
+def _describe_model(name: str, model: PoseModel) -> list[str]:
     training = model.report.values.get("training", {})
     numbers = [training.get(key) for key in ("parameters", "samples")]
     components = str(model.config.components) if model.kind == "mdn" else "–"
@@ -205,15 +196,6 @@ def _versions() -> str:
         except PackageNotFoundError:
             continue
     return ", ".join(found)
-
-
-def _command(surveys: Sequence[Survey]) -> str:
-    names = " ".join(survey.arm.name for survey in surveys)
-    if not surveys:
-        return "ik-mdn compare ARM --report report.html"
-    first = surveys[0]
-    execute = f" --execute {first.targets}"
-    return f"ik-mdn compare {names} --count {first.count} --seed {first.seed}{execute} --report report.html"
 
 
 def _same_settings(surveys: Sequence[Survey]) -> bool:

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ik_mdn.comparison.comparison import held_out_poses
-from ik_mdn.comparison.methods import raw_modes
-from ik_mdn.comparison.panels import MODE_COLOURS, MSE_COLOUR, draw_target_panel
-from ik_mdn.evaluation import pose_errors
+from ik_mdn.comparison.figures import MODE_COLOURS, TARGET_COLOUR, draw_target_panel, png
+from ik_mdn.comparison.measuring import held_out_poses
+from ik_mdn.comparison.methods import MSE_COLOUR, raw_modes
+from ik_mdn.evaluation import distance, pose_errors
 from ik_mdn.solver import into_limits
 from sim.arrays import FloatArray
 from sim.errors import CheckpointError
 from sim.kinematics import forward_kinematics, joint_origins
-from sim.rendering import Camera, Layers, Picture, camera_around, project
+from sim.rendering import Camera, Layers, Picture, camera_around, new_figure, project
 from sim.world import GhostWorld, World, blend, pick_apart
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from sim.arm import Arm
 
 
-TARGET_COLOUR = "#f2b134"
 COLOURS = (*MODE_COLOURS, "#c2338f", "#5f8a1f")  # of modes
 SIZE = (720, 600)  # of a rendered picture [pixels]
 
@@ -56,6 +55,12 @@ class PosePanel:
     alt: str
     draw: Callable[[Axes], None]
     planar: bool
+
+    def picture(self) -> bytes:
+        """It alone, as a PNG."""
+        figure, axes = new_figure(1, 1, figsize=(4.4, 4.4) if self.planar else (6.0, 5.0))
+        self.draw(axes)
+        return png(figure, tight=not self.planar, photo=not self.planar)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +121,7 @@ def choose_poses(model: PoseModel, mse: PoseModel, quantiles: Sequence[float], *
         model: The mixture.
         mse: The regressor.
         quantiles: Each in [0, 1].
-        seed: Of the poses, see `comparison.held_out_poses`.
+        seed: Of the poses, see `measuring.held_out_poses`.
 
     Returns:
         One per quantile; where no pose is fit to be seen, the nearest one.
@@ -175,10 +180,10 @@ def _planar_panel(arm: Arm, pose: ShownPose) -> PosePanel:
         axes.set(xlim=(x - half, x + half), ylim=(y - half, y + half))
         axes.locator_params(nbins=5)
 
-    title = f"MSE misses by {say_length(pose.misses[0])}, the modes by at most {say_length(pose.misses[1:].max())}"
+    title = f"MSE misses by {distance(pose.misses[0])}, the modes by at most {distance(pose.misses[1:].max())}"
     alt = (
         f"{arm.name}: {_count(len(pose.modes), 'mode')} of the mixture reach the target as differently bent arms; the "
-        f"regressor's arm, between them, ends {say_length(pose.misses[0])} away from it."
+        f"regressor's arm, between them, ends {distance(pose.misses[0])} away from it."
     )
     return PosePanel(title, alt, draw, planar=True)
 
@@ -187,8 +192,8 @@ def _spatial_panels(arm: Arm, pose: ShownPose, size: tuple[int, int]) -> list[Po
     shown = np.vstack([pose.q_mse, pose.modes])
     points = np.vstack([np.zeros((1, 3)), joint_origins(arm, shown).reshape(-1, 3)])
     camera = camera_around(points, facing=pose.T[:2, 3], margin=_AROUND * arm.reach, width=size[0], height=size[1])
-    miss, modes = say_length(pose.misses[0]), pose.misses[1:]
-    span = f"{say_length(modes.min())} to {say_length(modes.max())}" if len(modes) > 1 else say_length(modes[0])
+    miss, modes = distance(pose.misses[0]), pose.misses[1:]
+    span = f"{distance(modes.min())} to {distance(modes.max())}" if len(modes) > 1 else distance(modes[0])
     some = f"{len(modes)} of {pose.count} modes" if pose.count > len(modes) else _count(len(modes), "mode")
     of_mse = PosePanel(
         title=f"MSE regression: misses by {miss}",
@@ -248,15 +253,6 @@ def _paint(layers: Layers, colour: tuple[float, float, float]) -> Layers:
 def _on_white(layers: Layers) -> Layers:
     rgb: Picture = np.where(layers.solid[..., None], layers.rgb, np.uint8(255))
     return replace(layers, rgb=rgb)
-
-
-def say_length(metres: float) -> str:
-    """A length for people: "1.2 m", "23 cm", "0.15 mm", "less than 1 µm"."""
-    if metres < 1e-6:
-        return "less than 1 µm"
-    if metres < 1e-2:
-        return f"{1e3 * metres:.2g} mm"
-    return f"{100 * metres:.2g} cm" if metres < 0.995 else f"{metres:.2g} m"
 
 
 def _count(number: int, noun: str) -> str:

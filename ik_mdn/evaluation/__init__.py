@@ -10,8 +10,15 @@ if TYPE_CHECKING:
     from ik_mdn.evaluation.diagnostics import Evaluation as Evaluation
     from ik_mdn.evaluation.diagnostics import evaluate as evaluate
     from ik_mdn.evaluation.figures import draw_evaluation as draw_evaluation
+    from ik_mdn.evaluation.formatting import DEGREES as DEGREES
+    from ik_mdn.evaluation.formatting import degrees as degrees
+    from ik_mdn.evaluation.formatting import distance as distance
+    from ik_mdn.evaluation.formatting import millimetres as millimetres
+    from ik_mdn.evaluation.formatting import number as number
+    from ik_mdn.evaluation.formatting import percent as percent
     from ik_mdn.evaluation.metrics import SUCCESS_LEVELS as SUCCESS_LEVELS
     from ik_mdn.evaluation.metrics import ErrorSummary as ErrorSummary
+    from ik_mdn.evaluation.metrics import Quantiles as Quantiles
     from ik_mdn.evaluation.metrics import pose_errors as pose_errors
     from ik_mdn.evaluation.metrics import summarise_errors as summarise_errors
     from ik_mdn.evaluation.report import HELD_OUT_SEED as HELD_OUT_SEED

@@ -115,7 +115,7 @@ class Evaluation:
             "crps": self.crps.tolist(),
             "energy_score": self.energy,
             "modes": None if self.modes is None else vars(self.modes),
-            "errors": {name: _plain(summary) for name, summary in self.errors.items()},
+            "errors": {name: summary.to_dict() for name, summary in self.errors.items()},
         }
 
 
@@ -259,14 +259,3 @@ def _mixture_model(solver: IKSolver) -> PoseModel:
 
 def _chunks(count: int, size: int = _CHUNK) -> Iterator[slice]:
     return (slice(i, min(i + size, count)) for i in range(0, count, size))
-
-
-def _plain(summary: ErrorSummary) -> dict[str, Any]:
-    names = ("median", "p95", "max")
-    spread = {
-        key: {n: (v if math.isfinite(v) else None) for n, v in zip(names, values, strict=True)}
-        for key, values in (("pos", summary.pos), ("rot", summary.rot))
-    }
-    return {"err_pos_m": spread["pos"], "err_rot_rad": spread["rot"], "success": summary.success} | {
-        "answered": summary.answered
-    }

@@ -49,12 +49,12 @@ def draw_pit(evaluation: Evaluation, arm: Arm, out: Path) -> None:
     """
     n, count = arm.n_joints, evaluation.count
     figure, axes = new_figure(2, n, figsize=(max(6.5, 2.6 * n), 5.6), sharex=True, squeeze=False)
-    spread = 1.96 * np.sqrt(_BINS / count)  # of a bin's relative density, binomial
+    band = 1.96 * np.sqrt(_BINS / count)  # of a bin's relative density, binomial
     rows = (("truth blurred\nby the floor", evaluation.blurred, BLUE), ("exact truth", evaluation.exact, ORANGE))
     for row, (name, calibration, colour) in zip(axes, rows, strict=True):
         for d, panel in enumerate(row):
             panel.hist(calibration.pit[:, d].numpy(), bins=_BINS, range=(0, 1), density=True, color=colour, alpha=0.75)
-            panel.axhspan(1 - spread, 1 + spread, color="black", alpha=0.15, linewidth=0)
+            panel.axhspan(1 - band, 1 + band, color="black", alpha=0.15, linewidth=0)
             panel.axhline(1.0, color="black", linewidth=1, linestyle="--")
             panel.set_xlim(0, 1)
             panel.set_ylim(0, max(2.0, panel.get_ylim()[1]))
@@ -80,8 +80,8 @@ def draw_coverage(evaluation: Evaluation, out: Path) -> None:
     figure, axes = new_figure(1, 1, figsize=(5.4, 5.2))
     at = torch.linspace(0, 1, 101, dtype=torch.float64)
     nominal = at.numpy()
-    spread = 1.96 * np.sqrt(nominal * (1 - nominal) / evaluation.count)
-    axes.fill_between(nominal, nominal - spread, nominal + spread, color="black", alpha=0.15, linewidth=0)
+    band = 1.96 * np.sqrt(nominal * (1 - nominal) / evaluation.count)
+    axes.fill_between(nominal, nominal - band, nominal + band, color="black", alpha=0.15, linewidth=0)
     axes.plot(nominal, nominal, color="black", linewidth=1, linestyle="--", label="calibrated (95 % band)")
     axes.plot(nominal, coverage(evaluation.blurred.level, at).numpy(), color=BLUE, linewidth=2.2)
     axes.plot(nominal, coverage(evaluation.exact.level, at).numpy(), color=ORANGE, linewidth=2.2, linestyle="-.")

@@ -83,13 +83,6 @@ class HealthTally:
         )
 
 
-def component_health(mixture: GaussianMixture) -> Health:
-    """The health of the components of a batch of mixtures, (B,)."""
-    tally = HealthTally()
-    tally.add(mixture)
-    return tally.result()
-
-
 def duplicate_components(mixture: GaussianMixture) -> Tensor:
     """Which live components repeat a heavier live one, (*batch, K); see `Health.duplicates`.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sim.arm import Arm
@@ -16,6 +18,26 @@ from sim.task import Task, error_norms, task_error
 SUCCESS_LEVELS = {"1cm": (1e-2, 1e-1), "1mm": (1e-3, 1e-2), "1e-6": (1e-6, 1e-6)}  # [m], [rad]
 
 
+class Quantiles(NamedTuple):
+    """What a sample is summed up by: median, 95th percentile and maximum; nan where it is empty."""
+
+    median: float
+    p95: float
+    max: float
+
+    @classmethod
+    def of(cls, sample: ArrayLike) -> Quantiles:
+        """The quantiles of numbers, (N,); every one counts."""
+        values = np.asarray(sample, dtype=np.float64)
+        if not len(values):
+            return cls(*(float("nan"),) * 3)
+        return cls(float(np.median(values)), float(np.percentile(values, 95)), float(values.max()))
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Plain JSON types; numbers that do not exist become null."""
+        return {name: value if np.isfinite(value) else None for name, value in self._asdict().items()}
+
+
 @dataclass(frozen=True)
 class ErrorSummary:
     """Errors of one method over a set of poses; a pose without an answer counts as a failure.
@@ -23,15 +45,24 @@ class ErrorSummary:
     Args:
         count: Number of poses.
         answered: Share of poses that got an answer at all.
-        pos, rot: Median, 95th percentile and maximum [m], [rad], over the poses that got an answer.
+        pos, rot: Of position [m] and rotation [rad], over the poses that got an answer.
         success: Share of all poses within each of `SUCCESS_LEVELS`.
     """
 
     count: int
     answered: float
-    pos: tuple[float, float, float]
-    rot: tuple[float, float, float]
+    pos: Quantiles
+    rot: Quantiles
     success: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; numbers that do not exist become null."""
+        return {
+            "err_pos_m": self.pos.to_dict(),
+            "err_rot_rad": self.rot.to_dict(),
+            "success": self.success,
+            "answered": self.answered,
+        }
 
 
 def pose_errors(arm: Arm, task: Task, q: Tensor, T_base_target: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,8 +95,8 @@ def summarise_errors(err_pos: FloatArray, err_rot: FloatArray) -> ErrorSummary:
     return ErrorSummary(
         count=len(err_pos),
         answered=float(given.mean()),
-        pos=_spread(err_pos[given]),
-        rot=_spread(err_rot[given]),
+        pos=Quantiles.of(err_pos[given]),
+        rot=Quantiles.of(err_rot[given]),
         success=success,
     )
 
@@ -84,9 +115,3 @@ def joint_distance(q: Tensor, q_other: Tensor, period: Tensor) -> Tensor:
     turns = torch.where(period.isinf(), torch.zeros_like(difference), torch.round(difference / period))
     difference = torch.where(period.isinf(), difference, difference - turns * period)
     return difference.abs().amax(dim=-1)
-
-
-def _spread(values: FloatArray) -> tuple[float, float, float]:
-    if not len(values):
-        return (float("nan"),) * 3
-    return float(np.median(values)), float(np.percentile(values, 95)), float(values.max())

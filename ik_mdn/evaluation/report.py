@@ -118,9 +118,4 @@ def _found_again(solver: IKSolver, found: Any, q: Tensor) -> np.ndarray[Any, np.
 
 def _error_values(err_pos: Tensor, err_rot: Tensor) -> dict[str, Any]:
     summary = summarise_errors(err_pos.numpy(), err_rot.numpy())
-    names = ("median", "p95", "max")
-    return {
-        "err_pos": dict(zip(names, summary.pos, strict=True)),
-        "err_rot": dict(zip(names, summary.rot, strict=True)),
-        "success": summary.success,
-    }
+    return {"err_pos": summary.pos._asdict(), "err_rot": summary.rot._asdict(), "success": summary.success}

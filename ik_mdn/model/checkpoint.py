@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from shlex import join
 
 import torch
 
@@ -111,8 +112,12 @@ def load_fitting(arm: Arm, source: Path | str | None = None) -> PoseModel:
     """
     source = source or find_shipped(arm)
     if source is None:
+        words = ["ik-mdn", "train", arm.name]
+        if arm.urdf_path is not None:
+            where = arm.name if arm.name in builtin_arms() else str(arm.urdf_path)
+            words = ["ik-mdn", "train", where, "--base", arm.base, "--tip", arm.tip]
         raise CheckpointError(
-            f"there is no shipped model for {arm.name!r}; train one with `ik-mdn train {arm.name}` and give it as --model FILE"
+            f"there is no shipped model for {arm.name!r}; train one with `{join(words)}` and give it as --model FILE"
         )
     return load_model(source, arm=arm)
 

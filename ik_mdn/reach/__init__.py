@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from ik_mdn.reach.suites import check_suite as check_suite
     from ik_mdn.reach.suites import make_tasks as make_tasks
     from ik_mdn.reach.summary import ReachSummary as ReachSummary
-    from ik_mdn.reach.summary import Spread as Spread
     from ik_mdn.reach.summary import summarise_records as summarise_records
 
 __getattr__, __dir__, __all__ = public_names(__name__)

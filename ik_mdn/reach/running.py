@@ -10,21 +10,8 @@ from typing import Any
 import numpy as np
 
 from ik_mdn.control import Candidate, Controller, ReachResult, ReachStatus
-from ik_mdn.reach.suites import SUITES, ReachTask, make_task, make_tasks
-from ik_mdn.reach.summary import ReachSummary, summarise_records
+from ik_mdn.reach.suites import ReachTask, make_task
 from sim.world import World
-
-__all__ = [
-    "SUITES",
-    "ReachSummary",
-    "ReachTask",
-    "describe_episode",
-    "make_task",
-    "make_tasks",
-    "run_reach",
-    "run_suite",
-    "summarise",
-]
 
 _STAYED = 1e-12  # [rad or m] change of a joint that is rounding
 
@@ -86,24 +73,6 @@ def run_episode(
         restore()
     controller.body.set_q(task.q_start)
     return controller.reach(task.T_base_target, watch=watch, watch_period=watch_period)
-
-
-def run_reach(controller: Controller, tasks: Iterable[ReachTask]) -> Iterator[tuple[ReachTask, ReachResult]]:
-    """Each task with its result, one after the other: the arm is put at the start, then reaches.
-
-    Args:
-        controller: Of the arm that the tasks were made for.
-        tasks: See `make_tasks`.
-
-    Returns:
-        An iterator; nothing runs before the next item is asked for.
-    """
-    return ((task, run_episode(controller, task)) for task in tasks)
-
-
-def summarise(results: Iterable[ReachResult]) -> ReachSummary:
-    """The figures of results whose targets are all reachable; see `ReachSummary`."""
-    return summarise_records({"reachable": True, **_outcome(result, reachable=True)} for result in results)
 
 
 def describe_episode(task: ReachTask, result: ReachResult, *, most: int | None = None) -> dict[str, Any]:

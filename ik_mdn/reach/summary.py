@@ -5,14 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from ik_mdn.control import ReachStatus
-
-Spread = dict[str, "float | None"]
+from ik_mdn.evaluation import Quantiles
 
 CLOCKED = ("time_solve", "time_decide")  # by the clock on the wall: no two runs agree in these
 
@@ -43,19 +40,19 @@ class ReachSummary:
     touched: int
     ended_touching: int
     moved: int
-    err_pos: Spread
-    err_rot: Spread
-    path_q: Spread
-    path_tip: Spread
-    time_solve: Spread
-    time_decide: Spread
-    time_execute: Spread
+    err_pos: Quantiles
+    err_rot: Quantiles
+    path_q: Quantiles
+    path_tip: Quantiles
+    time_solve: Quantiles
+    time_decide: Quantiles
+    time_execute: Quantiles
     statuses: dict[str, int]
     failures: dict[str, int]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; what the clock on the wall measured comes last, in `clock`."""
-        values = asdict(self)
+        values = {name: one.to_dict() if isinstance(one, Quantiles) else one for name, one in vars(self).items()}
         clock = {name: values.pop(name) for name in CLOCKED}
         return {**values, "clock": clock}
 
@@ -67,7 +64,7 @@ def summarise_records(records: Iterable[Mapping[str, Any]]) -> ReachSummary:
         records: One per episode, in any order.
 
     Returns:
-        The figures; without episodes, counts are 0 and figures None.
+        The figures; without episodes, counts are 0 and quantiles nan.
     """
     rows = list(records)
     moved = [row for row in rows if row["moved"]]
@@ -78,8 +75,11 @@ def summarise_records(records: Iterable[Mapping[str, Any]]) -> ReachSummary:
         touched=sum(bool(row["contacts"]) for row in rows),
         ended_touching=sum(bool(row["contacts_end"]) for row in rows),
         moved=len(moved),
-        **{name: _spread(moved, name) for name in ("err_pos", "err_rot", "path_q", "path_tip", "time_execute")},
-        **{name: _spread(rows, name) for name in CLOCKED},
+        **{
+            name: Quantiles.of([row[name] for row in moved])
+            for name in ("err_pos", "err_rot", "path_q", "path_tip", "time_execute")
+        },
+        **{name: Quantiles.of([row[name] for row in rows]) for name in CLOCKED},
         statuses=_tally(row["status"] for row in rows),
         failures=_tally(_reason(row) for row in rows if not row["success"]),
     )
@@ -95,14 +95,3 @@ def _reason(row: Mapping[str, Any]) -> str:
 def _tally(words: Iterable[str]) -> dict[str, int]:
     """How often each word comes up, the most frequent first, ties in alphabetical order."""
     return dict(sorted(Counter(words).items(), key=lambda item: (-item[1], item[0])))
-
-
-def _spread(rows: list[Mapping[str, Any]], name: str) -> Spread:
-    values = np.sort([float(row[name]) for row in rows])
-    if not len(values):
-        return {"median": None, "p95": None, "max": None}
-    return {
-        "median": float(np.median(values)),
-        "p95": float(np.percentile(values, 95)),
-        "max": float(values[-1]),
-    }

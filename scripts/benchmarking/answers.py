@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmarking.poses import Poses
 from ik_mdn.evaluation.metrics import pose_errors
 from ik_mdn.solver.branches import first_of_branch, turn_into_limits
+from ik_mdn.solver.kernels.rules import Refined
 from ik_mdn.solver.refinement import refine
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray, IntArray
@@ -25,7 +26,6 @@ MERGE = 1e-4  # distance on the circle [rad] below which two true branches are o
 
 _FINEST = 1e-13  # [rad, arm lengths] to which candidates for the truth are refined
 _NEAR = 1e-2  # distance [rad] that a candidate may move by that; more, and it was none
-_ROWS = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,7 @@ def judge(arm: Arm, poses: Poses, rows: Sequence[FloatArray]) -> Answers:
     q = np.concatenate([np.asarray(row, dtype=np.float64).reshape(-1, arm.n_joints) for row in rows])
     real = np.isfinite(q).all(axis=1)
     turned, inside = turn_into_limits(arm, torch.from_numpy(np.where(real[:, None], q, 0.0)))
-    task, parts = load_task(arm, None), []
-    for start in range(0, len(q), _ROWS):
-        part = slice(start, start + _ROWS)
-        errors = pose_errors(arm, task, turned[part], torch.from_numpy(poses.T[pose[part]]))
-        parts.append(torch.maximum(*errors).numpy())
-    error = np.concatenate(parts) if parts else np.zeros(0)
+    error = torch.maximum(*pose_errors(arm, load_task(arm, None), turned, torch.from_numpy(poses.T[pose]))).numpy()
     return Answers(pose, turned.numpy(), np.where(real, error, np.inf), inside.numpy() & real)
 
 
@@ -100,7 +95,8 @@ def true_branches(arm: Arm, poses: Poses, methods: Sequence[Answers]) -> Answers
     good = [answers[answers.error <= CLAIMED] for answers in methods]
     pose = np.concatenate([np.arange(len(poses)), *(answers.pose for answers in good)])
     q = np.concatenate([poses.q, *(answers.q for answers in good)])
-    refined = _refined(arm, poses, pose, q)
+    T = torch.from_numpy(poses.T[pose])
+    refined = read_refined(arm, pose, refine(arm, load_task(arm, None), T, torch.from_numpy(q), tolerance=_FINEST))
     kept = (refined.error <= EXACT) & refined.inside & (_distance(arm, refined.q, q) <= _NEAR)
     refined = refined[kept]
     refined = refined[np.lexsort((refined.error, refined.pose))]
@@ -170,15 +166,10 @@ def nearest_branch(arm: Arm, truth: Answers, answers: Answers) -> IntArray:
     return nearest
 
 
-def _refined(arm: Arm, poses: Poses, pose: IntArray, q: FloatArray) -> Answers:
-    task, parts = load_task(arm, None), []
-    for start in range(0, len(q), _ROWS):
-        part = slice(start, start + _ROWS)
-        T = torch.from_numpy(poses.T[pose[part]])
-        parts.append(refine(arm, task, T, torch.from_numpy(q[part]), tolerance=_FINEST))
-    turned, inside = turn_into_limits(arm, torch.cat([part.q for part in parts]))
-    error = torch.cat([torch.maximum(part.err_pos, part.err_rot) for part in parts])
-    return Answers(pose, turned.numpy(), error.numpy(), inside.numpy())
+def read_refined(arm: Arm, pose: IntArray, out: Refined) -> Answers:
+    """What refinement gave for some poses (R,), turned into limits by full turns."""
+    turned, inside = turn_into_limits(arm, out.q)
+    return Answers(pose, turned.numpy(), torch.maximum(out.err_pos, out.err_rot).numpy(), inside.numpy())
 
 
 def _distance(arm: Arm, q: FloatArray, other: FloatArray) -> FloatArray:

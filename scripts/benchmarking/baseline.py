@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarking.answers import CLAIMED, Answers, judge, nearest_branch, score
+from benchmarking.answers import CLAIMED, Answers, judge, nearest_branch, read_refined, score
 from benchmarking.poses import Poses
 from ik_mdn.solver.kernels import refine as kernel
-from ik_mdn.solver.kernels.rules import Refined
 from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
@@ -49,14 +48,8 @@ class Worth:
     ratio: float
     curve: list[tuple[int, float, float]]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return asdict(self)
 
-
-def network_worth(
-    solver: IKSolver, poses: Poses, truth: Answers, *, seed: int, on_share: Callable[[float], None]
-) -> Worth:
+def network_worth(solver: IKSolver, poses: Poses, truth: Answers, *, seed: int) -> Worth:
     """The iterations that random restarts need for the recall of the model's seeds.
 
     Each pose gets its own random vectors, uniform in limits; recall after S of them is counted for every S at once.
@@ -65,7 +58,6 @@ def network_worth(
         solver: With a model.
         poses, truth: The poses and their branches.
         seed: Of the random vectors.
-        on_share: Called with the share of the work done, an estimate from below.
     """
     with counted() as count:
         found = solver.solve(poses.T, restarts=0)
@@ -82,7 +74,6 @@ def network_worth(
             reached[hit] = np.minimum(reached[hit], place[column])
         spent += [steps[:, column] for column in range(width)]
         tried += width
-        on_share(tried / MOST)
         if np.mean(reached <= tried) >= recall:
             break
     curve = _curve(reached, np.cumsum(np.mean(spent, axis=1)), tried)
@@ -139,20 +130,13 @@ def _restart(
         q = rng.uniform(arm.sample_min, arm.sample_max, (len(part) * width, arm.n_joints))
         pose = np.repeat(part, width)
         out = refine(arm, task, torch.from_numpy(poses.T[pose]), torch.from_numpy(q), tolerance=_FINEST)
-        answers = _as_answers(arm, poses, pose, out)
+        answers = read_refined(arm, pose, out)
         rows = np.full(len(pose), -1)
         good = answers.inside & (answers.error <= CLAIMED)
         rows[good] = nearest_branch(arm, truth, answers[good])
         nearest.append(rows.reshape(len(part), width))
         steps.append(out.iterations.numpy().reshape(len(part), width).astype(np.float64))
     return np.concatenate(nearest), np.concatenate(steps)
-
-
-def _as_answers(arm: Arm, poses: Poses, pose: IntArray, out: Refined) -> Answers:
-    from ik_mdn.solver.branches import turn_into_limits
-
-    turned, inside = turn_into_limits(arm, out.q)
-    return Answers(pose, turned.numpy(), torch.maximum(out.err_pos, out.err_rot).numpy(), inside.numpy())
 
 
 def _curve(reached: IntArray, spent: FloatArray, tried: int) -> list[tuple[int, float, float]]:

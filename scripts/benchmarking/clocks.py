@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -102,41 +102,59 @@ def ratios(times: Mapping[str, Times], ours: str) -> dict[str, dict[str, list[fl
                 for key in ("first", "every")
             },
         }
-        out[name] = {key: spread([float(a / b) for a, b in zip(*pair, strict=True)]) for key, pair in pairs.items()}
+        out[name] = {
+            key: median_and_range([float(a / b) for a, b in zip(*pair, strict=True)]) for key, pair in pairs.items()
+        }
     return out
 
 
-def spread(values: Sequence[float]) -> list[float]:
+def median_and_range(values: Sequence[float]) -> list[float]:
     """Median, least and largest."""
     return [float(np.median(values)), float(min(values)), float(max(values))]
 
 
+class Seconds(NamedTuple):
+    """What a call took by the clock on the wall, and of the processors, all threads together."""
+
+    wall: float
+    cpu: float
+
+
+def clock(function: Callable[[], Any]) -> Seconds:
+    """What one call takes."""
+    started, cpu = time.perf_counter(), time.process_time()
+    function()
+    return Seconds(time.perf_counter() - started, time.process_time() - cpu)
+
+
+def clock_in_turns(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Seconds]]:
+    """What each call takes in each round, all of them in turns, after one that is not counted."""
+    for function in calls.values():
+        function()
+    times = [{name: clock(function) for name, function in calls.items()} for _ in range(rounds)]
+    return {name: [row[name] for row in times] for name in calls}
+
+
 def seconds_of(function: Callable[[], Any], repeats: int) -> list[float]:
     """Seconds of each of several calls, after one that is not counted."""
-    function()
-    out = []
-    for _ in range(repeats):
-        started = time.perf_counter()
-        function()
-        out.append(time.perf_counter() - started)
-    return out
+    return [one.wall for one in clock_in_turns({"": function}, repeats)[""]]
 
 
 def _turn(method: Method, whole: Prepared, alone: Prepared, times: Times) -> None:
-    started, cpu = time.perf_counter(), time.process_time()
-    method.batch(whole.whole)
-    times.batch.append((time.perf_counter() - started) / times.poses)
-    times.batch_cpu.append((time.process_time() - cpu) / times.poses)
+    spent = clock(lambda: method.batch(whole.whole))
+    times.batch.append(spent.wall / times.poses)
+    times.batch_cpu.append(spent.cpu / times.poses)
     for key, call in (("first", method.first), ("every", method.every)):
         if key == "every" and not method.gives_all:
             times.every.append(times.first[-1])  # one solution is all it has
             continue
-        seconds = np.empty(len(alone.single))
-        for i, target in enumerate(alone.single):
-            started = time.perf_counter()
-            call(target)
-            seconds[i] = time.perf_counter() - started
-        getattr(times, key).append(seconds)
+        getattr(times, key).append(np.array([_wall(call, target) for target in alone.single]))
+
+
+def _wall(call: Callable[[Any], Any], target: Any) -> float:
+    started = time.perf_counter()
+    call(target)
+    return time.perf_counter() - started
 
 
 def _latencies(rounds: Sequence[FloatArray]) -> dict[str, float]:
@@ -147,5 +165,5 @@ def _latencies(rounds: Sequence[FloatArray]) -> dict[str, float]:
 
 
 def _round_values(rounds: Sequence[float]) -> dict[str, Any]:
-    median, least, largest = (round(1e6 * x, 3) for x in spread(rounds))
+    median, least, largest = (round(1e6 * x, 3) for x in median_and_range(rounds))
     return {"median": median, "min": least, "max": largest, "rounds": [round(1e6 * x, 3) for x in rounds]}

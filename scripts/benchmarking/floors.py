@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarking.clocks import seconds_of
+from benchmarking.clocks import clock_in_turns, median_and_range, seconds_of
 from benchmarking.poses import Poses
 from ik_mdn.solver import engine_numba
 from ik_mdn.solver.kernels import refine as kernel
 from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.solver import IKSolver
+
+NEAR = 0.05  # noise on a true solution [rad, m]: what a trained network proposes
+MET = 1e-10  # residual [m], [rad] that counts as converged
 
 _PARTS = (  # label, owner, attribute; an inner part is taken off the one around it
     ("seeds", engine_numba.CompiledEngine, "propose"),
@@ -54,6 +57,48 @@ def time_parts(solver: IKSolver, poses: Poses, repeats: int) -> dict[str, Any]:
         "solutions_per_pose": len(found.q) / len(poses),
         "multiply_adds_per_pose": sum(a * b for a, b in _sizes(solver)),
     }
+
+
+def time_refinement(solver: IKSolver, poses: Poses, rounds: int) -> dict[str, Any]:
+    """The compiled refinement against torch, and against the least that any refinement must compute, in turns.
+
+    The floor is what no refinement of inexact seeds can do without, by the compiled code itself: two forward kinematics
+    with Jacobian and the step between them (`max_iterations=1`).
+
+    Args:
+        solver: Whose arm and task.
+        poses: Their configurations with a noise of `NEAR` are the near seeds, others of the same limits the random ones;
+            torch gets every tenth.
+        rounds: Of timing.
+
+    Returns:
+        "near" and "random" → nanoseconds of CPU per seed and iteration, ratios of CPU time per seed within a round
+        (median, least and largest), and the share that converged to `MET`; JSON values.
+    """
+    arm, rng, out = solver.arm, np.random.default_rng(0), dict[str, Any]()
+    near = poses.q + NEAR * rng.normal(size=poses.q.shape)
+    for label, q in (("near", near), ("random", rng.uniform(arm.sample_min, arm.sample_max, near.shape))):
+        T, seeds = torch.from_numpy(poses.T), torch.from_numpy(q)
+        calls = {
+            "floor": lambda T=T, seeds=seeds: refine(arm, solver.task, T, seeds, max_iterations=1),
+            "numba": lambda T=T, seeds=seeds: refine(arm, solver.task, T, seeds, tolerance=1e-12),
+            "torch": lambda T=T[::10], seeds=seeds[::10]: refine(
+                arm, solver.task, T, seeds, backend="torch", tolerance=1e-12
+            ),
+        }
+        found = {name: call() for name, call in calls.items()}
+        times = clock_in_turns(calls, rounds)
+        cpu = {name: np.array([one.cpu for one in times[name]]) / len(found[name].q) for name in calls}
+        steps = {name: float(found[name].iterations.double().mean()) for name in calls}
+        met = torch.maximum(found["numba"].err_pos, found["numba"].err_rot) <= MET
+        out[label] = {
+            "numba_ns": 1e9 * float(cpu["numba"].min()) / steps["numba"],
+            "torch_ns": 1e9 * float(cpu["torch"].min()) / steps["torch"],
+            "torch_to_numba": median_and_range((cpu["torch"] / cpu["numba"]).tolist()),
+            "numba_to_floor": median_and_range((cpu["numba"] / cpu["floor"]).tolist()),
+            "converged": float(met.double().mean()),
+        }
+    return out
 
 
 def _parts(call: Callable[[], Any], count: int, repeats: int) -> dict[str, float]:

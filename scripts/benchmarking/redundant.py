@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from benchmarking.answers import EXACT, judge
-from benchmarking.clocks import spread
+from benchmarking.clocks import median_and_range, take_turns
 from benchmarking.methods import Method
 from benchmarking.ours import Ours
 from benchmarking.poses import Poses
@@ -83,8 +83,8 @@ def measure_coverage(arm: Arm, poses: Poses, methods: Sequence[Method], *, seed:
             "exact": float(exact.mean()) if len(exact) else 0.0,
             "exact_in_limits": float(inside.mean()),
             "fewest_in_limits": int(inside.min()),
-            "gap_rad": spread(gaps[name]),
-            "spread_rad": spread(best[name]),
+            "gap_rad": median_and_range(gaps[name]),
+            "spread_rad": median_and_range(best[name]),
         }
     return out
 
@@ -93,13 +93,11 @@ def time_many(
     methods: Sequence[Method], poses: Poses, rounds: int, on_turn: Callable[[str], None]
 ) -> dict[str, dict[str, list[float]]]:
     """Microseconds per pose in a batch and called one by one: median, least and most over rounds in turns."""
-    from benchmarking.clocks import take_turns
-
     times = take_turns(methods, poses.T, rounds=rounds, singles=len(poses), slow=len(poses), on_turn=on_turn)
     return {
         name: {
-            "batch_us": spread([1e6 * x for x in one.batch]),
-            "single_us": spread([1e6 * float(np.median(x)) for x in one.every]),
+            "batch_us": median_and_range([1e6 * x for x in one.batch]),
+            "single_us": median_and_range([1e6 * float(np.median(x)) for x in one.every]),
         }
         for name, one in times.items()
     }

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from results import keep
 
 from benchmarking.answers import EXACT, Answers, found_again, judge, score, success, true_branches
 from benchmarking.baseline import network_worth
-from benchmarking.clocks import ratios, spread, take_turns
-from benchmarking.floors import time_parts
+from benchmarking.clocks import clock, median_and_range, ratios, take_turns
+from benchmarking.floors import time_parts, time_refinement
 from benchmarking.methods import Method
 from benchmarking.ours import OURS, RESTARTS, THOROUGH, Ours, our_methods, peer_methods, takes
 from benchmarking.poses import OFFSETS, SINGULARITIES, Poses, singular_poses, uniform_poses
 from benchmarking.redundant import Diverse, measure_coverage, time_many
-from ik_mdn.cli.console import write_json
 from ik_mdn.model.checkpoint import find_shipped
 from ik_mdn.solver.solver import IKSolver, solver_for
 from sim.arm.arm import Arm
@@ -80,30 +79,21 @@ class Measurement:
         self.reference = OURS if self.solver.model is not None else RESTARTS  # what ratios are of
 
     @property
-    def sections(self) -> dict[str, tuple[Callable[[Step], Any], int]]:
-        """Name → the function that measures it, and how many steps it reports."""
-        has_model = self.solver.model is not None
-        n, points = len(self.methods), len(RANDOM_SEEDS) + n_all(self.methods) - 1 + has_model * len(OUR_SEEDS)
-        out: dict[str, tuple[Callable[[Step], Any], int]] = {
-            "answers": (self.measure_answers, n),
-            "times": (self.measure_times, n * self.settings.rounds),
-        }
-        if self.arm.n_joints == 6:
-            out["singular"] = (self.measure_singular, len(SINGULARITIES) * len(OFFSETS) * n_all(self.methods))
-            out["curve"] = (self.measure_curve, points * _CURVE_ROUNDS)
-        else:
-            out["many"] = (self.measure_many, 2 * self.settings.rounds)
-        if has_model:
-            out["parts"] = (self.measure_parts, 1)
-            if self.arm.n_joints == 6:
-                out["worth"] = (self.measure_worth, 1)
-        return out
+    def sections(self) -> dict[str, Callable[[Step], Any]]:
+        """Name → the function that measures it."""
+        six, has_model = self.arm.n_joints == 6, self.solver.model is not None
+        out: dict[str, Callable[[Step], Any]] = {"answers": self.measure_answers, "times": self.measure_times}
+        out |= {"singular": self.measure_singular, "curve": self.measure_curve} if six else {"many": self.measure_many}
+        out |= {"parts": self.measure_parts} if has_model else {}
+        out |= {"worth": self.measure_worth} if has_model and six else {}
+        return out | {"refinement": self.measure_refinement}
 
-    def run(self, on_step: Step) -> dict[str, Any]:
+    def run(self, on_section: Callable[[], None], on_step: Step) -> dict[str, Any]:
         """Every section, kept ones read from their files.
 
         Args:
-            on_step: Called with what comes next, as often as the sections say.
+            on_section: Called after each section.
+            on_step: Called with what comes next.
         """
         out: dict[str, Any] = {"joints": self.arm.n_joints, "model": self.solver.model is not None}
         out["reference"], out["left_out"] = self.reference, self.left_out
@@ -111,16 +101,11 @@ class Measurement:
             m.name: {"version": m.version, "threads": m.threads, "gives_all": m.gives_all, "note": m.note}
             for m in self.methods
         }
-        for name, (measure, steps) in self.sections.items():
+        for name, measure in self.sections.items():
+            on_step(name)
             path = self.folder / f"{self.arm.name}-{name}.json"
-            kept = None if self.again else _read(path, self._key)
-            if kept is None:
-                kept = measure(on_step)
-                write_json(str(path), {"key": self._key, "values": kept})
-            else:
-                for _ in range(steps):
-                    on_step(f"{name} (kept)")
-            out[name] = kept
+            out[name] = keep(path, self._key, lambda measure=measure: measure(on_step), again=self.again)
+            on_section()
         return out
 
     def close(self) -> None:
@@ -187,11 +172,8 @@ class Measurement:
 
     def measure_worth(self, step: Step) -> dict[str, Any]:
         """Random restarts at the recall of the model's seeds."""
-        step("restarts at equal recall")
         poses = self.poses.first(self.settings.slow)
-        return network_worth(
-            self.solver, poses, self._truth(poses), seed=self.settings.seed + 1, on_share=lambda share: None
-        ).to_dict()
+        return asdict(network_worth(self.solver, poses, self._truth(poses), seed=self.settings.seed + 1))
 
     def measure_curve(self, step: Step) -> dict[str, Any]:
         """Recall and time per pose in a batch: ours and random restarts by number of seeds, the others as they are."""
@@ -208,19 +190,22 @@ class Measurement:
         for number in range(_CURVE_ROUNDS):
             for key, method in points:
                 step(f"curve: {key}")
-                seconds[key].append(_timed(method, prepared[key].whole) / len(poses))
+                seconds[key].append(clock(partial(method.batch, prepared[key].whole)).wall / len(poses))
                 if not number:
                     raw = method.batch(prepared[key].whole)
                     one = score(self.arm, truth, judge(self.arm, poses, [method.read(a) for a in raw]))
                     out[key] = {"recall": one.recall, "missed": one.branches - one.found, "branches": one.branches}
         for key, values in seconds.items():
-            out[key]["us"] = spread([1e6 * x for x in values])
+            out[key]["us"] = median_and_range([1e6 * x for x in values])
         return out
 
     def measure_parts(self, step: Step) -> dict[str, Any]:
         """Where our time goes, and the floors."""
-        step("parts and floors")
         return time_parts(self.solver, self.poses, self.settings.rounds)
+
+    def measure_refinement(self, step: Step) -> dict[str, Any]:
+        """The compiled refinement against torch and against its floor."""
+        return time_refinement(self.solver, self.poses, self.settings.rounds)
 
     def measure_many(self, step: Step) -> dict[str, Any]:
         """A hundred solutions of one pose: how many are exact, what they leave uncovered, and their time."""
@@ -251,21 +236,3 @@ class Measurement:
         digest = hashlib.sha256(shipped.read_bytes()).hexdigest()[:16] if isinstance(shipped, Path) else str(shipped)
         versions = {m.name: m.version for m in self.methods}
         return {"settings": asdict(self.settings), "arm": self.arm.fingerprint, "model": digest, "versions": versions}
-
-
-def n_all(methods: list[Method]) -> int:
-    """How many of them give all solutions."""
-    return sum(method.gives_all for method in methods)
-
-
-def _timed(method: Method, targets: Any) -> float:
-    started = time.perf_counter()
-    method.batch(targets)
-    return time.perf_counter() - started
-
-
-def _read(path: Path, key: dict[str, Any]) -> Any:
-    if not path.exists():
-        return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    return kept["values"] if kept["key"] == json.loads(json.dumps(key)) else None

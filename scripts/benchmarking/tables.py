@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from results import to_markdown
+
 from benchmarking.ours import OURS, PEERS, RESTARTS, THOROUGH
 from benchmarking.poses import OFFSETS, SINGULARITIES
 
@@ -20,18 +22,13 @@ def all_tables(arms: Results) -> str:
         ("Near singularities: generating configuration found again, error at most 1e-8 (1e-6)", _singular_table(arms)),
         ("Random restarts at the recall of the network's seeds", _worth_table(arms)),
         ("Where our time goes [µs per pose]", _parts_table(arms)),
+        ("Refinement, compiled and by torch [ns of CPU per seed and iteration]", _refinement_table(arms)),
         ("100 solutions of one pose of a redundant arm", _many_table(arms)),
     ):
         if table:
             parts.append(f"**{title}**\n\n{table}")
     parts.append(_legend(arms))
     return "\n\n".join(parts) + "\n"
-
-
-def to_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; the first column is text, the others are right-aligned."""
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def _main_table(one: Mapping[str, Any]) -> str:
@@ -96,6 +93,16 @@ def _parts_table(arms: Results) -> str:
             row = [f"{arm}, {label}", _number(p[key]["total"]), *(_number(p[key][part]) for part in parts)]
             rows.append([*row, _number(floor), _number(p["kinematics_floor_us"])])
     header = ["", "total", *parts, "floor: products", "floor: 2 FK + J per solution, batch"]
+    return to_markdown(header, rows) if rows else ""
+
+
+def _refinement_table(arms: Results) -> str:
+    header = ["arm", "seeds", "compiled", "torch", "torch / compiled", "× floor: 2 FK + J and a step", "converged"]
+    rows = []
+    for arm, one in arms.items():
+        for label, r in one.get("refinement", {}).items():
+            row = [arm, label, _number(r["numba_ns"]), _number(r["torch_ns"]), _ratio(r["torch_to_numba"])]
+            rows.append([*row, _ratio(r["numba_to_floor"]), _share(r["converged"])])
     return to_markdown(header, rows) if rows else ""
 
 

@@ -46,12 +46,6 @@ def seeds_cells(name: str, rows: Sequence[Row]) -> list[tuple[str, ...]]:
     return [tuple(raw), *([tuple(_spread_cells(name + ", refined draws", refined))] if refined else [])]
 
 
-def to_markdown(rows: Sequence[Sequence[str]], header: Sequence[str] = HEADER) -> str:
-    """A Markdown table; the first column is text, the others are right-aligned."""
-    lines = ["| " + " | ".join(header) + " |", "|---" + "|---:" * (len(header) - 1) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """Mean and standard deviation over seeds of everything in the rows."""
     out: dict[str, Any] = {"seeds": len(rows)}

@@ -34,7 +34,7 @@ def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trian"]) == 2
-    assert "unknown command 'trian'; allowed: arms" in capsys.readouterr().err
+    assert "unknown command 'trian' (did you mean 'train'?); allowed: arms" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["arms", "generate", "train", "solve", "reach", "compare"])
@@ -90,3 +90,169 @@ def test_an_unwritable_place_is_an_error_not_a_traceback(tmp_path: Path, capsys:
     blocked.write_text("in the way")
     assert main(["arms", "planar2", "--json", str(blocked / "arm.json")]) == 2
     assert "error:" in capsys.readouterr().err
+
+
+# what is typed
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    import ik_mdn
+
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"ik-mdn {ik_mdn.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["solv"], "solve"),
+        (["arms", "xram6"], "xarm6"),
+        (["reach", "planar2", "--scene", "tabel"], "table"),
+        (["reach", "planar2", "--suite", "unifrom"], "uniform"),
+        (["solve", "planar2", "--point", "1", "0", "--model", "planr2"], "planar2"),
+        (["solve", "planar2", "--point", "1", "0", "--task", "positoin"], "position"),
+        (["solve", "planar2", "--point", "1", "0", "--rank", "wieght"], "weight"),
+    ],
+)
+def test_a_misspelt_name_is_answered_with_the_one_like_it(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert f"(did you mean {meant!r}?)" in capsys.readouterr().err
+
+
+def test_a_misspelt_option_is_answered_with_the_one_like_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["arms", "--jsn", "-"]) == 2
+    assert "Perhaps you meant" in (error := capsys.readouterr().err)
+    assert "--json FILE" in error
+
+
+def test_completion_knows_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--completion", "bash"]) == 0
+    script = capsys.readouterr().out
+    assert "complete -F" in script
+    assert all(word in script for word in [*COMMANDS, "--q-seed", "--thorough"])
+    assert main(["--completion", "fish"]) == 2
+    assert "allowed: bash, zsh, tcsh" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "typed", [["--pose", "0.3,0,0.2,1,0,0,0"], ["--pose=0.3,0,0.2,1,0,0,0"], ["--pose", "0.3,", "0,0.2,", "1", "0,0,0"]]
+)
+def test_numbers_may_be_joined_by_commas(typed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "ur5e", "--model", "none", *typed]) == 0
+    assert "target: xyz 0.3 0 0.2 m, rpy 180 0 0 deg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--pose", "0.3,0,0.2"], "for a position alone give --point"),
+        (["--point", "1", "x"], "'x' is no number"),
+        (["--point", "1", "0", "--max-solutions", "nan"], "'nan' is no whole number"),
+        (["--point", "1", "0", "--max-solutions", "9" * 30], "is too large"),
+        (["--point", "1", "0", "--max-jump", "0.1"], "give --q-seed"),
+        (["--point", "1", "0", "--tolerance", "nan"], "--tolerance nan"),
+        (["--point", "1", "0", "--q-seed", "1"], "--q-seed takes 2 numbers (joint1, joint2); got 1"),
+        (["--point", "1", "0", "--json", "/"], "is a folder; give the name of a file (/)"),
+    ],
+)
+def test_odd_values_are_answered_in_words(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "planar2", *arguments]) == 2
+    error = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert said in error
+    assert "Traceback" not in error
+    assert "class" not in error
+
+
+def test_messages_speak_of_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fork = tmp_path / "fork.urdf"
+    joint = '<joint name="{0}" type="revolute"><parent link="a"/><child link="{0}"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint><link name="{0}"/>'
+    fork.write_text(f'<robot name="fork"><link name="a"/>{joint.format("b")}{joint.format("c")}</robot>')
+    assert main(["arms", str(fork)]) == 2
+    assert "--tip, one of: b, c" in (error := capsys.readouterr().err)
+    assert "tip=" not in error
+
+
+def test_the_command_that_is_advised_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shlex
+
+    from sim.files import data_folder
+
+    urdf = tmp_path / "my arm.urdf"
+    urdf.write_text((data_folder("arms") / "planar2.urdf").read_text().replace('xyz="1 0 0"', 'xyz="1.1 0 0"'))
+    assert main(["evaluate", str(urdf)]) == 2
+    advised = shlex.split(capsys.readouterr().err.split("`")[1])
+    assert advised[:3] == ["ik-mdn", "train", str(urdf)]
+    assert main(["arms", *advised[2:]]) == 0
+
+
+# what is printed
+
+
+def test_degrees_are_taken_and_what_is_printed_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    solve = ["solve", "planar2", "--point", "1.2", "0.5", "--model", "none"]
+    assert main([*solve, "--degrees", "--q-seed", "-28", "99"]) == 0
+    pasted = capsys.readouterr().out.splitlines()[-1].split()
+    assert pasted[2] == "--q-seed"
+    assert pasted[-1] == "--degrees"
+    assert 98 < float(pasted[4]) < 99
+    assert main([*solve, "--json", "-", *pasted[2:]]) == 0
+    q = json.loads(capsys.readouterr().out)["targets"][0]["q"][0]
+    assert [57.29577951308232 * value for value in q] == pytest.approx([float(word) for word in pasted[3:5]], abs=1e-6)
+
+
+def test_what_of_a_pose_does_not_count_is_said_and_never_shown_as_an_error_of_0(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pose = ["--pose", "1", "0.5", "0", "0", "0", "0", "1"]
+    assert main(["solve", "planar2", *pose, "--model", "none"]) == 0
+    printed = capsys.readouterr().out
+    assert "z and orientation ignored: task planar_position" in printed
+    assert "free" in printed
+    assert main(["solve", "planar3", *pose, "--model", "none"]) == 0
+    assert "z and roll and pitch ignored: task planar_pose" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "doubt"),
+    [
+        (["--point", "800", "200"], "did you mean metres?"),
+        (["--point", "1", "0", "--q-seed", "45", "90"], "did you mean --degrees?"),
+    ],
+)
+def test_values_in_other_units_are_doubted(
+    arguments: list[str], doubt: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["solve", "planar2", "--model", "none", *arguments]) == 0
+    assert doubt in capsys.readouterr().err
+    assert main(["solve", "planar2", "--model", "none", "--point", "1", "0", "--q-seed", "3", "-3"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_run_without_rows_is_said_to_have_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "metrics.csv").write_text("step,seconds,loss,floor\n")
+    out = tmp_path / "curve.png"
+    assert main(["plot", str(tmp_path), "--out", str(out)]) == 2
+    assert "holds no training metrics" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_reader_that_leaves_leaves_no_traceback() -> None:
+    code = "import sys; from ik_mdn.cli import main; sys.exit(main(['arms']))"
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.close()
+    error = writer.stderr.read() if writer.stderr else b"?"
+    assert (writer.wait(), error) == (141, b"")
+
+
+def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    import sim.arm
+
+    def interrupt() -> dict[str, str]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(vars(sim.arm), "builtin_arms", interrupt)
+    assert main(["arms"]) == 130
+    assert capsys.readouterr().err == "error: stopped by Ctrl-C\n"

@@ -12,11 +12,12 @@ import torch
 
 import sim
 from ik_mdn.cli import main
-from ik_mdn.comparison.comparison import MethodResult, compare, held_out_poses
-from ik_mdn.comparison.execution import EXECUTED, ExecutedResult, execute
-from ik_mdn.comparison.methods import METHODS, raw_modes
-from ik_mdn.comparison.pictures import choose_poses, pose_panels, say_length
-from ik_mdn.comparison.survey import Contestants, load_contestants, steps_of, take_survey
+from ik_mdn.comparison.contestants import Contestants, load_contestants
+from ik_mdn.comparison.execution import ExecutedResult, execute, executed_names
+from ik_mdn.comparison.measuring import MethodResult, compare, held_out_poses
+from ik_mdn.comparison.methods import LIGHT, METHODS, Answers, Method, missing_methods, raw_modes
+from ik_mdn.comparison.pictures import choose_poses, pose_panels
+from ik_mdn.comparison.survey import take_survey
 from ik_mdn.model.checkpoint import find_shipped, load_model, save_model
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.pose_model import PoseModel
@@ -48,7 +49,7 @@ def contestants() -> Contestants:
 def results(contestants: Contestants) -> dict[str, MethodResult]:
     with sim.World() as world:
         body = world.add_arm(contestants.solver.arm)
-        found = compare(contestants.solver, contestants.mse, k1=contestants.k1, body=body, count=COUNT, seed=3)
+        found = compare(contestants, body=body, count=COUNT, seed=3)
         return {result.name: result for result in found}
 
 
@@ -56,7 +57,7 @@ def results(contestants: Contestants) -> dict[str, MethodResult]:
 def executed(contestants: Contestants) -> dict[str, ExecutedResult]:
     with sim.World() as world:
         body = world.add_arm(contestants.solver.arm)
-        found = execute(contestants.solver, contestants.mse, k1=contestants.k1, body=body, targets=TARGETS, seed=1)
+        found = execute(contestants, body=body, targets=TARGETS, seed=1)
         return {result.name: result for result in found}
 
 
@@ -124,23 +125,43 @@ def test_one_gaussian_answers_with_its_mean(contestants: Contestants, results: d
 
 def test_results_are_plain_json(results: dict[str, MethodResult], executed: dict[str, ExecutedResult]) -> None:
     for result in [*results.values(), *executed.values()]:
-        json.dumps(result.to_dict(), allow_nan=False)
+        values = result.to_dict()
+        assert json.loads(json.dumps(values, allow_nan=False)) == values
+        assert values["method"] == executed_names()[result.name]
+        assert list(values["err_pos_m"]) == ["median", "p95", "max"]
+        assert values["err_pos_m"]["max"] == (result.errors.pos.max if result.errors.answered else None)
 
 
 def test_methods_without_their_model_are_left_out_and_named(contestants: Contestants) -> None:
     alone = Contestants(contestants.solver)
-    assert alone.missing == (METHODS["mse"], METHODS["k1"])
-    assert contestants.missing == ()
-    steps: list[str] = []
-    survey = take_survey(alone, count=4, targets=1, on_step=steps.append)
+    assert missing_methods(alone) == (METHODS["mse"].name, METHODS["k1"].name)
+    assert missing_methods(contestants) == ()
+    steps: list[tuple[int, int]] = []
+    survey = take_survey(alone, count=4, targets=1, on_step=lambda *step: steps.append(step))
     assert not {"mse", "k1"} & {result.name for result in [*survey.results, *survey.executed]}
-    assert len(steps) == steps_of(alone, targets=1)
-    assert survey.to_dict()["missing"] == list(alone.missing)
+    total = len(survey.results) + len(survey.executed)
+    assert steps == [(done, total) for done in range(total + 1)]
+    assert survey.to_dict()["missing"] == list(missing_methods(alone))
     assert survey.panels() == []
 
 
+def test_a_method_added_in_one_place_is_measured_executed_and_shown(
+    contestants: Contestants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ik_mdn.comparison.page import overview_rows, render_page
+
+    def at_rest(solver: IKSolver, T: torch.Tensor) -> Answers:
+        return Answers(torch.zeros(len(T), solver.arm.n_joints, dtype=torch.float64), 1.0)
+
+    monkeypatch.setitem(METHODS, "rest", Method("stay at rest", "It never moves.", "restarts", at_rest, {"color": "k"}))
+    survey = take_survey(Contestants(contestants.solver), count=4, targets=1)
+    assert "rest" in {result.name for result in survey.results} & {result.name for result in survey.executed}
+    assert "stay at rest" in dict(overview_rows([survey]))
+    assert "It never moves." in render_page([survey], command="")
+
+
 def test_exact_answers_are_reached_by_the_motors_and_wrong_ones_are_not(executed: dict[str, ExecutedResult]) -> None:
-    assert list(executed) == list(EXECUTED)
+    assert list(executed) == list(executed_names())
     assert all(result.errors.count == TARGETS for result in executed.values())
     assert executed["controller"].reached == 1.0
     assert executed["controller"].touched == 0.0
@@ -153,7 +174,7 @@ def test_motors_bring_the_tip_where_forward_kinematics_says(contestants: Contest
     assert mse is not None
     with sim.World() as world:
         body = world.add_arm(solver.arm)
-        (result,) = execute(solver, mse, body=body, methods=("mse",), targets=TARGETS, seed=1)
+        (result,) = execute(contestants, body=body, methods=("mse",), targets=TARGETS, seed=1)
         T = torch.from_numpy(np.array([task.T_base_target for task in make_tasks(body, TARGETS, seed=1)]))
     q = mse.mean(T)
     q = torch.remainder(q + torch.pi, 2 * torch.pi) - torch.pi
@@ -176,7 +197,7 @@ def test_an_answer_beyond_the_limits_is_clamped_and_counted() -> None:
         list(mse.parameters())[-1].fill_(1.0)  # the last bias: every joint at about 1 rad
     with sim.World() as world:
         body = world.add_arm(tight)
-        (result,) = execute(IKSolver(tight, model), mse, body=body, methods=("mse",), targets=TARGETS)
+        (result,) = execute(Contestants(IKSolver(tight, model), mse), body=body, methods=("mse",), targets=TARGETS)
     assert result.clamped == 1.0
 
 
@@ -193,7 +214,11 @@ def test_raw_modes_are_distinct_heavy_and_ordered() -> None:
     model = load_model("planar2")
     for T in held_out_poses(model.arm, 20):
         q, weight = raw_modes(model, T)
-        assert (weight.diff() <= 1e-9).all() or len(weight) > 1  # merged weights may swap neighbours
+        proposal = model.propose(T[None])
+        heaviest = proposal.q[0, proposal.weight[0].argmax()]
+        assert torch.sin((q[0] - heaviest) / 2).abs().max() < 1e-6  # the same up to full turns
+        heavy = proposal.weight[0][proposal.weight[0] >= LIGHT]
+        assert float(weight.sum()) == pytest.approx(float(heavy.sum()), abs=1e-6)  # merged, none lost
         assert 1 <= len(q) <= 3
         gaps = (torch.sin((q[:, None] - q[None]) / 2).abs()).amax(-1) + torch.eye(len(q))
         assert gaps.min() > 0.02
@@ -212,13 +237,6 @@ def test_shown_poses_are_those_at_the_quantiles_of_the_regressors_error() -> Non
 def test_pictures_of_different_arms_in_one_are_refused() -> None:
     with pytest.raises(CheckpointError, match="give two models of one arm and task"):
         pose_panels(load_model("planar2"), load_model("planar3-mse"))
-
-
-@pytest.mark.parametrize(
-    ("metres", "said"), [(1.234, "1.2 m"), (0.2345, "23 cm"), (0.00412, "4.1 mm"), (3e-9, "less than 1 µm")]
-)
-def test_lengths_are_said_in_fitting_units(metres: float, said: str) -> None:
-    assert say_length(metres) == said
 
 
 def test_the_camera_sees_all_points_and_fills_the_picture() -> None:
@@ -263,7 +281,7 @@ def test_a_model_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
     save_model(untrained(arm, components=1), one)
     save_model(untrained(arm, components=3), many)
     save_model(untrained(arm, kind="mse"), mse)
-    assert load_contestants(arm, model=many, mse=mse, k1=one).missing == ()
+    assert missing_methods(load_contestants(arm, model=many, mse=mse, k1=one)) == ()
     with pytest.raises(CheckpointError, match="--k1 is a mixture of K = 3; expected a mixture of one component"):
         load_contestants(arm, model=many, k1=many)
     with pytest.raises(CheckpointError, match="--mse is a mixture of K = 1; expected a regressor"):

@@ -15,10 +15,12 @@ from PIL import Image
 
 import sim
 from ik_mdn.cli import main
-from ik_mdn.comparison.execution import EXECUTED
+from ik_mdn.comparison.contestants import Contestants, load_contestants
+from ik_mdn.comparison.execution import executed_names
 from ik_mdn.comparison.methods import METHODS
-from ik_mdn.comparison.page import degrees, millimetres, overview_rows, percent, render_page, write_page
-from ik_mdn.comparison.survey import Contestants, Survey, load_contestants, take_survey
+from ik_mdn.comparison.page import overview_rows, render_page, write_page
+from ik_mdn.comparison.survey import Survey, take_survey
+from ik_mdn.evaluation.formatting import millimetres
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -57,7 +59,7 @@ def survey() -> Survey:
 
 @pytest.fixture(scope="module")
 def text(survey: Survey) -> str:
-    return render_page([survey])
+    return render_page([survey], command="ik-mdn compare")
 
 
 @pytest.fixture(scope="module")
@@ -101,24 +103,24 @@ def test_links_lead_to_sections(page: Page) -> None:
 
 def test_every_method_has_its_rows(survey: Survey, page: Page) -> None:
     for result in survey.results:
-        assert page.words.count(METHODS[result.name]) >= 3  # overview, poses, executed
-    assert EXECUTED["controller"] in page.words
-    assert METHODS["k1"] in page.words.partition("no such model is there")[2]  # said to be left out
+        assert page.words.count(METHODS[result.name].name) >= 3  # overview, poses, executed
+    assert executed_names()["controller"] in page.words
+    assert METHODS["k1"].name in page.words.partition("no such model is there")[2]  # said to be left out
 
 
 def test_numbers_in_the_page_are_those_measured(survey: Survey, page: Page) -> None:
     for result in survey.results:
         row = re.search(
-            rf"{re.escape(METHODS[result.name])}\s*{re.escape(millimetres(result.errors.pos[0]))}", page.words
+            rf"{re.escape(METHODS[result.name].name)}\s*{re.escape(millimetres(result.errors.pos[0]))}", page.words
         )
-        assert row, METHODS[result.name]
+        assert row, METHODS[result.name].name
 
 
 def test_names_are_escaped(survey: Survey) -> None:
     solver = survey.contestants.solver
     evil = dataclasses.replace(solver.arm, name='<script>alert("x")</script>&')
     fake = dataclasses.replace(survey, contestants=Contestants(type(solver)(evil, solver.model)))
-    text = render_page([fake])
+    text = render_page([fake], command="ik-mdn compare")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert "&amp;" in text
@@ -127,7 +129,7 @@ def test_names_are_escaped(survey: Survey) -> None:
 
 def test_an_arm_without_a_regressor_has_no_pictures_of_poses(survey: Survey) -> None:
     bare = dataclasses.replace(survey, contestants=Contestants(survey.contestants.solver), targets=0, executed=())
-    page = Page(render_page([bare]))
+    page = Page(render_page([bare], command="ik-mdn compare"))
     assert len(page.all("img")) == 2
     assert "executed in the simulator" not in page.words
 
@@ -135,34 +137,21 @@ def test_an_arm_without_a_regressor_has_no_pictures_of_poses(survey: Survey) -> 
 def test_the_overview_marks_what_was_not_measured(survey: Survey) -> None:
     less = dataclasses.replace(survey, results=survey.results[1:])
     rows = dict(overview_rows([survey, less]))
-    assert rows[METHODS["mse"]][1] == "–"
-    assert rows[METHODS["refined"]] == ["100 %", "100 %"]
-    assert METHODS["k1"] not in rows
+    assert rows[METHODS["mse"].name][1] == "–"
+    assert rows[METHODS["refined"].name] == ["100 %", "100 %"]
+    assert METHODS["k1"].name not in rows
 
 
 def test_pages_of_several_arms_report_each(survey: Survey, tmp_path: Path) -> None:
     drawn: list[str] = []
     other = dataclasses.replace(survey, seed=1)
-    write_page(tmp_path / "two.html", [survey, other], on_step=drawn.append)
+    write_page(tmp_path / "two.html", [survey, other], command="", on_step=drawn.append)
     page = Page((tmp_path / "two.html").read_text(encoding="utf-8"))
     assert drawn == ["planar2", "planar2"]
     assert "30 poses, seed 1, 1 targets executed" in page.words
     assert [path.name for path in tmp_path.iterdir()] == ["two.html"]
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-
-
-@pytest.mark.parametrize(
-    ("share", "said"), [(0.0, "0 %"), (1.0, "100 %"), (1e-5, "< 0.1 %"), (0.99999, "> 99.9 %"), (0.1234, "12.3 %")]
-)
-def test_shares_are_never_rounded_to_all_or_nothing(share: float, said: str) -> None:
-    assert percent(share) == said
-
-
-def test_numbers_that_do_not_exist_are_dashes() -> None:
-    assert millimetres(float("nan")) == degrees(float("nan")) == "–"
-    assert (millimetres(1e-9), millimetres(0.0012345), millimetres(1.5)) == ("< 0.001", "1.23", "1,500")
-    assert (degrees(np.pi), degrees(0.01)) == ("180", "0.573")
 
 
 def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

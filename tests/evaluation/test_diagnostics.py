@@ -14,7 +14,7 @@ import sim
 from ik_mdn.cli import main
 from ik_mdn.evaluation.calibration import angular_crps, coverage, density_level, pit, uniform_distance
 from ik_mdn.evaluation.diagnostics import Evaluation, evaluate
-from ik_mdn.evaluation.health import HealthTally, component_health, duplicate_components
+from ik_mdn.evaluation.health import HealthTally, duplicate_components
 from ik_mdn.evaluation.matching import mode_scores
 from ik_mdn.evaluation.scores import crps
 from ik_mdn.mixture.mixture import GaussianMixture
@@ -172,7 +172,9 @@ def test_duplicates_are_the_lighter_live_components_within_one_standard_deviatio
     # three equal copies: all but one are duplicates
     copies = plane([1 / 3] * 3, [[1.0, 1.0]] * 3)
     assert duplicate_components(copies)[0].sum() == 2
-    assert component_health(copies).duplicates == 2
+    tally = HealthTally()
+    tally.add(copies)
+    assert tally.result().duplicates == 2
 
 
 def test_health_of_nothing_is_refused() -> None:

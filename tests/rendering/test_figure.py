@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import sim
-from ik_mdn.comparison.panels import draw_target_panel
+from ik_mdn.comparison.figures import draw_target_panel
 from ik_mdn.training.figures import plot_training
 from sim.errors import ShapeError
 from sim.rendering.figure import new_figure, save_figure

@@ -358,7 +358,7 @@ def test_a_task_that_the_arm_cannot_do_is_refused(planar2: Arm) -> None:
 
 
 def test_the_command_prints_solutions_and_words(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["solve", "planar2", "--point", "1.2", "0.5", "--model", "none"]) == 0
+    assert main(["solve", "planar2", "--point", "1.2", "0.5", "--model", "none", "--degrees"]) == 0
     assert "98.917" in capsys.readouterr().out
     assert main(["solve", "planar2", "--point", "3", "0", "--model", "none"]) == 0
     assert "out of reach" in capsys.readouterr().out

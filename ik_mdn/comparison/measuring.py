@@ -1,4 +1,4 @@
-"""MSE regression, the mixture read in several ways, and PyBullet's own IK, side by side on the same held-out poses."""
+"""Each method's answers to the same held-out poses, measured by forward kinematics."""
 
 from __future__ import annotations
 
@@ -11,17 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ik_mdn.comparison.contestants import Contestants
 from ik_mdn.comparison.methods import METHODS, Answers, answering_methods
 from ik_mdn.evaluation import HELD_OUT_SEED, SUCCESS_LEVELS, ErrorSummary, held_out, pose_errors, summarise_errors
 from sim.arrays import FloatArray
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
     from ik_mdn.solver import IKSolver
     from sim.arm import Arm
     from sim.world import ArmBody
-
-__all__ = ["METHODS", "MethodResult", "compare", "describe_errors", "held_out_poses"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,28 +50,13 @@ class MethodResult:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; numbers that do not exist (no pose answered) become null."""
         return {
-            "method": METHODS[self.name],
-            **describe_errors(self.errors),
+            "method": METHODS[self.name].name,
+            **self.errors.to_dict(),
             "in_limits": self.in_limits,
             "usable": self.usable,
             "modes": self.modes,
             "us_per_pose": self.us_per_pose,
         }
-
-
-def describe_errors(errors: ErrorSummary) -> dict[str, Any]:
-    """A summary of errors as plain JSON types; numbers that do not exist become null."""
-    names = ("median", "p95", "max")
-    spread = {
-        key: {n: (v if np.isfinite(v) else None) for n, v in zip(names, getattr(errors, key), strict=True)}
-        for key in ("pos", "rot")
-    }
-    return {
-        "err_pos_m": spread["pos"],
-        "err_rot_rad": spread["rot"],
-        "success": errors.success,
-        "answered": errors.answered,
-    }
 
 
 def held_out_poses(arm: Arm, count: int, *, seed: int = 0) -> Tensor:
@@ -91,38 +74,34 @@ def held_out_poses(arm: Arm, count: int, *, seed: int = 0) -> Tensor:
 
 
 def compare(
-    solver: IKSolver,
-    mse: PoseModel | None,
+    contestants: Contestants,
     *,
-    k1: PoseModel | None = None,
     body: ArmBody | None = None,
-    methods: Collection[str] = tuple(METHODS),
+    methods: Collection[str] | None = None,
     count: int = 2000,
     seed: int = 0,
 ) -> Iterator[MethodResult]:
     """Results of each method in turn, on poses made from configurations uniform in limits.
 
     Args:
-        solver: With a mixture model.
-        mse: The regressor, or None to leave it out.
-        k1: The mixture of one component, or None to leave it out.
+        contestants: The models; methods whose model is not there are left out.
         body: The arm in a physics world, or None to leave PyBullet's IK out.
-        methods: Which ones, keys of `METHODS`.
+        methods: Which ones, keys of `METHODS`; None: all.
         count: Number of poses.
         seed: Of the poses, see `held_out_poses`.
 
     Yields:
         One result per method; every pose counts, whatever became of it.
     """
-    T = held_out_poses(solver.arm, count, seed=seed)
-    for name, answer in answering_methods(solver, mse=mse, k1=k1, body=body).items():
-        if name not in methods:
+    T = held_out_poses(contestants.solver.arm, count, seed=seed)
+    for name, answer in answering_methods(contestants, body).items():
+        if methods is not None and name not in methods:
             continue
         answer(T[: min(8, count)])  # first use pays for imports and allocations, whoever comes first
         started = time.perf_counter()
         answers = answer(T)
         seconds = time.perf_counter() - started
-        yield _measure(name, solver, answers, T, seconds)
+        yield _measure(name, contestants.solver, answers, T, seconds)
 
 
 def _measure(name: str, solver: IKSolver, answers: Answers, T: Tensor, seconds: float) -> MethodResult:

@@ -1,0 +1,89 @@
+"""The options that several commands take: what each is called, what it means, and what it may be, said once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+ARM_HELP = "Built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or path of a URDF."
+
+_MOST = 2**62  # of a whole number: what follows from it still fits 64 bits
+
+
+def _primitive(read: Callable[[str], Any], metavar: str, *, several: bool = False) -> Any:
+    """How words become a value, one or several of them; what cannot be read is answered in words, not types."""
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs="*" if several else 1,
+        metavar=metavar,
+        instance_from_str=lambda words: tuple(map(read, words)) if several else read(words[0]),
+        is_instance=lambda value: True,
+        str_from_instance=lambda value: [str(each) for each in (value if several else [value]) or ()],
+    )
+
+
+def _read_whole(word: str) -> int:
+    try:
+        value = int(word.replace("_", ""))
+    except ValueError:
+        raise ValueError(f"{word!r} is no whole number") from None
+    if abs(value) > _MOST:
+        raise ValueError(f"{word} is too large; write a whole number up to 2^62")
+    return value
+
+
+def _read_number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"{word!r} is no number") from None
+
+
+OPTIONAL = {"help_behavior_hint": ""}  # says nothing of a default where the help says what happens without it
+
+_WHOLE = _primitive(_read_whole, "N")
+_NUMBERS = _primitive(_read_number, "X", several=True)
+
+Whole = Annotated[int, _WHOLE]
+OptionalWhole = Annotated[int | None, _WHOLE]
+OptionalNumber = Annotated[float | None, _primitive(_read_number, "X")]
+Numbers = Annotated[tuple[float, ...] | None, _NUMBERS]
+ArmName = Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="ARM", help=ARM_HELP)]
+Base = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="LINK", help="Link that poses are given in; without it, the URDF's root.", **OPTIONAL),
+]
+Tip = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="LINK", help="Link whose pose counts; without it, the URDF's only leaf.", **OPTIONAL),
+]
+TaskName = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="TASK",
+        help="planar_position, planar_pose, position, position_axis or pose; without it, the model's own, or what the "
+        "arm can meet.",
+        **OPTIONAL,
+    ),
+]
+ModelName = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="MODEL",
+        help='A .safetensors file, a shipped model\'s name, or "none" for random restarts; without it, the shipped '
+        "model if this arm has one.",
+        **OPTIONAL,
+    ),
+]
+Seed = Annotated[int, _WHOLE, tyro.conf.arg(help="Of all random numbers: the same seed gives the same result.")]
+Json = Annotated[
+    str | None,
+    tyro.conf.arg(metavar="FILE", help='Write all numbers as JSON to this file ("-": standard output).', **OPTIONAL),
+]
+OutFile = Annotated[str | None, tyro.conf.arg(metavar="FILE", **OPTIONAL)]
+FilePath = Annotated[Path | None, tyro.conf.arg(metavar="FILE", **OPTIONAL)]
+Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", **OPTIONAL)]
+PoseNumbers = Annotated[Numbers, tyro.conf.arg(metavar="X Y Z QX QY QZ QW", **OPTIONAL)]
+JointNumbers = Annotated[Numbers, tyro.conf.arg(metavar="Q1 .. QN", **OPTIONAL)]

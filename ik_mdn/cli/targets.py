@@ -1,0 +1,137 @@
+"""Targets and joint vectors as they are typed: read, checked, converted, and said back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sim.errors import PoseError, ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sim.arm import Arm
+    from sim.arrays import FloatArray
+    from sim.task import Task
+
+_FAR = 100.0  # reaches: a target further away was meant in other units
+_TURN = 6.283185307179586
+
+
+def pose_matrix(pose: tuple[float, ...], option: str = "--pose") -> Tensor:
+    """The pose (4, 4) of seven numbers: position [m] and quaternion (x, y, z, w).
+
+    Raises:
+        PoseError: They are not seven, or the quaternion's length is not 1.
+    """
+    import torch
+
+    from sim.rotations import pose as pose_of
+
+    if len(pose) != 7:
+        alone = "; for a position alone give --point" if len(pose) in (2, 3) else ""
+        raise PoseError(f"{option} takes 7 numbers x y z qx qy qz qw; got {len(pose)}{alone}")
+    return torch.from_numpy(pose_of(pose[:3], quat_xyzw=pose[3:]))
+
+
+def read_targets(path: Path) -> Tensor:
+    """The targets of an .npy or .json file: (4, 4), (B, 4, 4) or points.
+
+    Raises:
+        PoseError: The file is damaged, or its rows differ in length.
+    """
+    import numpy as np
+    import torch
+
+    try:
+        if path.suffix == ".npy":
+            values = np.load(path, allow_pickle=False)
+        else:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        return torch.as_tensor(np.asarray(values, dtype=np.float64))
+    except (ValueError, TypeError, EOFError) as error:  # what numpy and json raise for damaged or ragged content
+        raise PoseError(
+            f"cannot read targets from {path}: {error}; give an .npy or .json file of shape (4, 4), (B, 4, 4) or points"
+        ) from error
+
+
+def joint_units(arm: Arm, *, degrees: bool) -> tuple[list[str], FloatArray]:
+    """The unit that each joint's value is typed and shown in, and what a value [rad, m] is multiplied by for it."""
+    import numpy as np
+
+    turning = "°" if degrees else "rad"
+    names = ["m" if slides else turning for slides in arm.is_prismatic]
+    return names, np.where(arm.is_prismatic | (not degrees), 1.0, 360.0 / _TURN)
+
+
+def joint_vector(arm: Arm, numbers: tuple[float, ...], option: str, *, degrees: bool = False) -> FloatArray:
+    """A joint vector (n,) [rad, m] as it was typed.
+
+    Raises:
+        ShapeError: There are too few or too many numbers.
+    """
+    import numpy as np
+
+    if len(numbers) != arm.n_joints:
+        raise ShapeError(f"{option} takes {arm.n_joints} numbers ({', '.join(arm.joint_names)}); got {len(numbers)}")
+    return np.asarray(numbers, dtype=np.float64) / joint_units(arm, degrees=degrees)[1]
+
+
+def doubts_of_joints(arm: Arm, q: FloatArray, option: str, *, degrees: bool = False) -> list[str]:
+    """What looks wrong about a joint vector: values that no limit of the arm is near to, one line each."""
+    import numpy as np
+
+    beyond = np.maximum(arm.q_min - q, q - arm.q_max)
+    beyond = np.where(np.isfinite(beyond), beyond, np.abs(q) - 2 * _TURN)  # without limits: more than two turns
+    hint = "" if degrees else "; did you mean --degrees?"
+    lines = []
+    for i, name in enumerate(arm.joint_names):
+        limits = f"[{arm.q_min[i]:.4g}, {arm.q_max[i]:.4g}]"
+        if arm.is_prismatic[i] and beyond[i] > 10 * (arm.sample_max[i] - arm.sample_min[i]):
+            lines.append(f"{option}: {name} = {q[i]:.6g} m is far outside its limits {limits}; did you mean metres?")
+        elif not arm.is_prismatic[i] and beyond[i] > _TURN:
+            lines.append(f"{option}: {name} = {q[i]:.6g} rad is far outside its limits {limits}{hint}")
+    return lines
+
+
+def doubts_of_target(arm: Arm, target: FloatArray) -> list[str]:
+    """What looks wrong about a target, a pose (4, 4) or a point: that it lies a hundred arms away."""
+    import numpy as np
+
+    away = float(np.linalg.norm(target[:3, 3] if target.shape == (4, 4) else target))
+    if not away > _FAR * arm.reach:
+        return []
+    return [f"the target is {away:,.6g} m away, the arm's links reach {arm.reach:.3g} m; did you mean metres?"]
+
+
+def say_target(target: FloatArray) -> str:
+    """A pose (4, 4) or point in words: position [m], and roll, pitch and yaw about the fixed x, y and z axes [deg]."""
+    import warnings
+
+    from scipy.spatial.transform import Rotation
+
+    is_pose = target.shape == (4, 4)
+    point = target[:3, 3] if is_pose else target
+    xyz = " ".join(f"{value:.6g}" for value in point)
+    if not is_pose:
+        return f"target: xyz {xyz} m"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # at a pitch of 90 degrees one of roll and yaw is set to 0, as it may be
+        angles = Rotation.from_matrix(target[:3, :3]).as_euler("xyz", degrees=True)
+    return f"target: xyz {xyz} m, rpy {' '.join(f'{value + 0.0:.6g}' for value in angles.round(9))} deg"
+
+
+def say_ignored(task: Task, target: FloatArray) -> str:
+    """What of a target the task does not count, in words; empty where all of it counts."""
+    planar = not task.rows[2]
+    parts = ["z"] if planar and (target.shape == (4, 4) or len(target) == 3) else []
+    if target.shape == (4, 4):
+        turns = {3: "", 0: "orientation", 1: "roll and pitch", 2: "the turn about the tool axis"}
+        parts += [text] if (text := turns[sum(task.rows[3:])]) else []
+    return f"{' and '.join(parts)} ignored: task {task.name}" if parts else ""
+
+
+def as_options(values: Any) -> str:
+    """Numbers as they can be typed again."""
+    return " ".join(f"{value + 0.0:.10g}" for value in values)
