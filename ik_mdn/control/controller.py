@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ik_mdn.control.candidates import describe_contacts, measure_errors
-from ik_mdn.control.choice import Choice
+from ik_mdn.control.chooser import Chooser
 from ik_mdn.control.decision import CostWeights, Decision, ReachStatus, Tolerance, decide_nothing
 from sim.arm import Arm
 from sim.arrays import FloatArray
@@ -93,6 +93,9 @@ class Controller:
     to all at once; where that fails too, the solver is asked again with other seeds. A contact on the way ends the
     motion and is reported.
 
+    From a target to the motors: `solver.solve` gives solutions; `judge_candidates` measures them; `Chooser.decide`
+    ranks them and finds the way (`Decision.route`); `ArmBody.drive` follows it; what it measured is the result.
+
     Args:
         body: The arm in a world.
         solver: Gives the solutions; made for the same arm.
@@ -132,8 +135,7 @@ class Controller:
         Raises:
             ShapeError, PoseError: The target is no pose.
         """
-        T = self._target(T_base_tip)
-        return self._search(T)[0]
+        return self._search(self._target(T_base_tip))[0]
 
     def reach(
         self, T_base_tip: Any, *, watch: Callable[[], None] | None = None, watch_period: float = 0.1
@@ -155,7 +157,11 @@ class Controller:
         begin = time.perf_counter()
         decision, time_solve = self._search(T)
         time_decide = time.perf_counter() - begin - time_solve
-        drive = self._drive(decision, watch, watch_period)
+        drive: Drive | None = None  # there is nowhere to go
+        if decision.route:
+            drive = self.body.drive(
+                *decision.route, speed=self.speed, watch=watch, watch_period=watch_period, stop_on_contact=True
+            )
         err_pos, err_rot = measure_errors(self.body, self.solver.task, None, T)
         status, reason = self._judge(decision, drive, float(err_pos[0]), float(err_rot[0]))
         return ReachResult(
@@ -175,14 +181,6 @@ class Controller:
             contacts_end=drive.contacts_end if drive else (),
         )
 
-    def _drive(self, decision: Decision, watch: Callable[[], None] | None, watch_period: float) -> Drive | None:
-        """The motion along the decision's route, ended by the first contact; None: there is nowhere to go."""
-        if not decision.route:
-            return None
-        return self.body.drive(
-            *decision.route, speed=self.speed, watch=watch, watch_period=watch_period, stop_on_contact=True
-        )
-
     def _target(self, T_base_tip: Any) -> FloatArray:
         T = as_targets(self.solver.task, torch.as_tensor(T_base_tip, dtype=torch.float64)).numpy()
         if T.shape != (4, 4):
@@ -192,7 +190,7 @@ class Controller:
     def _search(self, T: FloatArray) -> tuple[Decision, float]:
         """The decision, and the time that the solver took [s]; where all is blocked, ask for other solutions."""
         arm, rng = self.body.arm, np.random.default_rng(0)
-        choice = Choice(self.body, self.solver.task, T, self.tolerance, self.weights)
+        chooser = Chooser(self.body, self.solver.task, T, self.tolerance, self.weights)
         q_seed, spent = self.body.q, 0.0
         decision = None
         for _ in range(_ATTEMPTS if self.refine else 1):
@@ -201,8 +199,8 @@ class Controller:
             spent += time.perf_counter() - begin
             if decision is None and not len(found.q):
                 return decide_nothing(found.status), spent
-            choice.add(np.asarray(found.q, dtype=np.float64), np.asarray(found.weight, dtype=np.float64))
-            decision = choice.decide()
+            chooser.add(np.asarray(found.q, dtype=np.float64), np.asarray(found.weight, dtype=np.float64))
+            decision = chooser.decide()
             if decision.status is not ReachStatus.BLOCKED:
                 break
             q_seed = rng.uniform(arm.sample_min, arm.sample_max)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
+
 
 LIMIT_SLACK = 1e-9  # [rad or m] by which a joint may pass its limit: rounding of the solver
 
@@ -106,30 +107,16 @@ class CostWeights:
                     f"cost weight {key} must be a finite number {'above 0' if above else '>= 0'}; got {value}"
                 )
 
-    def cost(self, measured: Measured) -> FloatArray:
-        """The cost of candidates, shape (m,), from what was measured of them."""
-        nearest = np.minimum(measured.clearance_self, measured.clearance_world)
-        share = measured.weight / max(float(measured.weight.max(initial=0.0)), 1e-300)
-        return np.asarray(
-            self.travel * measured.travel
-            + self.margin * _lack(measured.margin, self.margin_wanted)
+    def cost(self, candidate: Candidate, heaviest: float) -> float:
+        """The cost of a candidate, whatever its own says; `heaviest` is the largest weight of one."""
+        nearest = min(candidate.clearance_self, candidate.clearance_world)
+        return (
+            self.travel * candidate.travel
+            + self.margin * _lack(candidate.margin, self.margin_wanted)
             + self.clearance * _lack(nearest, self.clearance_wanted)
-            + self.manipulability * _lack(measured.manipulability, self.manipulability_wanted)
-            + self.weight * (1.0 - share)
+            + self.manipulability * _lack(candidate.manipulability, self.manipulability_wanted)
+            + self.weight * (1.0 - candidate.weight / max(heaviest, 1e-300))
         )
-
-
-class Measured(NamedTuple):
-    """What was measured of m candidates, each shape (m,); see `Candidate`."""
-
-    err_pos: FloatArray
-    err_rot: FloatArray
-    travel: FloatArray
-    margin: FloatArray
-    clearance_self: FloatArray
-    clearance_world: FloatArray
-    manipulability: FloatArray
-    weight: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,7 +147,7 @@ class Candidate:
     clearance_world: float
     manipulability: float
     weight: float
-    cost: float
+    cost: float = 0.0
     rejected: str | None = None
 
 
@@ -246,5 +233,5 @@ def decide_blocked(judged: list[Candidate]) -> Decision:
     return Decision(tuple(judged), chosen=None, route=(), reason=reason, status=status)
 
 
-def _lack(value: FloatArray, wanted: float) -> FloatArray:
-    return np.asarray(np.clip(1.0 - value / wanted, 0.0, None))
+def _lack(value: float, wanted: float) -> float:
+    return max(0.0, 1.0 - value / wanted)

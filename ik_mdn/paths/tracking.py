@@ -19,9 +19,6 @@ from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, WorldError
 from sim.world import ArmBody
 
-__all__ = ["PathStatus", "Tracked", "track", "track_many"]
-
-
 _START_TOLERANCE = 1e-3  # [rad, m] by which a start may be off the path before it is refined onto it
 _COARSE = 8  # every eighth knot is checked for collision first
 
@@ -122,7 +119,7 @@ def _starts(
 
 
 @dataclass(frozen=True, eq=False)
-class _Choice:
+class _Cut:
     """A course, cut where it collides, and the contacts there."""
 
     course: Course
@@ -143,11 +140,11 @@ class _Job:
     body: ArmBody | None
     speed: float
 
-    def choose(self, path: CartesianPath, courses: list[Course]) -> _Choice | None:
+    def choose(self, path: CartesianPath, courses: list[Course]) -> _Cut | None:
         """The course that gets furthest without a collision; None where there is none."""
         late = [shortest_time(self.solver.arm, c, path.dt, speed=self.speed) - c.u[-1] for c in courses]
         order = sorted(range(len(courses)), key=lambda i: (-courses[i].u[-1], late[i] > 0, round(late[i], 3), i))
-        best: _Choice | None = None
+        best: _Cut | None = None
         for course in (courses[i] for i in order):
             if best is not None and course.u[-1] <= best.reach:
                 break
@@ -156,7 +153,7 @@ class _Job:
                 best = choice
         return best
 
-    def finish(self, path: CartesianPath, choice: _Choice) -> Tracked:
+    def finish(self, path: CartesianPath, choice: _Cut) -> Tracked:
         """The chosen course in time, with its statuses."""
         arm = self.solver.arm
         if not len(choice.course.u):
@@ -179,7 +176,7 @@ class _Job:
             q_elsewhere=q_elsewhere,
         )
 
-    def _time(self, path: CartesianPath, choice: _Choice) -> tuple[Schedule, _Choice]:
+    def _time(self, path: CartesianPath, choice: _Cut) -> tuple[Schedule, _Cut]:
         """The schedule; where it meets a limit or a collision between the knots, of the course cut before that."""
         arm, task = self.solver.arm, self.solver.task
         while True:
@@ -192,13 +189,13 @@ class _Job:
             count = min(max(1, int(np.searchsorted(course.u, timed.u[bad]))), len(course.u) - 1)
             stop = Stop.LIMIT if hit is None and is_outside(arm, timed.q[bad : bad + 1])[0] else Stop.LOST
             contacts = () if hit is None else self._contacts(timed.q[hit])
-            choice = _Choice(Course(course.u[:count], course.q[:count], stop), contacts, hit is not None)
+            choice = _Cut(Course(course.u[:count], course.q[:count], stop), contacts, hit is not None)
 
-    def _cut(self, course: Course) -> _Choice:
+    def _cut(self, course: Course) -> _Cut:
         hit = self._first_hit(course.q)
         if hit is None:
-            return _Choice(course)
-        return _Choice(Course(course.u[:hit], course.q[:hit], Stop.LOST), self._contacts(course.q[hit]), True)
+            return _Cut(course)
+        return _Cut(Course(course.u[:hit], course.q[:hit], Stop.LOST), self._contacts(course.q[hit]), True)
 
     def _first_hit(self, q: FloatArray) -> int | None:
         """Number of the first joint vector that collides, or None."""
@@ -214,7 +211,7 @@ class _Job:
         assert self.body is not None
         return self.body.contacts_at(q)
 
-    def _judge(self, path: CartesianPath, choice: _Choice, timed: Schedule) -> tuple[PathStatus, FloatArray | None]:
+    def _judge(self, path: CartesianPath, choice: _Cut, timed: Schedule) -> tuple[PathStatus, FloatArray | None]:
         """The status of a course that was timed, and where another branch goes on."""
         if choice.collides:
             return PathStatus.COLLISION, None

@@ -16,13 +16,14 @@ from ik_mdn.cli import main
 from ik_mdn.control.controller import Controller
 from ik_mdn.control.decision import ReachStatus, Tolerance
 from ik_mdn.reach.recording import Recorder, record_reaches
-from ik_mdn.reach.running import describe_episode, run_reach, summarise
+from ik_mdn.reach.running import run_suite
 from ik_mdn.reach.suites import make_task, make_tasks
+from ik_mdn.reach.summary import describe_episode, summarise_records
 from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
 from sim.errors import IKError, PoseError, ShapeError, WorldError
 from sim.kinematics import forward_kinematics
-from sim.rendering.camera import camera_for
+from sim.rendering.scenery import camera_for
 from sim.task import Task, default_task
 from sim.world.body import ArmBody
 from sim.world.world import World
@@ -180,16 +181,17 @@ def test_a_task_is_the_same_alone_and_in_the_suite(xarm: Arm, body: ArmBody) -> 
     np.testing.assert_allclose(forward_kinematics(xarm, alone.q_made), alone.T_base_target, atol=1e-9)
 
 
-def test_a_suite_reaches_and_sums_up(xarm: Arm, body: ArmBody) -> None:
-    controller = Controller(body, IKSolver(xarm))
-    done = list(run_reach(controller, make_tasks(body, 4)))
-    summary = summarise(result for _, result in done)
+def test_a_suite_reaches_and_sums_up(xarm: Arm) -> None:
+    with World() as world:
+        controller = Controller(world.add_arm(xarm), IKSolver(xarm))
+        records = [describe_episode(*episode) for episode in run_suite(controller, world, range(4))]
+    summary = summarise_records(records)
     assert summary.episodes == 4
     assert summary.reached == 4
     assert summary.statuses == {"reached": 4}
     assert summary.err_pos["max"] < 1e-3
-    assert json.dumps([describe_episode(*episode) for episode in done], allow_nan=False)
-    assert summarise([]).err_pos == {"median": None, "p95": None, "max": None}
+    assert json.dumps(records, allow_nan=False)
+    assert summarise_records([]).err_pos == {"median": None, "p95": None, "max": None}
 
 
 def test_a_recording_shows_every_target(tmp_path: Path) -> None:

@@ -13,8 +13,10 @@ import sim
 from sim.arm.arm import Arm
 from sim.errors import ShapeError, WorldError
 from sim.kinematics import forward_kinematics
-from sim.rendering.camera import Camera, camera_for
+from sim.rendering.camera import Camera
+from sim.rendering.scenery import camera_for
 from sim.world.body import ArmBody, home
+from sim.world.bullet_ik import solve_with_bullet
 from sim.world.motion import Motion, plan_motion, speed_limits
 from sim.world.world import World
 
@@ -98,7 +100,7 @@ def test_self_collision_is_the_overlap_of_the_shapes(two_balls: Arm) -> None:
         found = body.self_collides(q)
         clear = np.abs(gap) > 1e-3  # Bullet keeps contacts to about a tenth of that
         np.testing.assert_array_equal(found[clear], gap[clear] < 0)
-        assert body.self_contacts(np.zeros(2)) == (("foot", "hand"),)
+        assert body.contacts_at(np.zeros(2)) == (("foot", "hand"),)
         np.testing.assert_array_equal(body.q, before)
     assert 10 < found.sum() < 490
 
@@ -148,7 +150,7 @@ def test_measuring_moves_nothing_even_on_an_error() -> None:
         body.set_q(start)
         body.tip_pose(draw(arm, 5))
         body.self_collides(draw(arm, 5))
-        body.inverse_kinematics(body.tip_pose(), draw(arm, 1)[0])
+        solve_with_bullet(body, body.tip_pose(), draw(arm, 1)[0])
         with pytest.raises(RuntimeError, match="stop"):
             move_and_fail(body)
         np.testing.assert_array_equal(body.q, start)
@@ -183,7 +185,7 @@ def test_bullets_own_ik_meets_a_target_near_its_start(null_space: bool) -> None:
         body = world.add_arm(arm, meshes=False)
         q = 0.45 * arm.q_min + 0.55 * arm.q_max
         T = forward_kinematics(arm, q)
-        answer = body.inverse_kinematics(T, q + 0.05, iterations=500, residual=1e-9, null_space=null_space)
+        answer = solve_with_bullet(body, T, q + 0.05, iterations=500, residual=1e-9, null_space=null_space)
         assert answer.shape == (7,)
         assert np.linalg.norm(forward_kinematics(arm, answer)[:3, 3] - T[:3, 3]) < 1e-3
 
