@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,11 +13,12 @@ import torch
 from ik_mdn.control.candidates import describe_contacts, measure_errors
 from ik_mdn.control.chooser import Chooser
 from ik_mdn.control.decision import CostWeights, Decision, ReachStatus, Tolerance, decide_nothing
+from ik_mdn.solver import refine
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import IKError, ShapeError
 from sim.task import Task, as_targets
-from sim.world import ArmBody, Drive
+from sim.world import ArmBody, Drive, clip_measured
 
 _ATTEMPTS = 6  # times to ask the solver, with other seeds, while all that it gives is blocked
 
@@ -197,15 +198,20 @@ class Controller:
             begin = time.perf_counter()
             found = self.solver.solve(T, q_seed=q_seed, refine=self.refine)[0]
             spent += time.perf_counter() - begin
-            if decision is None and not len(found.q):
-                return decide_nothing(found.status), spent
-            chooser.add(np.asarray(found.q, dtype=np.float64), np.asarray(found.weight, dtype=np.float64))
+            q, weight = (np.asarray(each, dtype=np.float64) for each in (found.q, found.weight))
+            if decision is None and not len(q):
+                decision = decide_nothing(found.status)
+                q = self._solve_on_limit(T) if self.refine and decision.status is ReachStatus.OUT_OF_LIMITS else q
+                weight = np.ones(len(q))
+            if decision is not None and not len(q):
+                break
+            chooser.add(q, weight)
             decision = chooser.decide()
             if decision.status is not ReachStatus.BLOCKED:
                 break
             q_seed = rng.uniform(arm.sample_min, arm.sample_max)
         assert decision is not None
-        return decision, spent
+        return replace(decision, unshaped=self.body.unshaped), spent
 
     def _judge(
         self, decision: Decision, drive: Drive | None, err_pos: float, err_rot: float
@@ -216,10 +222,30 @@ class Controller:
         if drive.contacts:
             return ReachStatus.TOUCHED, f"stopped on the way by a {describe_contacts(self.body, drive.contacts)}"
         if not drive.settled:
-            joint = int(drive.err_q.argmax())
-            return ReachStatus.UNSETTLED, (
-                f"{self.body.arm.joint_names[joint]} stayed {float(drive.err_q[joint]):.3g} from its target"
-            )
+            return ReachStatus.UNSETTLED, self._why_unsettled(drive)
         if float(self.tolerance.miss(np.array(err_pos), np.array(err_rot))) > 1.0:
             return ReachStatus.MISSED, f"ended {1e3 * err_pos:.3g} mm and {err_rot:.3g} rad from the target"
         return ReachStatus.REACHED, ""
+
+    def _why_unsettled(self, drive: Drive) -> str:
+        """Which joint stayed away, and the motor that is too weak for its target, or for where the arm is stuck."""
+        body, names = self.body, self.body.arm.joint_names
+        stayed = int(drive.err_q.argmax())
+        reason = f"{names[stayed]} stayed {float(drive.err_q[stayed]):.3g} from its target"
+        needed = np.abs([body.holding_torques(q) for q in (drive.q_target, drive.q_end)]).max(axis=0)
+        weak = int((needed / body.effort_max).argmax())
+        if needed[weak] <= body.effort_max[weak]:
+            return reason
+        unit = "N" if body.arm.is_prismatic[weak] else "Nm"
+        return (
+            f"{names[weak]} needs {needed[weak]:.3g} {unit} to hold this pose, its limit is {body.effort_max[weak]:.3g}; "
+            + reason
+        )
+
+    def _solve_on_limit(self, T: FloatArray) -> FloatArray:
+        """Where the arm is, shape (1, n), if that meets a target but for a joint a hair beyond its limit; else (0, n)."""
+        arm = self.body.arm
+        end = refine(arm, self.solver.task, torch.from_numpy(T[None]), torch.from_numpy(self.body.q[None]))
+        q = clip_measured(arm, end.q.numpy())
+        on_limit = bool(((q >= arm.q_min) & (q <= arm.q_max)).all())
+        return q if on_limit and torch.maximum(end.err_pos, end.err_rot).item() <= self.tolerance.pos else q[:0]

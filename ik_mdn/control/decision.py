@@ -161,6 +161,7 @@ class Decision:
         route: Configurations to pass, the last is the chosen one; empty where none was chosen.
         reason: Why none was chosen; empty where one was.
         status: The outcome that this means for a reach; None where one was chosen and is still to be gone to.
+        unshaped: Links that it was judged without: they would collide, and their shapes were not loaded.
     """
 
     candidates: tuple[Candidate, ...]
@@ -168,6 +169,7 @@ class Decision:
     route: tuple[FloatArray, ...]
     reason: str
     status: ReachStatus | None = None
+    unshaped: tuple[str, ...] = ()
 
     def rows(self, most: int | None = None) -> list[list[str]]:
         """The candidates as text, one row each, best first; `COLUMNS` are the heads.
@@ -192,7 +194,7 @@ class Decision:
         ]
 
     def table(self, most: int | None = None) -> str:
-        """The candidates as plain text with aligned columns, and the reason below where none was chosen.
+        """The candidates as plain text with aligned columns; below, why none was chosen, and what was not judged.
 
         Args:
             most: At most so many candidates; None: all.
@@ -200,7 +202,11 @@ class Decision:
         rows = [[head.replace("-\n", "").replace("\n", " ") for head in COLUMNS], *self.rows(most)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, self.reason] if self.reason else lines)
+        lines += [self.reason] if self.reason else []
+        lines += [f"judged without the shapes of {', '.join(self.unshaped)}: they collide with nothing"] * any(
+            self.unshaped
+        )
+        return "\n".join(lines)
 
 
 COLUMNS = (

@@ -32,6 +32,7 @@ class Stage:
         speed: Share of the velocity limits to use.
         weights: What the controller's cost counts.
         meshes: Load the arm's meshes.
+        ideal_motors: Let the motors be as strong as it takes.
     """
 
     arm: Arm
@@ -41,6 +42,7 @@ class Stage:
     speed: float = 1.0
     weights: CostWeights = field(default_factory=CostWeights)
     meshes: bool = True
+    ideal_motors: bool = False
 
     @contextmanager
     def open(self, *, gui: bool = False) -> Iterator[tuple[World, Controller]]:
@@ -50,7 +52,7 @@ class Stage:
             gui: Show Bullet's window.
         """
         with World(gui=gui) as world:
-            body = world.add_arm(self.arm, meshes=self.meshes)
+            body = world.add_arm(self.arm, meshes=self.meshes, ideal_motors=self.ideal_motors)
             if self.scene is not None:
                 world.add_scene(self.scene, self.arm)
             yield world, Controller(body, self.solver, refine=self.refine, speed=self.speed, weights=self.weights)
@@ -81,6 +83,7 @@ class Stage:
             "solver": self.how,
             "model_fingerprint": _model_digest(self.solver),
             "speed": self.speed,
+            **({"ideal_motors": True} if self.ideal_motors else {}),
             **{f"cost.{name}": value for name, value in asdict(self.weights).items()},
         }
 

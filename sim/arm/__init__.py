@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from sim.arm.arm import load_arm as load_arm
     from sim.arm.arm import planar_arm as planar_arm
     from sim.arm.catalogue import builtin_arms as builtin_arms
-    from sim.arm.meshes import resolve_meshes as resolve_meshes
+    from sim.arm.meshes import find_mesh as find_mesh
+    from sim.arm.meshes import read_mesh as read_mesh
+    from sim.arm.meshes import search_folders as search_folders
 
 __getattr__, __dir__, __all__ = public_names(__name__)

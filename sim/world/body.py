@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import ShapeError
+from sim.errors import ShapeError, WorldError
+from sim.kinematics import forward_kinematics
 from sim.rotations import pose_to_bullet
 from sim.world.collision import Collisions
 from sim.world.drive import Drive, follow
@@ -33,9 +34,11 @@ class ArmBody:
         T_world_base: Pose of the link `arm.base`, shape (4, 4); None: the world's origin.
         step: Advances the world by one time step.
         names: What the solid bodies of the world are called, by Bullet's numbers; None: there is only this one.
+        unshaped: Links that would collide, and were loaded without the shapes for it.
+        ideal_motors: Motors as strong as it takes.
 
     Raises:
-        WorldError: Bullet did not load a joint or link of the chain.
+        WorldError: Bullet did not load a joint or link of the chain, or moves the tip elsewhere than the kinematics say.
         ShapeError: T_world_base is not (4, 4) finite numbers.
     """
 
@@ -48,16 +51,20 @@ class ArmBody:
         *,
         step: Callable[[], None],
         names: Mapping[int, str] | None = None,
+        unshaped: tuple[str, ...] = (),
+        ideal_motors: bool = False,
     ) -> None:
-        self.arm, self.client, self.number, self.step = arm, client, number, step
+        self.arm, self.client, self.number, self.step, self.unshaped = arm, client, number, step, unshaped
+        limited = np.isfinite(arm.effort_max) & (not ideal_motors)
+        self.effort_max: FloatArray = np.where(limited, arm.effort_max, _UNLIMITED)  # of the motors [N m or N]
         self.links: LinkTree = load_links(client, number)
         self.joints = [self.links.joint(name) for name in arm.joint_names]
         self._base, self.tip = self.links.link(arm.base), self.links.link(arm.tip)
         self._others = [joint for joint in self.links.moving if joint not in self.joints]
         self._place(np.eye(4) if T_world_base is None else np.asarray(T_world_base, dtype=np.float64))
         self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
+        self._check_kinematics()
         self.set_q(home(arm))
-        self.hold(self.q)
 
     @property
     def q(self) -> FloatArray:
@@ -213,17 +220,45 @@ class ArmBody:
             q: Where the joints should be, shape (n,) [rad, m for prismatic]; joint limits are not checked.
             dq: How fast they should pass there, shape (n,) [rad/s, m/s for prismatic]; None: come to rest.
         """
-        arm = self.arm
-        forces = np.where(np.isfinite(arm.effort_max), arm.effort_max, _UNLIMITED)
         self.client.setJointMotorControlArray(
             self.number,
             self.joints,
             self.client.POSITION_CONTROL,
             targetPositions=list(q),
-            targetVelocities=[0.0] * arm.n_joints if dq is None else list(dq),
-            forces=forces.tolist(),
-            positionGains=[_POSITION_GAIN] * arm.n_joints,
-            velocityGains=[1.0] * arm.n_joints,
+            targetVelocities=[0.0] * len(self.joints) if dq is None else list(dq),
+            forces=self.effort_max.tolist(),
+            positionGains=[_POSITION_GAIN] * len(self.joints),
+            velocityGains=[1.0] * len(self.joints),
+        )
+
+    def holding_torques(self, q: FloatArray) -> FloatArray:
+        """What the motors must give to hold the arm at q, shape (n,), against gravity, shape (n,) [N m or N].
+
+        By Bullet's inverse dynamics, with joints outside the chain where they are.
+        """
+        moving = self.links.moving
+        places = dict(zip(moving, (state[0] for state in self.client.getJointStates(self.number, moving)), strict=True))
+        places.update(zip(self.joints, self.vector("q", q).tolist(), strict=True))
+        still = [0.0] * len(moving)
+        torques = self.client.calculateInverseDynamics(self.number, list(places.values()), still, still)
+        return np.array(torques)[[moving.index(joint) for joint in self.joints]]
+
+    def _check_kinematics(self) -> None:
+        """Refuse a body whose joints Bullet places or moves in another way than `sim.kinematics`."""
+        arm = self.arm
+        low, high = np.clip(arm.sample_min, -_NEAR, _NEAR), np.clip(arm.sample_max, -_NEAR, _NEAR)
+        q = np.random.default_rng(0).uniform(low, high, (_CHECKED, arm.n_joints))
+        off = np.abs(self.tip_pose(q) - forward_kinematics(arm, q)).max(initial=0.0)
+        if off <= _SAME * max(1.0, arm.reach):
+            return
+        alone = np.concatenate([np.zeros((1, arm.n_joints)), 0.1 * np.eye(arm.n_joints)])
+        theirs, ours = self.tip_pose(alone), forward_kinematics(arm, alone)
+        moves = np.abs(np.linalg.inv(theirs[0]) @ theirs[1:] - np.linalg.inv(ours[0]) @ ours[1:]).max(axis=(1, 2))
+        joint = arm.joint_names[int(moves.argmax())]
+        raise WorldError(
+            f"Bullet's copy of arm {arm.name!r} puts the tip {off:.3g} from where the kinematics put it; joint {joint!r} "
+            "differs most: look at its origin, axis and type, and at the fixed joints around it",
+            joint=joint,
         )
 
     def _place(self, T_world_base: FloatArray) -> None:
@@ -266,6 +301,8 @@ class ArmBody:
 
 _UNLIMITED = 1e4  # [N m or N] where the URDF gives no effort limit
 _HOME_MARGIN = 0.04  # share of a joint's range that counts as next to its limit
+_SAME = 1e-6  # [m, and entries of a rotation] by which Bullet's kinematics may differ, per metre of reach
+_CHECKED, _NEAR = 3, 3.0  # configurations in which they are compared, and how far from zero [rad or m]
 _POSITION_GAIN = 0.3  # share of the position error to be gone after one step
 
 

@@ -115,8 +115,8 @@ def load_links(client: Any, body: int) -> LinkTree:
         row = client.getJointInfo(body, i)
         infos.append(
             LinkInfo(
-                name=row[12].decode(),
-                joint=row[1].decode(),
+                name=client.real_name(row[12]),
+                joint=client.real_name(row[1]),
                 kind=row[2],
                 parent=row[16],
                 lower=row[8],
@@ -124,4 +124,4 @@ def load_links(client: Any, body: int) -> LinkTree:
                 force=row[10],
             )
         )
-    return LinkTree(root=client.getBodyInfo(body)[0].decode(), infos=tuple(infos))
+    return LinkTree(root=client.real_name(client.getBodyInfo(body)[0]), infos=tuple(infos))

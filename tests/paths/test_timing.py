@@ -86,7 +86,9 @@ def test_a_course_that_stops_short_ends_at_rest(arm: Arm) -> None:
 def test_a_schedule_that_leaves_the_limits_names_its_first_fault(arm: Arm) -> None:
     path = line(0.5)
     course = along(path, 400)
-    turned = Course(course.u, course.q + [np.pi - course.q[200, 0], 0.0], Stop.END)  # joint 1 passes π half way
+    turned = Course(
+        course.u, course.q + np.array([np.pi - course.q[200, 0], 0.0]), Stop.END
+    )  # joint 1 passes π half way
     flat = CartesianPath(forward_kinematics(arm, turned.q), dt=path.dt)
     timed = schedule(arm, load_task(arm, "planar_position"), flat, Course(np.arange(400.0), turned.q, Stop.END))
     outside = np.flatnonzero((timed.q > arm.q_max + 1e-9).any(axis=-1))
