@@ -16,7 +16,7 @@ from ik_mdn.evaluation import pose_errors
 from ik_mdn.model import PoseModel
 from ik_mdn.solver import IKSolver, first_of_branch, into_limits
 from sim.arm import Arm
-from sim.world import ArmBody
+from sim.world import ArmBody, solve_with_bullet
 
 MSE_COLOUR = "#c8352b"
 
@@ -158,7 +158,7 @@ def _bullet(body: ArmBody, T: Tensor, *, iterations: int, residual: float = 1e-7
     arm = body.arm
     start = 0.5 * (arm.sample_min + arm.sample_max)
     rows = [
-        body.inverse_kinematics(target, start, iterations=iterations, residual=residual, null_space=null_space)
+        solve_with_bullet(body, target, start, iterations=iterations, residual=residual, null_space=null_space)
         for target in T.numpy()
     ]
     return Answers(into_limits(arm, torch.as_tensor(np.array(rows))), 1.0)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 
-from ik_mdn.control.decision import LIMIT_SLACK, Candidate, CostWeights, Measured, Tolerance
+from ik_mdn.control.decision import LIMIT_SLACK, Candidate, CostWeights, Tolerance
 from sim.arrays import FloatArray
 from sim.jacobians import manipulability
 from sim.task import Task, error_norms, task_error
@@ -41,17 +40,25 @@ def judge_candidates(
         One `Candidate` each, in the order of q, with all numbers; rejected for limits or for what it would touch, by
         name.
     """
-    measured = _measure(body, task, T_base_target, q, weight, within=max(_WITHIN, weights.clearance_wanted))
-    cost = weights.cost(measured)
-    faults = [_find_fault(body, row, margin) for row, margin in zip(q, measured.margin.tolist(), strict=True)]
+    within = max(_WITHIN, weights.clearance_wanted)
+    err_pos, err_rot = measure_errors(body, task, q, T_base_target)
+    clearance_self, clearance_world = body.clearance(q, within)
+    measured = {
+        "err_pos": err_pos,
+        "err_rot": err_rot,
+        "travel": np.abs((q - body.q) / speed_limits(body.arm)).max(axis=-1),
+        "margin": np.minimum(q - body.arm.q_min, body.arm.q_max - q).min(axis=-1),
+        "clearance_self": clearance_self,
+        "clearance_world": clearance_world,
+        "manipulability": manipulability(body.arm, task, torch.from_numpy(q)).numpy(),
+        "weight": weight,
+    }
+    rows = [dict(zip(measured, row, strict=True)) for row in np.stack(list(measured.values()), axis=-1).tolist()]
+    heaviest = float(weight.max(initial=0.0))
+    candidates = [Candidate(q=q[i].copy(), **row) for i, row in enumerate(rows)]
     return [
-        Candidate(
-            q=q[i].copy(),
-            cost=float(cost[i]),
-            rejected=faults[i],
-            **{name: float(column[i]) for name, column in measured._asdict().items()},
-        )
-        for i in range(len(q))
+        replace(each, cost=weights.cost(each, heaviest), rejected=_find_fault(body, each.q, each.margin))
+        for each in candidates
     ]
 
 
@@ -81,37 +88,11 @@ def measure_errors(body: ArmBody, task: Task, q: FloatArray | None, T: FloatArra
     return err_pos.numpy(), err_rot.numpy()
 
 
-def name_pairs(pairs: Any) -> str:
-    """ "a and b, c and d" of pairs of names."""
-    return ", ".join(f"{a} and {b}" for a, b in pairs)
-
-
 def describe_contacts(body: ArmBody, pairs: Sequence[tuple[str, str]]) -> str:
     """What contacts are called in reasons: a self-collision where all are of the arm itself, else a collision."""
     own = {body.links.root, *(info.name for info in body.links.infos)}
     kind = "self-collision" if all(b in own for _, b in pairs) else "collision"
-    return f"{kind}: {name_pairs(pairs)}"
-
-
-def reject(candidates: Sequence[Candidate], reason: str) -> list[Candidate]:
-    """The candidates with a reason against each."""
-    return [replace(candidate, rejected=reason) for candidate in candidates]
-
-
-def _measure(body: ArmBody, task: Task, T: FloatArray, q: FloatArray, weight: FloatArray, *, within: float) -> Measured:
-    arm = body.arm
-    err_pos, err_rot = measure_errors(body, task, q, T)
-    clearance_self, clearance_world = body.clearance(q, within)
-    return Measured(
-        err_pos=err_pos,
-        err_rot=err_rot,
-        travel=np.abs((q - body.q) / speed_limits(arm)).max(axis=-1),
-        margin=np.minimum(q - arm.q_min, arm.q_max - q).min(axis=-1),
-        clearance_self=clearance_self,
-        clearance_world=clearance_world,
-        manipulability=manipulability(arm, task, torch.from_numpy(q)).numpy(),
-        weight=weight,
-    )
+    return f"{kind}: {', '.join(f'{a} and {b}' for a, b in pairs)}"
 
 
 def _find_fault(body: ArmBody, q: FloatArray, margin: float) -> str | None:

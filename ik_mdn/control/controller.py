@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
+import torch
 
 from ik_mdn.control.candidates import describe_contacts, measure_errors
-from ik_mdn.control.choice import Choice
+from ik_mdn.control.chooser import Chooser
 from ik_mdn.control.decision import CostWeights, Decision, ReachStatus, Tolerance, decide_nothing
+from ik_mdn.solver import refine
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import IKError, ShapeError
 from sim.task import Task, as_targets
-from sim.world import ArmBody, Drive
+from sim.world import ArmBody, Drive, clip_measured
 
 _ATTEMPTS = 6  # times to ask the solver, with other seeds, while all that it gives is blocked
 
@@ -92,6 +94,9 @@ class Controller:
     to all at once; where that fails too, the solver is asked again with other seeds. A contact on the way ends the
     motion and is reported.
 
+    From a target to the motors: `solver.solve` gives solutions; `judge_candidates` measures them; `Chooser.decide`
+    ranks them and finds the way (`Decision.route`); `ArmBody.drive` follows it; what it measured is the result.
+
     Args:
         body: The arm in a world.
         solver: Gives the solutions; made for the same arm.
@@ -131,8 +136,7 @@ class Controller:
         Raises:
             ShapeError, PoseError: The target is no pose.
         """
-        T = self._target(T_base_tip)
-        return self._search(T)[0]
+        return self._search(self._target(T_base_tip))[0]
 
     def reach(
         self, T_base_tip: Any, *, watch: Callable[[], None] | None = None, watch_period: float = 0.1
@@ -154,7 +158,11 @@ class Controller:
         begin = time.perf_counter()
         decision, time_solve = self._search(T)
         time_decide = time.perf_counter() - begin - time_solve
-        drive = self._drive(decision, watch, watch_period)
+        drive: Drive | None = None  # there is nowhere to go
+        if decision.route:
+            drive = self.body.drive(
+                *decision.route, speed=self.speed, watch=watch, watch_period=watch_period, stop_on_contact=True
+            )
         err_pos, err_rot = measure_errors(self.body, self.solver.task, None, T)
         status, reason = self._judge(decision, drive, float(err_pos[0]), float(err_rot[0]))
         return ReachResult(
@@ -174,14 +182,6 @@ class Controller:
             contacts_end=drive.contacts_end if drive else (),
         )
 
-    def _drive(self, decision: Decision, watch: Callable[[], None] | None, watch_period: float) -> Drive | None:
-        """The motion along the decision's route, ended by the first contact; None: there is nowhere to go."""
-        if not decision.route:
-            return None
-        return self.body.drive(
-            *decision.route, speed=self.speed, watch=watch, watch_period=watch_period, stop_on_contact=True
-        )
-
     def _target(self, T_base_tip: Any) -> FloatArray:
         T = as_targets(self.solver.task, T_base_tip).cpu().numpy()
         if T.shape != (4, 4):
@@ -191,22 +191,27 @@ class Controller:
     def _search(self, T: FloatArray) -> tuple[Decision, float]:
         """The decision, and the time that the solver took [s]; where all is blocked, ask for other solutions."""
         arm, rng = self.body.arm, np.random.default_rng(0)
-        choice = Choice(self.body, self.solver.task, T, self.tolerance, self.weights)
+        chooser = Chooser(self.body, self.solver.task, T, self.tolerance, self.weights)
         q_seed, spent = self.body.q, 0.0
         decision = None
         for _ in range(_ATTEMPTS if self.refine else 1):
             begin = time.perf_counter()
             found = self.solver.solve(T, q_seed=q_seed, refine=self.refine)[0]
             spent += time.perf_counter() - begin
-            if decision is None and not len(found.q):
-                return decide_nothing(found.status), spent
-            choice.add(np.asarray(found.q, dtype=np.float64), np.asarray(found.weight, dtype=np.float64))
-            decision = choice.decide()
+            q, weight = (np.asarray(each, dtype=np.float64) for each in (found.q, found.weight))
+            if decision is None and not len(q):
+                decision = decide_nothing(found.status)
+                q = self._solve_on_limit(T) if self.refine and decision.status is ReachStatus.OUT_OF_LIMITS else q
+                weight = np.ones(len(q))
+            if decision is not None and not len(q):
+                break
+            chooser.add(q, weight)
+            decision = chooser.decide()
             if decision.status is not ReachStatus.BLOCKED:
                 break
             q_seed = rng.uniform(arm.sample_min, arm.sample_max)
         assert decision is not None
-        return decision, spent
+        return replace(decision, unshaped=self.body.unshaped), spent
 
     def _judge(
         self, decision: Decision, drive: Drive | None, err_pos: float, err_rot: float
@@ -217,10 +222,30 @@ class Controller:
         if drive.contacts:
             return ReachStatus.TOUCHED, f"stopped on the way by a {describe_contacts(self.body, drive.contacts)}"
         if not drive.settled:
-            joint = int(drive.err_q.argmax())
-            return ReachStatus.UNSETTLED, (
-                f"{self.body.arm.joint_names[joint]} stayed {float(drive.err_q[joint]):.3g} from its target"
-            )
+            return ReachStatus.UNSETTLED, self._why_unsettled(drive)
         if float(self.tolerance.miss(np.array(err_pos), np.array(err_rot))) > 1.0:
             return ReachStatus.MISSED, f"ended {1e3 * err_pos:.3g} mm and {err_rot:.3g} rad from the target"
         return ReachStatus.REACHED, ""
+
+    def _why_unsettled(self, drive: Drive) -> str:
+        """Which joint stayed away, and the motor that is too weak for its target, or for where the arm is stuck."""
+        body, names = self.body, self.body.arm.joint_names
+        stayed = int(drive.err_q.argmax())
+        reason = f"{names[stayed]} stayed {float(drive.err_q[stayed]):.3g} from its target"
+        needed = np.abs([body.holding_torques(q) for q in (drive.q_target, drive.q_end)]).max(axis=0)
+        weak = int((needed / body.effort_max).argmax())
+        if needed[weak] <= body.effort_max[weak]:
+            return reason
+        unit = "N" if body.arm.is_prismatic[weak] else "Nm"
+        return (
+            f"{names[weak]} needs {needed[weak]:.3g} {unit} to hold this pose, its limit is {body.effort_max[weak]:.3g}; "
+            + reason
+        )
+
+    def _solve_on_limit(self, T: FloatArray) -> FloatArray:
+        """Where the arm is, shape (1, n), if that meets a target but for a joint a hair beyond its limit; else (0, n)."""
+        arm = self.body.arm
+        end = refine(arm, self.solver.task, torch.from_numpy(T[None]), torch.from_numpy(self.body.q[None]))
+        q = clip_measured(arm, end.q.numpy())
+        on_limit = bool(((q >= arm.q_min) & (q <= arm.q_max)).all())
+        return q if on_limit and torch.maximum(end.err_pos, end.err_rot).item() <= self.tolerance.pos else q[:0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -106,30 +106,16 @@ class CostWeights:
                     f"cost weight {key} must be a finite number {'above 0' if above else '>= 0'}; got {value}"
                 )
 
-    def cost(self, measured: Measured) -> FloatArray:
-        """The cost of candidates, shape (m,), from what was measured of them."""
-        nearest = np.minimum(measured.clearance_self, measured.clearance_world)
-        share = measured.weight / max(float(measured.weight.max(initial=0.0)), 1e-300)
-        return np.asarray(
-            self.travel * measured.travel
-            + self.margin * _lack(measured.margin, self.margin_wanted)
+    def cost(self, candidate: Candidate, heaviest: float) -> float:
+        """The cost of a candidate, whatever its own says; `heaviest` is the largest weight of one."""
+        nearest = min(candidate.clearance_self, candidate.clearance_world)
+        return (
+            self.travel * candidate.travel
+            + self.margin * _lack(candidate.margin, self.margin_wanted)
             + self.clearance * _lack(nearest, self.clearance_wanted)
-            + self.manipulability * _lack(measured.manipulability, self.manipulability_wanted)
-            + self.weight * (1.0 - share)
+            + self.manipulability * _lack(candidate.manipulability, self.manipulability_wanted)
+            + self.weight * (1.0 - candidate.weight / max(heaviest, 1e-300))
         )
-
-
-class Measured(NamedTuple):
-    """What was measured of m candidates, each shape (m,); see `Candidate`."""
-
-    err_pos: FloatArray
-    err_rot: FloatArray
-    travel: FloatArray
-    margin: FloatArray
-    clearance_self: FloatArray
-    clearance_world: FloatArray
-    manipulability: FloatArray
-    weight: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +145,7 @@ class Candidate:
     clearance_world: float
     manipulability: float
     weight: float
-    cost: float
+    cost: float = 0.0
     rejected: str | None = None
 
 
@@ -173,6 +159,7 @@ class Decision:
         route: Configurations to pass, the last is the chosen one; empty where none was chosen.
         reason: Why none was chosen; empty where one was.
         status: The outcome that this means for a reach; None where one was chosen and is still to be gone to.
+        unshaped: Links that it was judged without: they would collide, and their shapes were not loaded.
     """
 
     candidates: tuple[Candidate, ...]
@@ -180,6 +167,7 @@ class Decision:
     route: tuple[FloatArray, ...]
     reason: str
     status: ReachStatus | None = None
+    unshaped: tuple[str, ...] = ()
 
     def rows(self, most: int | None = None) -> list[list[str]]:
         """The candidates as text, one row each, best first; `COLUMNS` are the heads.
@@ -204,7 +192,7 @@ class Decision:
         ]
 
     def table(self, most: int | None = None) -> str:
-        """The candidates as plain text with aligned columns, and the reason below where none was chosen.
+        """The candidates as plain text with aligned columns; below, why none was chosen, and what was not judged.
 
         Args:
             most: At most so many candidates; None: all.
@@ -212,7 +200,11 @@ class Decision:
         rows = [[head.replace("-\n", "").replace("\n", " ") for head in COLUMNS], *self.rows(most)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, self.reason] if self.reason else lines)
+        lines += [self.reason] if self.reason else []
+        lines += [f"judged without the shapes of {', '.join(self.unshaped)}: they collide with nothing"] * any(
+            self.unshaped
+        )
+        return "\n".join(lines)
 
 
 COLUMNS = (
@@ -245,5 +237,5 @@ def decide_blocked(judged: list[Candidate]) -> Decision:
     return Decision(tuple(judged), chosen=None, route=(), reason=reason, status=status)
 
 
-def _lack(value: FloatArray, wanted: float) -> FloatArray:
-    return np.asarray(np.clip(1.0 - value / wanted, 0.0, None))
+def _lack(value: float, wanted: float) -> float:
+    return max(0.0, 1.0 - value / wanted)

@@ -93,19 +93,18 @@ def to_motion(tracked: Tracked) -> tuple[Motion, FloatArray]:
     Returns:
         The motion, K samples 1/240 s apart, and the place on the path at each [samples], shape (K,).
     """
+    from scipy.interpolate import CubicHermiteSpline
+
     times = np.arange(len(tracked.q)) * tracked.dt
     at = np.minimum(np.arange(int(np.ceil(times[-1] / TIME_STEP - 1e-9)) + 1) * TIME_STEP, times[-1])
     if len(times) < 2:
         return Motion(q=tracked.q.copy(), dq=np.zeros_like(tracked.q)), tracked.u.copy()
     slope = np.gradient(tracked.q, tracked.dt, axis=0)
     slope[0] = slope[-1] = 0.0
-    k = np.minimum((at / tracked.dt).astype(np.int64), len(times) - 2)
-    s = ((at - times[k]) / tracked.dt)[:, None]
-    start, end, out, into = tracked.q[k], tracked.q[k + 1], slope[k] * tracked.dt, slope[k + 1] * tracked.dt
-    q = start + s * s * (3 - 2 * s) * (end - start) + s * (1 - s) * ((1 - s) * out - s * into)
-    dq = (6 * s * (1 - s) * (end - start) + (1 - s) * (1 - 3 * s) * out + s * (3 * s - 2) * into) / tracked.dt
+    curve = CubicHermiteSpline(times, tracked.q, slope)
+    dq = curve(at, 1)
     dq[-1] = 0.0
-    return Motion(q=q, dq=dq), np.interp(at, times, tracked.u)
+    return Motion(q=curve(at), dq=dq), np.interp(at, times, tracked.u)
 
 
 def _measure(task: Task, tracked: Tracked, drive: Drive, poses: FloatArray, u: FloatArray) -> Followed:

@@ -13,13 +13,12 @@ from ik_mdn.paths.geometry import Geometry
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError
 from sim.task import TASKS, as_targets
+from sim.world import rest_to_rest
 
 RATE = 100.0  # [Hz] that paths are sampled at
 SPEED = 0.25  # [m/s] of the tip: what ISO 10218-1 allows beside people
 TURN_SPEED = 1.0  # [rad/s] of the tip's orientation
 
-_RISE_TIME = 0.4  # [s] from rest to full speed at constant acceleration, as for joint motions
-_JERK_TIME = 0.1  # [s] from none to full acceleration
 _MOST = 1_000_000  # samples of a path
 _SMALL = 1e-12  # [m, rad] a length or an angle below this is none
 _ANTIPODAL = 1e-6  # [rad] rotations this near to half a turn have no single shortest way
@@ -201,48 +200,21 @@ def _sample(
         raise ShapeError(
             f"the path would take {hurry.sum():.3g} s, more than {_MOST:,} samples; raise speed and turn_speed"
         )
-    laws = [_time_law(seconds) for seconds in hurry.tolist()]
-    starts = np.concatenate([[0.0], np.cumsum([duration for duration, _ in laws])])
+    laws = [
+        rest_to_rest(np.zeros(1), np.ones(1), np.array([1.0 / seconds])) if seconds > _SMALL else None
+        for seconds in hurry.tolist()
+    ]  # of pieces with an extent: from 0 to 1, as joint motions are
+    starts = np.cumsum([0.0, *(law.duration if law else 0.0 for law in laws)])
     times = np.arange(int(np.ceil(starts[-1] * rate - 1e-9)) + 1) / rate
     progress = np.full(len(times), float(len(geometry)))
-    for i, (_, law) in enumerate(laws):
+    for i, law in enumerate(laws):
         inside = (times >= starts[i]) & (times < starts[i + 1])
-        progress[inside] = [i + law(t) for t in (times[inside] - starts[i]).tolist()]
+        places = [law.at_time(t)[0][0] for t in (times[inside] - starts[i]).tolist()] if law else []
+        progress[inside] = i + np.clip(places, 0.0, 1.0)
     progress[-1] = len(geometry)
     piece = np.minimum(progress.astype(np.int64), len(geometry) - 1)
     T = geometry.pose_at(piece, progress - piece)
     return CartesianPath(T, 1.0 / rate, geometry, progress)
-
-
-def _time_law(seconds: float) -> tuple[float, _Law]:
-    """How long a piece takes that needs `seconds` at full speed, and its place in [0, 1] at each time.
-
-    Jerk-limited from rest to rest by Ruckig (Berscheid and Kröger, RSS 2021), as joint motions are.
-    """
-    from ruckig import InputParameter, Result, Ruckig, Trajectory
-
-    if seconds <= _SMALL:
-        return 0.0, _Law(None)
-    request, trajectory = InputParameter(1), Trajectory(1)
-    request.current_position, request.target_position = [0.0], [1.0]
-    request.max_velocity = [1.0 / seconds]
-    request.max_acceleration = [1.0 / (seconds * _RISE_TIME)]
-    request.max_jerk = [1.0 / (seconds * _RISE_TIME * _JERK_TIME)]
-    result = Ruckig(1).calculate(request, trajectory)
-    assert result in (Result.Working, Result.Finished), result
-    return float(trajectory.duration), _Law(trajectory)
-
-
-class _Law:
-    """Place in [0, 1] over time [s]; a piece without extent is over at once."""
-
-    def __init__(self, trajectory: object | None) -> None:
-        self._trajectory = trajectory
-
-    def __call__(self, t: float) -> float:
-        if self._trajectory is None:
-            return 1.0
-        return float(min(1.0, max(0.0, self._trajectory.at_time(t)[0][0])))  # type: ignore[attr-defined]
 
 
 def _vector(name: str, value: ArrayLike) -> FloatArray:

@@ -14,10 +14,9 @@ from ik_mdn.solver import refine
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.task import Task
-from sim.world import speed_limits
+from sim.world import RISE_TIME, speed_limits
 
 _MARGIN = 0.999  # share of the velocity limits that is planned with; the rest is for what lies between knots
-_RISE_TIME = 0.4  # [s] from rest to full speed, as for joint motions
 _GRID = 1.0  # [ticks] least distance of the knots that accelerations are taken from
 _ON_TIME = 1e-9  # [samples] delay that is none
 _PASSES = 50  # of stretching what is still too fast, a guard only
@@ -104,7 +103,7 @@ def _plan(course: Course, most: FloatArray, dt: float) -> FloatArray:
     grid = _thin(tau)
     if len(grid) < 2:
         return tau
-    x = _pace(tau[grid], course.q[grid], most * dt / _RISE_TIME, rest=course.stop is not Stop.END)
+    x = _pace(tau[grid], course.q[grid], most * dt / RISE_TIME, rest=course.stop is not Stop.END)
     xs = np.interp(tau, tau[grid], x)  # squared pace, linear over tau where the acceleration is constant
     pace = np.maximum(np.sqrt(xs[:-1]) + np.sqrt(xs[1:]), 1e-6)
     t = np.concatenate([[0.0], np.cumsum(2.0 * np.diff(tau) / pace)])

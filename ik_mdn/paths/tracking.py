@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,14 +13,13 @@ from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, follow_branches, 
 from ik_mdn.paths.path import CartesianPath
 from ik_mdn.paths.timing import Schedule, schedule, shortest_time
 from ik_mdn.paths.tracked import PathStatus, Tracked
-from ik_mdn.solver import IKSolver, Status, refine, solver_for
+from ik_mdn.solver import LIMIT_SLACK, IKSolver, Status, refine, solver_for
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, WorldError
-from sim.world import ArmBody
-
-__all__ = ["PathStatus", "Tracked", "track", "track_many"]
-
+from sim.kinematics import forward_kinematics
+from sim.task import error_norms, task_error
+from sim.world import LIMIT_NOISE, ArmBody, clip_measured
 
 _START_TOLERANCE = 1e-3  # [rad, m] by which a start may be off the path before it is refined onto it
 _COARSE = 8  # every eighth knot is checked for collision first
@@ -63,7 +62,8 @@ def track_many(
         solver: Of the arm, for its task; for an arm alone, `solver_for` it.
         paths: What to follow, poses in the base frame.
         q_start: Where to start, shape (n,) or one per path (B, n): it must meet the path's first pose within 1e-3,
-            and is refined onto it.
+            and is refined onto it. A measured start may be up to 1e-3 rad or m beyond a limit: that joint is then put
+            on the limit as long as the path has it beyond, and the errors say what that costs.
         body: The arm in a world: joint vectors in which it would touch itself or an obstacle stop it.
         speed: Share of the velocity limits to use, in (0, 1].
 
@@ -83,8 +83,9 @@ def track_many(
     if not len(paths):
         return []
     owner, starts, statuses = _starts(solver, paths, q_start)
-    courses = follow_branches(solver.arm, solver.task, paths, owner, starts)
-    job = _Job(solver, body, speed)
+    arm = _make_room(solver.arm, starts)
+    courses = follow_branches(arm, solver.task, paths, owner, starts)
+    job = _Job(solver, arm, body, speed)
     results = []
     for i, path in enumerate(paths):
         choice = job.choose(path, [courses[row] for row in np.flatnonzero(owner == i)])
@@ -115,14 +116,28 @@ def _starts(
             f"q_start is not where path {i} starts: the nearest joint vector that is there is {off[i]:.3g} rad away "
             f"(allowed {_START_TOLERANCE:g}); move the arm there first, or leave q_start out"
         )
-    out = ((exact < arm.q_min - _START_TOLERANCE) | (exact > arm.q_max + _START_TOLERANCE)).any(axis=-1)
-    for i in np.flatnonzero(out):
-        raise PoseError(f"q_start of path {i} is outside the joint limits of arm {arm.name!r}: {q[i].tolist()}")
-    return np.arange(len(paths)), np.clip(exact, arm.q_min, arm.q_max), [Status.SOLVED] * len(paths)
+    near = clip_measured(arm, exact)
+    for i, joint in np.argwhere((near < arm.q_min) | (near > arm.q_max)):
+        low, high = arm.q_min[joint], arm.q_max[joint]
+        raise PoseError(
+            f"q_start of path {i} is outside the joint limits of arm {arm.name!r}: joint {arm.joint_names[joint]!r} at "
+            f"{near[i, joint]:.6g}, allowed [{low:.6g}, {high:.6g}] and {LIMIT_NOISE:g} beyond"
+        )
+    rounded = np.abs(exact - near).max(axis=-1, keepdims=True, initial=0.0) <= LIMIT_SLACK
+    return np.arange(len(paths)), np.where(rounded, near, exact), [Status.SOLVED] * len(paths)
+
+
+def _make_room(arm: Arm, starts: FloatArray) -> Arm:
+    """The arm with limits as wide as starts a hair beyond them need."""
+    if not is_outside(arm, starts).any():
+        return arm
+    return replace(
+        arm, q_min=np.minimum(arm.q_min, starts.min(axis=0)), q_max=np.maximum(arm.q_max, starts.max(axis=0))
+    )
 
 
 @dataclass(frozen=True, eq=False)
-class _Choice:
+class _Cut:
     """A course, cut where it collides, and the contacts there."""
 
     course: Course
@@ -140,14 +155,15 @@ class _Job:
     """What `track_many` does for one path after the other."""
 
     solver: IKSolver
+    arm: Arm  # the solver's; where a start is a hair beyond a limit, with that much room
     body: ArmBody | None
     speed: float
 
-    def choose(self, path: CartesianPath, courses: list[Course]) -> _Choice | None:
+    def choose(self, path: CartesianPath, courses: list[Course]) -> _Cut | None:
         """The course that gets furthest without a collision; None where there is none."""
         late = [shortest_time(self.solver.arm, c, path.dt, speed=self.speed) - c.u[-1] for c in courses]
         order = sorted(range(len(courses)), key=lambda i: (-courses[i].u[-1], late[i] > 0, round(late[i], 3), i))
-        best: _Choice | None = None
+        best: _Cut | None = None
         for course in (courses[i] for i in order):
             if best is not None and course.u[-1] <= best.reach:
                 break
@@ -156,13 +172,18 @@ class _Job:
                 best = choice
         return best
 
-    def finish(self, path: CartesianPath, choice: _Choice) -> Tracked:
+    def finish(self, path: CartesianPath, choice: _Cut) -> Tracked:
         """The chosen course in time, with its statuses."""
         arm = self.solver.arm
         if not len(choice.course.u):
             return _nowhere(arm, path, PathStatus.COLLISION, choice.contacts)
         timed, choice = self._time(path, choice)
         status, q_elsewhere = self._judge(path, choice, timed)
+        q, err_pos, err_rot = timed.q, timed.err_pos, timed.err_rot
+        if self.arm is not arm:  # back from the room beyond the limits
+            q = np.clip(q, arm.q_min, arm.q_max)
+            at, wanted = (torch.from_numpy(T) for T in (forward_kinematics(arm, q), path.pose_at(timed.u)))
+            err_pos, err_rot = (error.numpy() for error in error_norms(task_error(self.solver.task, at, wanted)))
         passed = len(timed.late)
         falling = np.diff(timed.late, prepend=0.0) > 1e-9
         statuses = [PathStatus.HELD if late else PathStatus.OK for late in falling.tolist()]
@@ -171,17 +192,17 @@ class _Job:
             path,
             status,
             tuple(statuses),
-            timed.q,
+            q,
             timed.u,
-            timed.err_pos,
-            timed.err_rot,
+            err_pos,
+            err_rot,
             contacts=choice.contacts,
             q_elsewhere=q_elsewhere,
         )
 
-    def _time(self, path: CartesianPath, choice: _Choice) -> tuple[Schedule, _Choice]:
+    def _time(self, path: CartesianPath, choice: _Cut) -> tuple[Schedule, _Cut]:
         """The schedule; where it meets a limit or a collision between the knots, of the course cut before that."""
-        arm, task = self.solver.arm, self.solver.task
+        arm, task = self.arm, self.solver.task
         while True:
             course = choice.course
             timed = schedule(arm, task, path, course, speed=self.speed)
@@ -192,13 +213,13 @@ class _Job:
             count = min(max(1, int(np.searchsorted(course.u, timed.u[bad]))), len(course.u) - 1)
             stop = Stop.LIMIT if hit is None and is_outside(arm, timed.q[bad : bad + 1])[0] else Stop.LOST
             contacts = () if hit is None else self._contacts(timed.q[hit])
-            choice = _Choice(Course(course.u[:count], course.q[:count], stop), contacts, hit is not None)
+            choice = _Cut(Course(course.u[:count], course.q[:count], stop), contacts, hit is not None)
 
-    def _cut(self, course: Course) -> _Choice:
+    def _cut(self, course: Course) -> _Cut:
         hit = self._first_hit(course.q)
         if hit is None:
-            return _Choice(course)
-        return _Choice(Course(course.u[:hit], course.q[:hit], Stop.LOST), self._contacts(course.q[hit]), True)
+            return _Cut(course)
+        return _Cut(Course(course.u[:hit], course.q[:hit], Stop.LOST), self._contacts(course.q[hit]), True)
 
     def _first_hit(self, q: FloatArray) -> int | None:
         """Number of the first joint vector that collides, or None."""
@@ -214,7 +235,7 @@ class _Job:
         assert self.body is not None
         return self.body.contacts_at(q)
 
-    def _judge(self, path: CartesianPath, choice: _Choice, timed: Schedule) -> tuple[PathStatus, FloatArray | None]:
+    def _judge(self, path: CartesianPath, choice: _Cut, timed: Schedule) -> tuple[PathStatus, FloatArray | None]:
         """The status of a course that was timed, and where another branch goes on."""
         if choice.collides:
             return PathStatus.COLLISION, None

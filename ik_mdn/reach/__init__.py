@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ik_mdn.reach.recording import film_name as film_name
     from ik_mdn.reach.recording import record_episode as record_episode
     from ik_mdn.reach.recording import record_reaches as record_reaches
+    from ik_mdn.reach.running import Stage as Stage
+    from ik_mdn.reach.running import run_stage as run_stage
     from ik_mdn.reach.running import run_suite as run_suite
-    from ik_mdn.reach.stage import Stage as Stage
-    from ik_mdn.reach.stage import run_stage as run_stage
     from ik_mdn.reach.suites import ReachTask as ReachTask
     from ik_mdn.reach.suites import check_suite as check_suite
     from ik_mdn.reach.suites import make_tasks as make_tasks

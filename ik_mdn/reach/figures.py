@@ -21,7 +21,7 @@ def draw_figures(folder: Path, records: Sequence[Mapping[str, Any]]) -> list[Pat
 
     Args:
         folder: Where to.
-        records: See `reaching.describe_episode`; errors and ways are drawn for the episodes that moved.
+        records: See `summary.describe_episode`; errors and ways are drawn for the episodes that moved.
 
     Returns:
         The files; none without episodes.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.control import Controller, Decision, ReachResult
+from ik_mdn.reach.running import Stage
 from ik_mdn.reach.suites import make_task
 from sim.errors import WorldError
 from sim.rendering import (
@@ -21,13 +23,9 @@ from sim.rendering import (
     camera_for,
     default_format,
     floor_height,
-    scene_camera,
     write_film,
 )
 from sim.world import FREE, REJECTED, GhostWorld, Marker, World, blend, home, pick_apart
-
-if TYPE_CHECKING:
-    from ik_mdn.reach.stage import Stage
 
 _WAITING = (0.95, 0.55, 0.10)
 _REACHED = (0.15, 0.70, 0.30)
@@ -57,10 +55,8 @@ class Recorder:
 
     def take(self) -> None:
         """Take one picture."""
-        if self.ghosts:
-            self.frames.append(blend(self.world.render_layers(self.camera), self.ghosts))
-        else:
-            self.frames.append(self.world.render(self.camera))
+        world, camera = self.world, self.camera
+        self.frames.append(blend(world.render_layers(camera), self.ghosts) if self.ghosts else world.render(camera))
         if self.on_frame is not None:
             self.on_frame()
 
@@ -116,7 +112,7 @@ def record_episode(
         index: Number of the episode.
         suite, seed: Of the suite.
         fps: Pictures per second of simulated time. A picture takes about 0.2 s.
-        camera: Default: `sim.rendering.scenery.scene_camera`, 640 by 480.
+        camera: Default: `sim.rendering.camera_for`, 640 by 480.
         ghosts: At most so many, those that differ most.
         on_frame: Called after each picture, for progress.
 
@@ -126,7 +122,7 @@ def record_episode(
     Raises:
         ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task` and `films.write_film`.
     """
-    camera = camera or scene_camera(stage.arm, stage.scene, width=640, height=480, distance=_DISTANCE)
+    camera = camera or camera_for(stage.arm, stage.scene, width=640, height=480, distance=_DISTANCE)
     with stage.open() as (world, controller):
         restore = world.snapshot()
         task = make_task(controller.body, index, suite=suite, seed=seed, task=controller.solver.task)
@@ -157,7 +153,7 @@ def record_reaches(
 ) -> list[ReachResult]:
     """Let the arm reach a series of targets, each from the last one, and write what it looks like.
 
-    The targets are those of `reaching.make_task` (index 0, 1, ...) whose tip lies above the floor. The ball at a
+    The targets are those of `suites.make_task` (index 0, 1, ...) whose tip lies above the floor. The ball at a
     target is orange until the arm gets there, then green, or red where it failed. A picture takes about 0.1 s.
 
     Args:
@@ -167,7 +163,7 @@ def record_reaches(
         targets: How many.
         seed: Of the targets.
         fps: Pictures per second of simulated time.
-        camera: Default: `sim.rendering.camera.camera_for` the arm.
+        camera: Default: `sim.rendering.camera_for` the arm.
         on_frame: Called after each picture, for progress.
 
     Returns:
@@ -214,11 +210,6 @@ def _targets_in_sight(controller: Controller, count: int, seed: int) -> list[NDA
     """Targets of the suite that are not below the floor."""
     body = controller.body
     lowest = -np.inf if body.arm.is_planar else 0.15 * body.arm.reach
-    poses: list[NDArray[np.float64]] = []
-    index = 0
-    while len(poses) < count:
-        T = make_task(body, index, seed=seed).T_base_target
-        index += 1
-        if T[2, 3] >= lowest or index > 100 * count:
-            poses.append(T)
-    return poses
+    targets = (make_task(body, index, seed=seed).T_base_target for index in itertools.count())
+    seen = (T for index, T in enumerate(targets) if T[2, 3] >= lowest or index >= 100 * count)
+    return list(itertools.islice(seen, count))

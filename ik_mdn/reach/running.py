@@ -1,19 +1,133 @@
-"""Running reach tasks: each from its start, in a world that keeps nothing of the one before."""
+"""Running reach tasks: what with, and each from its start in a world that keeps nothing of the one before."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import fields
-from enum import Enum
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import numpy as np
-
-from ik_mdn.control import Candidate, Controller, ReachResult, ReachStatus
+from ik_mdn.control import Controller, CostWeights, ReachResult
+from ik_mdn.reach.episodes import EpisodeFolder, Record
 from ik_mdn.reach.suites import ReachTask, make_task
+from ik_mdn.reach.summary import describe_episode
+from ik_mdn.solver import IKSolver
+from sim.arm import Arm
+from sim.scenes import Scene
 from sim.world import World
 
-_STAYED = 1e-12  # [rad or m] change of a joint that is rounding
+_KEPT = 12  # candidates of each decision that a folder keeps
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What decides the numbers of a suite, apart from suite, seed and index.
+
+    Args:
+        arm: The arm.
+        solver: Its solver.
+        scene: Obstacles around it; None: nothing.
+        refine: See `Controller`.
+        speed: Share of the velocity limits to use.
+        weights: What the controller's cost counts.
+        meshes: Load the arm's meshes.
+        ideal_motors: Let the motors be as strong as it takes.
+    """
+
+    arm: Arm
+    solver: IKSolver
+    scene: Scene | None = None
+    refine: bool = True
+    speed: float = 1.0
+    weights: CostWeights = field(default_factory=CostWeights)
+    meshes: bool = True
+    ideal_motors: bool = False
+
+    @contextmanager
+    def open(self, *, gui: bool = False) -> Iterator[tuple[World, Controller]]:
+        """A fresh world with the scene and the arm in it, and the arm's controller; closed when the block ends.
+
+        Args:
+            gui: Show Bullet's window.
+        """
+        with World(gui=gui) as world:
+            body = world.add_arm(self.arm, meshes=self.meshes, ideal_motors=self.ideal_motors)
+            if self.scene is not None:
+                world.add_scene(self.scene, self.arm)
+            yield world, Controller(body, self.solver, refine=self.refine, speed=self.speed, weights=self.weights)
+
+    @property
+    def how(self) -> str:
+        """How targets are solved, in words."""
+        proposals = "random restarts" if self.solver.model is None else "mixture density network"
+        return f"{proposals}{' and refinement' if self.refine else ', raw modes'}"
+
+    def settings(self, *, suite: str, seed: int) -> dict[str, Any]:
+        """What must agree for two runs to give the same numbers, JSON types; geometry and weights as fingerprints.
+
+        Args:
+            suite, seed: Of the tasks.
+        """
+        return {
+            "arm": self.arm.name,
+            "fingerprint": self.arm.fingerprint,
+            "base": self.arm.base,
+            "tip": self.arm.tip,
+            "meshes": self.meshes,
+            "task": self.solver.task.name,
+            "scene": "free" if self.scene is None else self.scene.name,
+            "scene_fingerprint": "" if self.scene is None else _digest(repr(self.scene.to_dict()).encode()),
+            "suite": suite,
+            "seed": seed,
+            "solver": self.how,
+            "model_fingerprint": _model_digest(self.solver),
+            "speed": self.speed,
+            **({"ideal_motors": True} if self.ideal_motors else {}),
+            **{f"cost.{name}": value for name, value in asdict(self.weights).items()},
+        }
+
+
+def run_stage(
+    stage: Stage,
+    episodes: int,
+    *,
+    suite: str = "uniform",
+    seed: int = 0,
+    folder: EpisodeFolder | None = None,
+    gui: bool = False,
+    on_episode: Callable[[Record], None] | None = None,
+) -> list[Record]:
+    """Run the episodes 0 to `episodes` - 1 of a suite, but for those that a folder already holds.
+
+    Args:
+        stage: What with.
+        episodes: How many.
+        suite: A key of `suites.SUITES`.
+        seed: Of the suite.
+        folder: Open, of `stage.settings`; each episode is added to it as it ends. None keeps them in memory only,
+            with all their candidates.
+        gui: Show Bullet's window.
+        on_episode: Called with each episode that was run.
+
+    Returns:
+        All episodes in their order; see `summary.describe_episode`.
+
+    Raises:
+        ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task`.
+    """
+    done = {} if folder is None else folder.done
+    missing = [index for index in range(episodes) if index not in done]
+    if missing:
+        with stage.open(gui=gui) as (world, controller):
+            for task, result in run_suite(controller, world, missing, suite=suite, seed=seed):
+                record = describe_episode(task, result, most=None if folder is None else _KEPT)
+                if folder is not None:
+                    folder.append(record)
+                done[task.index] = record
+                if on_episode is not None:
+                    on_episode(record)
+    return [done[index] for index in range(episodes)]
 
 
 def run_suite(
@@ -47,90 +161,17 @@ def run_suite(
     for index in indices:
         restore()
         task = make_task(controller.body, index, suite=suite, seed=seed, task=controller.solver.task)
-        yield task, run_episode(controller, task, restore=restore)
-
-
-def run_episode(
-    controller: Controller,
-    task: ReachTask,
-    *,
-    restore: Callable[[], None] | None = None,
-    watch: Callable[[], None] | None = None,
-    watch_period: float = 0.1,
-) -> ReachResult:
-    """Put the arm at a task's start and let it reach.
-
-    Args:
-        controller: Of the arm that the task was made for.
-        task: See `make_task`.
-        restore: What `World.snapshot` gave, to be called first.
-        watch, watch_period: As for `Controller.reach`.
-
-    Returns:
-        What became of it.
-    """
-    if restore is not None:
         restore()
-    controller.body.set_q(task.q_start)
-    return controller.reach(task.T_base_target, watch=watch, watch_period=watch_period)
+        controller.body.set_q(task.q_start)
+        yield task, controller.reach(task.T_base_target)
 
 
-def describe_episode(task: ReachTask, result: ReachResult, *, most: int | None = None) -> dict[str, Any]:
-    """An episode as JSON types: the task, the result, and the candidates of the decision.
-
-    Args:
-        task: What was asked.
-        result: What became of it.
-        most: Keep only so many candidates, the best ones; None: all.
-
-    Returns:
-        Names to values, SI units; what is infinite (the margin of a candidate without limits) is None. All but
-        `time_solve` and `time_decide` are the same in every run.
-    """
-    candidates = result.decision.candidates
-    return {
-        "episode": task.index,
-        "suite": task.suite,
-        "about": task.about,
-        "reachable": task.reachable,
-        **_outcome(result, reachable=task.reachable, q_start=task.q_start),
-        "n_candidates": len(candidates),
-        "q_start": task.q_start.tolist(),
-        "q_made": None if task.q_made is None else task.q_made.tolist(),
-        "q_end": result.q_end.tolist(),
-        "T_base_target": task.T_base_target.tolist(),
-        "route": [q.tolist() for q in result.decision.route],
-        "candidates": [describe_candidate(candidate) for candidate in candidates[:most]],
-    }
+def _model_digest(solver: IKSolver) -> str:
+    if solver.model is None:
+        return ""
+    tensors = sorted(solver.model.state_dict().items())
+    return _digest(*(name.encode() + tensor.numpy().tobytes() for name, tensor in tensors))
 
 
-def describe_candidate(candidate: Candidate) -> dict[str, Any]:
-    """A candidate as JSON types: every field of it, None for what is infinite."""
-    return {field.name: _plain(getattr(candidate, field.name)) for field in fields(candidate)}
-
-
-def _outcome(result: ReachResult, *, reachable: bool, q_start: Any = None) -> dict[str, Any]:
-    """What a result says of success, error, way and time."""
-    moved = result.time_execute > 0 or (q_start is not None and np.abs(result.q_end - q_start).max() > _STAYED)
-    kept_off = not result.contacts and not result.contacts_end
-    success = result.reached and kept_off if reachable else result.status is ReachStatus.UNREACHABLE and not moved
-    names = ("reason", "err_pos", "err_rot", "path_q", "path_tip", "time_execute", "time_solve", "time_decide")
-    return {
-        "status": result.status.value,
-        "success": bool(success),
-        "moved": bool(moved),
-        **{name: getattr(result, name) for name in names},
-        "contacts": [list(pair) for pair in result.contacts],
-        "contacts_end": [list(pair) for pair in result.contacts_end],
-    }
-
-
-def _plain(value: Any) -> Any:
-    """A field of a candidate as JSON knows it."""
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]

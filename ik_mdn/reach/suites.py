@@ -22,15 +22,6 @@ from sim.errors import ShapeError, SuiteError, UnknownNameError, WorldError
 from sim.task import Task, load_task
 from sim.world import ArmBody, home
 
-SUITES = {
-    "uniform": "configurations uniform in the limits",
-    "easy": "away from limits and singularities, a short free way from the start",
-    "near-limits": "one to three joints within 1 % of their range from a limit",
-    "near-singular": "next to a singularity: wrist, elbow or shoulder",
-    "behind-obstacle": "an obstacle in the way of the straight joint motion from start to goal",
-    "unreachable": "provably out of reach; the arm should say so and stay",
-}
-
 _HELD_OUT = 0x7EAC  # mixed into the seed, so that no target is a training or dataset sample
 _MAX_DRAWS = 1000  # configurations drawn for a fitting one before giving up
 _MAX_SEARCHES = 100  # singularities searched for a free one before giving up
@@ -141,6 +132,7 @@ def check_suite(name: str) -> str:
 
 
 def _draw_uniform(body: ArmBody, task: Task, rng: np.random.Generator) -> _Draw:
+    """Both ends uniform in the limits."""
     q_start, q_made = (_draw_free(body, rng) for _ in range(2))
     return _Draw(q_start, q_made)
 
@@ -160,6 +152,7 @@ def _draw_easy(body: ArmBody, task: Task, rng: np.random.Generator) -> _Draw:
 
 
 def _draw_near_limits(body: ArmBody, task: Task, rng: np.random.Generator) -> _Draw:
+    """One to three joints of the goal within 1 % of their range from a limit."""
     q_start = _draw_free(body, rng)
     for _ in range(_MAX_DRAWS):
         q_made, about = draw_near_limits(body.arm, rng)
@@ -169,6 +162,7 @@ def _draw_near_limits(body: ArmBody, task: Task, rng: np.random.Generator) -> _D
 
 
 def _draw_near_singular(body: ArmBody, task: Task, rng: np.random.Generator) -> _Draw:
+    """The goal next to a singularity: wrist, elbow or shoulder."""
     q_start = _draw_free(body, rng)
     for _ in range(_MAX_SEARCHES):
         found = draw_near_singular(body.arm, task, rng)
@@ -198,11 +192,12 @@ def _draw_behind(body: ArmBody, task: Task, rng: np.random.Generator) -> _Draw:
 
 
 def _draw_unreachable(body: ArmBody, task: Task, rng: np.random.Generator) -> _Draw:
+    """A target provably out of reach; the arm should say so and stay."""
     T, reason = draw_unreachable(body.arm, task, rng)
     return _Draw(_draw_free(body, rng), None, T, reason)
 
 
-_DRAWS: dict[str, Callable[[ArmBody, Task, np.random.Generator], _Draw]] = {
+SUITES: dict[str, Callable[[ArmBody, Task, np.random.Generator], _Draw]] = {
     "uniform": _draw_uniform,
     "easy": _draw_easy,
     "near-limits": _draw_near_limits,
@@ -213,9 +208,9 @@ _DRAWS: dict[str, Callable[[ArmBody, Task, np.random.Generator], _Draw]] = {
 
 
 def _draw_of(suite: str) -> Callable[[ArmBody, Task, np.random.Generator], _Draw]:
-    if suite not in _DRAWS:
+    if suite not in SUITES:
         raise UnknownNameError(f"unknown suite {suite!r}; allowed: {', '.join(SUITES)}", name=suite)
-    return _DRAWS[suite]
+    return SUITES[suite]
 
 
 def _draw_free(body: ArmBody, rng: np.random.Generator) -> FloatArray:

@@ -1,4 +1,4 @@
-"""The figures that sum up reach tasks: outcomes, errors, ways, times, and the reasons of failures."""
+"""What is kept of an episode, and the figures that sum up many: outcomes, errors, ways, times, reasons of failures."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ik_mdn.control import ReachStatus
+import numpy as np
+
+from ik_mdn.control import ReachResult, ReachStatus
 from ik_mdn.evaluation import Quantiles
+from ik_mdn.reach.suites import ReachTask
 
 CLOCKED = ("time_solve", "time_decide")  # by the clock on the wall: no two runs agree in these
 
+_STAYED = 1e-12  # [rad or m] change of a joint that is rounding
 _NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -57,8 +61,37 @@ class ReachSummary:
         return {**values, "clock": clock}
 
 
+def describe_episode(task: ReachTask, result: ReachResult, *, most: int | None = None) -> dict[str, Any]:
+    """An episode as JSON types: the task, the result, and the candidates of the decision.
+
+    Args:
+        task: What was asked.
+        result: What became of it.
+        most: Keep only so many candidates, the best ones; None: all.
+
+    Returns:
+        Names to values, SI units; what is infinite (the margin of a candidate without limits) is None. All but
+        `time_solve` and `time_decide` are the same in every run.
+    """
+    candidates = result.decision.candidates
+    return {
+        "episode": task.index,
+        "suite": task.suite,
+        "about": task.about,
+        "reachable": task.reachable,
+        **_outcome(task, result),
+        "n_candidates": len(candidates),
+        "q_start": task.q_start.tolist(),
+        "q_made": None if task.q_made is None else task.q_made.tolist(),
+        "q_end": result.q_end.tolist(),
+        "T_base_target": task.T_base_target.tolist(),
+        "route": [q.tolist() for q in result.decision.route],
+        "candidates": [_plain(vars(candidate)) for candidate in candidates[:most]],
+    }
+
+
 def summarise_records(records: Iterable[Mapping[str, Any]]) -> ReachSummary:
-    """The figures of episodes as `reaching.describe_episode` writes them.
+    """The figures of episodes as `describe_episode` writes them.
 
     Args:
         records: One per episode, in any order.
@@ -83,6 +116,32 @@ def summarise_records(records: Iterable[Mapping[str, Any]]) -> ReachSummary:
         statuses=_tally(row["status"] for row in rows),
         failures=_tally(_reason(row) for row in rows if not row["success"]),
     )
+
+
+def _outcome(task: ReachTask, result: ReachResult) -> dict[str, Any]:
+    """What a result says of success, error, way and time."""
+    moved = result.time_execute > 0 or np.abs(result.q_end - task.q_start).max() > _STAYED
+    kept_off = not result.contacts and not result.contacts_end
+    refused = result.status is ReachStatus.UNREACHABLE and not moved
+    success = result.reached and kept_off if task.reachable else refused
+    names = ("reason", "err_pos", "err_rot", "path_q", "path_tip", "time_execute", "time_solve", "time_decide")
+    return {
+        "status": result.status.value,
+        "success": bool(success),
+        "moved": bool(moved),
+        **{name: getattr(result, name) for name in names},
+        "contacts": [list(pair) for pair in result.contacts],
+        "contacts_end": [list(pair) for pair in result.contacts_end],
+    }
+
+
+def _plain(value: Any) -> Any:
+    """A value, or all in it, as JSON types; None for what is infinite."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _reason(row: Mapping[str, Any]) -> str:

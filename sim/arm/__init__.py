@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from sim.arm.catalogue import builtin_arms as builtin_arms
     from sim.arm.loading import load_arm as load_arm
     from sim.arm.loading import planar_arm as planar_arm
-    from sim.arm.meshes import resolve_meshes as resolve_meshes
+    from sim.arm.meshes import find_mesh as find_mesh
+    from sim.arm.meshes import read_mesh as read_mesh
+    from sim.arm.meshes import search_folders as search_folders
+    from sim.arm.urdf import parse_xml as parse_xml
+    from sim.arm.urdf import plain_joints as plain_joints
+    from sim.arm.urdf import plain_tag as plain_tag
 
 __getattr__, __dir__, __all__ = public_names(__name__)

@@ -121,10 +121,10 @@ def read_robot(root: ET.Element, where: str) -> Robot:
             whose links are missing or one of which is the child of another joint too, an origin, axis or limit
             that is no number.
     """
-    if _plain(root.tag) != "robot":
+    if plain_tag(root.tag) != "robot":
         raise URDFError(f"{where}: not a URDF: the outermost element is <{root.tag}>, it must be <robot>")
-    links = [element.get("name", "") for element in root if _plain(element.tag) == "link"]
-    elements = [element for element in root if _plain(element.tag) == "joint"]
+    links = [element.get("name", "") for element in root if plain_tag(element.tag) == "link"]
+    elements = [element for element in root if plain_tag(element.tag) == "joint"]
     _refuse_xacro(root, where)
     if not links or not elements:
         raise URDFError(f"{where}: a URDF needs links and joints; found {len(links)} and {len(elements)}")
@@ -146,11 +146,11 @@ def make_rigid(root: ET.Element, robot: Robot, values: Mapping[str, float]) -> N
     joints = {joint.name: joint for joint in robot.joints}
     for element in root:
         name = element.get("name", "")
-        if _plain(element.tag) != "joint" or name not in values:
+        if plain_tag(element.tag) != "joint" or name not in values:
             continue
         element.set("type", "fixed")
         for child in list(element):
-            if _plain(child.tag) in ("origin", "mimic"):
+            if plain_tag(child.tag) in ("origin", "mimic"):
                 element.remove(child)
         element.append(_origin(joints[name].origin @ _motion(joints[name], values[name])))
 
@@ -158,7 +158,7 @@ def make_rigid(root: ET.Element, robot: Robot, values: Mapping[str, float]) -> N
 def plain_joints(root: ET.Element, where: str) -> None:
     """Write axes with length 1, and joints without end as continuous ones without limits, for readers that take these literally."""
     for element in root:
-        if _plain(element.tag) != "joint":
+        if plain_tag(element.tag) != "joint":
             continue
         parts = _parts(element)
         axis = _unit(np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), f"{where}: joint")))
@@ -195,18 +195,18 @@ def _decoded(data: bytes) -> str | bytes:
         return data
 
 
-def _plain(tag: str) -> str:
+def plain_tag(tag: str) -> str:
     """A tag without its namespace prefix."""
     return tag.rpartition(":")[2]
 
 
 def _parts(element: ET.Element) -> dict[str, ET.Element]:
     """The elements within one, by tag; the first of several."""
-    return {_plain(child.tag): child for child in reversed(element)}
+    return {plain_tag(child.tag): child for child in reversed(element)}
 
 
 def _refuse_xacro(root: ET.Element, where: str) -> None:
-    macros = any(":" in element.tag and _plain(element.tag) in ("macro", "include") for element in root)
+    macros = any(":" in element.tag and plain_tag(element.tag) in ("macro", "include") for element in root)
     names = (value for element in root for value in element.attrib.values())
     if macros or any("${" in value or "$(" in value for value in names):
         raise URDFError(

@@ -28,7 +28,7 @@ from sim.environment.goals import goal_space
 from sim.environment.registration import register_environments
 from sim.environment.rewards import Reward
 from sim.errors import ShapeError, UnknownNameError
-from sim.rendering import floor_height, scene_camera
+from sim.rendering import camera_for, floor_height
 from sim.scenes import Scene, load_scene
 from sim.task import Task, load_task
 from sim.world import TIME_STEP, ArmBody, Marker, World, speed_limits
@@ -124,7 +124,7 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         self.action_space = spaces.Box(-1.0, 1.0, (len(self.control.names),), np.float32)
         self.observation_space = spaces.Dict(self._spaces())
         self._stride = JointControl(self.arm, speed).scale
-        self._camera = scene_camera(self.arm, self.scene, width=width, height=height)
+        self._camera = camera_for(self.arm, self.scene, width=width, height=height)
         self._world, self._body, self._pristine = self._build()
         self._episodes = Episodes(self._body, self.goals, start, self.reward.is_reached)
         self._q_aim: FloatArray | None = None  # where the motors hold the joints; None before the first reset

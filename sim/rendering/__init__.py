@@ -8,7 +8,8 @@ from sim.lazy import public_names
 
 if TYPE_CHECKING:
     from sim.rendering.camera import Camera as Camera
-    from sim.rendering.camera import camera_for as camera_for
+    from sim.rendering.camera import camera_around as camera_around
+    from sim.rendering.camera import project as project
     from sim.rendering.figure import BLUE as BLUE
     from sim.rendering.figure import GREY as GREY
     from sim.rendering.figure import ORANGE as ORANGE
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
     from sim.rendering.pictures import Picture as Picture
     from sim.rendering.pictures import average_down as average_down
     from sim.rendering.pictures import take_layers as take_layers
+    from sim.rendering.scenery import camera_for as camera_for
     from sim.rendering.scenery import floor_height as floor_height
-    from sim.rendering.scenery import scene_camera as scene_camera
-    from sim.rendering.views import camera_around as camera_around
-    from sim.rendering.views import project as project
 
 __getattr__, __dir__, __all__ = public_names(__name__)

@@ -42,19 +42,13 @@ def write_film(path: str | Path, frames: Sequence[Picture], *, fps: float) -> No
     if not len(frames):
         raise WorldError(f"no pictures to write to {path}; take some first")
     if ending == "gif":
-        write_gif(path, frames, fps=fps)
+        _write_gif(path, frames, fps=fps)
     else:
-        write_mp4(path, frames, fps=fps)
+        _write_mp4(path, frames, fps=fps)
 
 
-def write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
-    """Write pictures as a looping GIF with one palette, so that what does not move costs nothing.
-
-    Args:
-        path: The file; its folder is made.
-        frames: RGB, shape (height, width, 3).
-        fps: Pictures per second.
-    """
+def _write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
+    """A looping GIF with one palette, so that what does not move costs nothing."""
     from PIL import Image
 
     sample = np.concatenate(frames[:: max(1, len(frames) // 6)])
@@ -67,17 +61,8 @@ def write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> Non
         )
 
 
-def write_mp4(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
-    """Write pictures as H.264 in MP4, which every browser plays.
-
-    Args:
-        path: The file; its folder is made.
-        frames: RGB, shape (height, width, 3); an odd row or column at the edge is left out.
-        fps: Pictures per second.
-
-    Raises:
-        WorldError: imageio-ffmpeg is not installed.
-    """
+def _write_mp4(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
+    """H.264 in MP4, which every browser plays; an odd row or column at the edge is left out."""
     if find_spec("imageio_ffmpeg") is None:
         raise WorldError(
             "an MP4 needs imageio-ffmpeg; install it (pip install 'ik-mdn[video]'), or make a GIF (--video gif)"

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from sim.arm import Arm
-from sim.rendering.camera import Camera, camera_for
+from sim.rendering.camera import Camera
 from sim.scenes import Obstacle, Scene
 
 _DEPTH = 0.8  # reaches of the arm below its base that a floor must leave in sight
 
 
-def scene_camera(
-    arm: Arm, scene: Scene | None, *, width: int = 480, height: int = 360, distance: float = 1.0
+def camera_for(
+    arm: Arm, scene: Scene | None = None, *, width: int = 480, height: int = 360, distance: float = 1.0
 ) -> Camera:
-    """A camera that sees the arm: from the front, or from behind and the side where obstacles stand in front of it.
+    """A camera that sees the arm's reach: from above for planar arms, else from the front and to the side.
+
+    Where obstacles stand in front of the arm it looks from behind and the side.
 
     Args:
         arm: The arm, its base frame at the world's origin.
@@ -27,12 +27,16 @@ def scene_camera(
     Returns:
         The camera.
     """
-    camera = camera_for(arm, width=width, height=height)
-    if arm.is_planar or scene is None or not scene.obstacles:
-        return camera
-    target = arm.offsets[0, :3, 3] + arm.reach * np.array([0.3, 0.0, 0.1])
-    x, y, z = target + distance * arm.reach * np.array([-1.2, -2.1, 0.9])
-    return replace(camera, eye=(float(x), float(y), float(z)), target=tuple(target.tolist()))
+    reach, foot = arm.reach, arm.offsets[0, :3, 3]
+    if arm.is_planar:
+        above, origin = (0.0, 0.0, 3.2 * reach), (0.0, 0.0, 0.0)
+        return Camera(above, origin, up=(0.0, 1.0, 0.0), width=width, height=height, shadow=False)
+    if scene is None or not scene.obstacles:
+        eye, target = foot + reach * np.array([1.45, -1.45, 0.75]), foot + reach * np.array([0.0, 0.0, 0.1])
+    else:
+        target = foot + reach * np.array([0.3, 0.0, 0.1])
+        eye = target + distance * reach * np.array([-1.2, -2.1, 0.9])
+    return Camera(tuple(eye.tolist()), tuple(target.tolist()), width=width, height=height)
 
 
 def floor_height(arm: Arm, scene: Scene | None, *, depth: float = _DEPTH) -> float:

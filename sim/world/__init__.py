@@ -9,6 +9,7 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from sim.world.body import ArmBody as ArmBody
     from sim.world.body import home as home
+    from sim.world.bullet_ik import solve_with_bullet as solve_with_bullet
     from sim.world.drive import Drive as Drive
     from sim.world.drive import follow as follow
     from sim.world.ghosts import FREE as FREE
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from sim.world.ghosts import GhostWorld as GhostWorld
     from sim.world.ghosts import blend as blend
     from sim.world.ghosts import pick_apart as pick_apart
+    from sim.world.motion import LIMIT_NOISE as LIMIT_NOISE
+    from sim.world.motion import RISE_TIME as RISE_TIME
     from sim.world.motion import TIME_STEP as TIME_STEP
     from sim.world.motion import Motion as Motion
+    from sim.world.motion import clip_measured as clip_measured
     from sim.world.motion import plan_motion as plan_motion
+    from sim.world.motion import rest_to_rest as rest_to_rest
     from sim.world.motion import speed_limits as speed_limits
     from sim.world.routes import CHECKS as CHECKS
     from sim.world.routes import MARGIN as MARGIN

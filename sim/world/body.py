@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import ShapeError
+from sim.errors import ShapeError, WorldError
+from sim.kinematics import forward_kinematics
 from sim.rotations import pose_to_bullet
-from sim.world.bullet_ik import iterate_ik
 from sim.world.collision import Collisions
 from sim.world.drive import Drive, follow
 from sim.world.frames import link_pose, pose_from_bullet
 from sim.world.links import LinkTree, load_links
 from sim.world.motion import plan_route
-from sim.world.touch import TouchSense
 
 
-class ArmBody(TouchSense):
+class ArmBody:
     """An arm in a world, its base fixed; made by `World.add_arm`.
 
     Joints of the URDF that are not in the chain (fingers) stay where they were loaded, held by motors.
@@ -33,9 +34,11 @@ class ArmBody(TouchSense):
         T_world_base: Pose of the link `arm.base`, shape (4, 4); None: the world's origin.
         step: Advances the world by one time step.
         names: What the solid bodies of the world are called, by Bullet's numbers; None: there is only this one.
+        unshaped: Links that would collide, and were loaded without the shapes for it.
+        ideal_motors: Motors as strong as it takes.
 
     Raises:
-        WorldError: Bullet did not load a joint or link of the chain.
+        WorldError: Bullet did not load a joint or link of the chain, or moves the tip elsewhere than the kinematics say.
         ShapeError: T_world_base is not (4, 4) finite numbers.
     """
 
@@ -48,16 +51,20 @@ class ArmBody(TouchSense):
         *,
         step: Callable[[], None],
         names: Mapping[int, str] | None = None,
+        unshaped: tuple[str, ...] = (),
+        ideal_motors: bool = False,
     ) -> None:
-        self.arm, self.client, self.number, self.step = arm, client, number, step
+        self.arm, self.client, self.number, self.step, self.unshaped = arm, client, number, step, unshaped
+        limited = np.isfinite(arm.effort_max) & (not ideal_motors)
+        self.effort_max: FloatArray = np.where(limited, arm.effort_max, _UNLIMITED)  # of the motors [N m or N]
         self.links: LinkTree = load_links(client, number)
         self.joints = [self.links.joint(name) for name in arm.joint_names]
-        self._base, self._tip = self.links.link(arm.base), self.links.link(arm.tip)
+        self._base, self.tip = self.links.link(arm.base), self.links.link(arm.tip)
         self._others = [joint for joint in self.links.moving if joint not in self.joints]
         self._place(np.eye(4) if T_world_base is None else np.asarray(T_world_base, dtype=np.float64))
         self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
+        self._check_kinematics()
         self.set_q(home(arm))
-        self.hold(self.q)
 
     @property
     def q(self) -> FloatArray:
@@ -83,7 +90,7 @@ class ArmBody(TouchSense):
         Raises:
             ShapeError: Not n finite numbers.
         """
-        self.collisions.put(self._vector("q", q))
+        self.collisions.put(self.vector("q", q))
         self.hold(q)
 
     def tip_pose(self, q: FloatArray | None = None) -> FloatArray:
@@ -107,41 +114,77 @@ class ArmBody(TouchSense):
 
         return self._each(q, measure).reshape(*np.shape(q)[:-1], 4, 4)
 
-    def inverse_kinematics(
-        self,
-        T_base_tip: FloatArray,
-        q_start: FloatArray | None = None,
-        *,
-        iterations: int = 100,
-        residual: float = 1e-7,
-        null_space: bool = False,
-    ) -> FloatArray:
-        """Bullet's own answer: damped least squares from a start (`calculateInverseKinematics`).
+    def self_collides(self, q: FloatArray) -> NDArray[np.bool_]:
+        """Whether links of the arm (fingers included) go through each other; see `Collisions` for what is left out.
 
         Args:
-            T_base_tip: Target, shape (4, 4).
-            q_start: Where it starts, shape (n,); None: where the arm is.
-            iterations: At most so many.
-            residual: Distance at which it stops [m].
-            null_space: Give it limits, ranges and the start as rest pose (its null-space variant).
+            q: Configurations, shape (..., n).
 
         Returns:
-            Joint vector, shape (n,): always something, also for a target out of reach, and not always in limits.
+            Shape (...); False throughout for an arm without collision shapes.
         """
-        start = self.q if q_start is None else self._vector("q_start", q_start)
-        T_world_tip = self.T_world_base @ np.asarray(T_base_tip, dtype=np.float64)
+        return self._each(q, lambda row: bool(self.collisions.with_itself(row))).astype(bool)
+
+    def collides(self, q: FloatArray, *, margin: float = 0.0) -> NDArray[np.bool_]:
+        """Whether the arm goes through itself or through another body (obstacles, other arms).
+
+        Args:
+            q: Configurations, shape (..., n).
+            margin: Nearer to another body than this counts too [m].
+
+        Returns:
+            Shape (...). The links that stand still with the base may touch obstacles.
+        """
+        return self._each(q, lambda row: self.collisions.at(row, margin)).astype(bool)
+
+    def contacts_at(self, q: FloatArray) -> tuple[tuple[str, str], ...]:
+        """What touches at q, shape (n,): pairs of a link's name and that of what it goes through, sorted.
+
+        An obstacle is called "scene.obstacle", for example ("panda_link5", "shelf.top board").
+        """
+        values = self.vector("q", q)
         with self.kept():
-            self.collisions.put(start)
-            return iterate_ik(
-                self.arm,
-                self.client,
-                (self.number, self._tip),
-                self.links,
-                T_world_tip,
-                iterations=iterations,
-                residual=residual,
-                rest=start if null_space else None,
-            )
+            return tuple(sorted(self.collisions.pairs(values)))
+
+    def clearance(self, q: FloatArray, within: float = 0.2) -> tuple[FloatArray, FloatArray]:
+        """How far the arm is from touching itself, and from touching another body.
+
+        Args:
+            q: Configurations, shape (..., n).
+            within: Largest distance that is looked at [m]: farther counts as this.
+
+        Returns:
+            Distances to itself and to other bodies [m], each shape (...), at most `within`; negative where it
+            goes through.
+
+        Raises:
+            ShapeError: `within` is not positive.
+        """
+        if not within > 0:
+            raise ShapeError(f"within is the largest distance to look at [m], above 0; got {within}")
+
+        def measure(row: FloatArray) -> tuple[float, float]:
+            self.collisions.put(row)
+            return self.collisions.distance_to_itself(within), self.collisions.distance_to_others(within)
+
+        both = self._each(q, measure)
+        both = both.reshape(*np.shape(q)[:-1], 2)
+        return both[..., 0], both[..., 1]
+
+    def contacts(self) -> set[tuple[str, str]]:
+        """Pairs (link, other link or name of another body) that touch after the last step."""
+        return self.collisions.touching()
+
+    def kept(self) -> AbstractContextManager[None]:
+        """Put every joint back where it was, with its velocity, when the block ends, also when it ends by an error."""
+        return self.collisions.kept()
+
+    def vector(self, name: str, q: FloatArray) -> FloatArray:
+        """One joint vector as checked numbers, shape (n,); ShapeError where it is none, under the name that it goes by."""
+        values = self._batch(q, name)
+        if values.ndim != 1:
+            raise ShapeError(f"{name} must be one joint vector ({self.arm.n_joints},); got shape {values.shape}")
+        return values
 
     def drive(
         self,
@@ -163,7 +206,7 @@ class ArmBody(TouchSense):
         Returns:
             What was measured at the end; see `Drive`.
         """
-        motion = plan_route(self.arm, self.q, [self._vector("q_target", q) for q in route], speed=speed)
+        motion = plan_route(self.arm, self.q, [self.vector("q_target", q) for q in route], speed=speed)
         return follow(self, motion, watch=watch, watch_period=watch_period, stop_on_contact=stop_on_contact)
 
     def hold(self, q: FloatArray, dq: FloatArray | None = None) -> None:
@@ -177,24 +220,52 @@ class ArmBody(TouchSense):
             q: Where the joints should be, shape (n,) [rad, m for prismatic]; joint limits are not checked.
             dq: How fast they should pass there, shape (n,) [rad/s, m/s for prismatic]; None: come to rest.
         """
-        arm = self.arm
-        forces = np.where(np.isfinite(arm.effort_max), arm.effort_max, _UNLIMITED)
         self.client.setJointMotorControlArray(
             self.number,
             self.joints,
             self.client.POSITION_CONTROL,
             targetPositions=list(q),
-            targetVelocities=[0.0] * arm.n_joints if dq is None else list(dq),
-            forces=forces.tolist(),
-            positionGains=[_POSITION_GAIN] * arm.n_joints,
-            velocityGains=[1.0] * arm.n_joints,
+            targetVelocities=[0.0] * len(self.joints) if dq is None else list(dq),
+            forces=self.effort_max.tolist(),
+            positionGains=[_POSITION_GAIN] * len(self.joints),
+            velocityGains=[1.0] * len(self.joints),
+        )
+
+    def holding_torques(self, q: FloatArray) -> FloatArray:
+        """What the motors must give to hold the arm at q, shape (n,), against gravity, shape (n,) [N m or N].
+
+        By Bullet's inverse dynamics, with joints outside the chain where they are.
+        """
+        moving = self.links.moving
+        places = dict(zip(moving, (state[0] for state in self.client.getJointStates(self.number, moving)), strict=True))
+        places.update(zip(self.joints, self.vector("q", q).tolist(), strict=True))
+        still = [0.0] * len(moving)
+        torques = self.client.calculateInverseDynamics(self.number, list(places.values()), still, still)
+        return np.array(torques)[[moving.index(joint) for joint in self.joints]]
+
+    def _check_kinematics(self) -> None:
+        """Refuse a body whose joints Bullet places or moves in another way than `sim.kinematics`."""
+        arm = self.arm
+        low, high = np.clip(arm.sample_min, -_NEAR, _NEAR), np.clip(arm.sample_max, -_NEAR, _NEAR)
+        q = np.random.default_rng(0).uniform(low, high, (_CHECKED, arm.n_joints))
+        off = np.abs(self.tip_pose(q) - forward_kinematics(arm, q)).max(initial=0.0)
+        if off <= _SAME * max(1.0, arm.reach):
+            return
+        alone = np.concatenate([np.zeros((1, arm.n_joints)), 0.1 * np.eye(arm.n_joints)])
+        theirs, ours = self.tip_pose(alone), forward_kinematics(arm, alone)
+        moves = np.abs(np.linalg.inv(theirs[0]) @ theirs[1:] - np.linalg.inv(ours[0]) @ ours[1:]).max(axis=(1, 2))
+        joint = arm.joint_names[int(moves.argmax())]
+        raise WorldError(
+            f"Bullet's copy of arm {arm.name!r} puts the tip {off:.3g} from where the kinematics put it; joint {joint!r} "
+            "differs most: look at its origin, axis and type, and at the fixed joints around it",
+            joint=joint,
         )
 
     def _place(self, T_world_base: FloatArray) -> None:
         if T_world_base.shape != (4, 4) or not np.isfinite(T_world_base).all():
             raise ShapeError(f"T_world_base must be a (4, 4) matrix of finite numbers; got shape {T_world_base.shape}")
         for joint in self._others:
-            _name, force, q_rest = self.links.motor(joint)
+            force, q_rest = self.links.motor(joint)
             self.client.resetJointState(self.number, joint, q_rest)
             self.client.setJointMotorControl2(
                 self.number, joint, self.client.POSITION_CONTROL, targetPosition=q_rest, force=force
@@ -204,8 +275,24 @@ class ArmBody(TouchSense):
         position, quat_xyzw = pose_to_bullet(T_world_root @ pose_from_bullet(self.client, info[3], info[4]))
         self.client.resetBasePositionAndOrientation(self.number, position, quat_xyzw)
 
+    def _each(self, q: FloatArray, measure: Callable[[FloatArray], Any]) -> NDArray[Any]:
+        """What `measure` says of every configuration, shape (..., n) → (..., and its own); the arm is put back."""
+        batch = self._batch(q)
+        with self.kept():
+            found = np.array([measure(row) for row in batch.reshape(-1, self.arm.n_joints)])
+        return found.reshape((*batch.shape[:-1], *found.shape[1:]))
+
+    def _batch(self, q: FloatArray, name: str = "q") -> FloatArray:
+        values = np.asarray(q, dtype=np.float64)
+        if values.shape[-1:] != (self.arm.n_joints,) or not np.isfinite(values).all():
+            raise ShapeError(
+                f"{name} must hold finite numbers, shape (..., {self.arm.n_joints}), for {', '.join(self.arm.joint_names)}; "
+                f"got shape {values.shape}"
+            )
+        return values
+
     def _measure(self) -> FloatArray:
-        T_base_tip: FloatArray = np.linalg.inv(self._pose_of(self._base)) @ self._pose_of(self._tip)
+        T_base_tip: FloatArray = np.linalg.inv(self._pose_of(self._base)) @ self._pose_of(self.tip)
         return T_base_tip
 
     def _pose_of(self, link: int) -> FloatArray:
@@ -214,6 +301,8 @@ class ArmBody(TouchSense):
 
 _UNLIMITED = 1e4  # [N m or N] where the URDF gives no effort limit
 _HOME_MARGIN = 0.04  # share of a joint's range that counts as next to its limit
+_SAME = 1e-6  # [m, and entries of a rotation] by which Bullet's kinematics may differ, per metre of reach
+_CHECKED, _NEAR = 3, 3.0  # configurations in which they are compared, and how far from zero [rad or m]
 _POSITION_GAIN = 0.3  # share of the position error to be gone after one step
 
 

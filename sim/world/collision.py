@@ -152,8 +152,8 @@ class Collisions:
     def _name_in(self, body: int, link: int) -> str:
         if body == self.number:
             return self._name(link)
-        name = self.names.get(body) or self.client.getBodyInfo(body)[1].decode()
+        name = self.names.get(body) or self.client.real_name(self.client.getBodyInfo(body)[1])
         if not self.client.getNumJoints(body):
             return name
         info = self.client.getBodyInfo(body)[0] if link < 0 else self.client.getJointInfo(body, link)[12]
-        return f"{name}.{info.decode()}"
+        return f"{name}.{self.client.real_name(info)}"

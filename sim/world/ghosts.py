@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from types import TracebackType
 
 import numpy as np
 
@@ -41,7 +40,7 @@ class GhostWorld:
     def __enter__(self) -> GhostWorld:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._world.close()
 
     def take(self, q: FloatArray, colour: Colour = FREE) -> Layers:

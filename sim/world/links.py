@@ -69,11 +69,11 @@ class LinkTree:
         """Name of a link by number."""
         return self.root if link < 0 else self.infos[link].name
 
-    def motor(self, joint: int) -> tuple[str, float, float]:
-        """Name, force limit and resting place (0, or the nearest limit) of a joint that the arm does not use."""
+    def motor(self, joint: int) -> tuple[float, float]:
+        """Force limit and resting place (0, or the nearest limit) of a joint that the arm does not use."""
         info = self.infos[joint]
         at = min(max(0.0, info.lower), info.upper) if info.lower < info.upper else 0.0
-        return info.joint, info.force if info.force > 0 else _HOLD_FORCE, at
+        return info.force if info.force > 0 else _HOLD_FORCE, at
 
     def standing(self) -> list[int]:
         """Numbers of the links that stand still with the root, itself included: no moving joint lies between."""
@@ -115,8 +115,8 @@ def load_links(client: Any, body: int) -> LinkTree:
         row = client.getJointInfo(body, i)
         infos.append(
             LinkInfo(
-                name=row[12].decode(),
-                joint=row[1].decode(),
+                name=client.real_name(row[12]),
+                joint=client.real_name(row[1]),
                 kind=row[2],
                 parent=row[16],
                 lower=row[8],
@@ -124,4 +124,4 @@ def load_links(client: Any, body: int) -> LinkTree:
                 force=row[10],
             )
         )
-    return LinkTree(root=client.getBodyInfo(body)[0].decode(), infos=tuple(infos))
+    return LinkTree(root=client.real_name(client.getBodyInfo(body)[0]), infos=tuple(infos))

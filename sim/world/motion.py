@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +13,17 @@ from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, WorldError
 
+if TYPE_CHECKING:
+    from ruckig import Trajectory
+
+_log = logging.getLogger(__name__)
+
 TIME_STEP = 1.0 / 240.0  # [s] Bullet's own, and the grid that motions are sampled on
+LIMIT_NOISE = 1e-3  # [rad, m] by which a measured joint may be beyond its limit
+RISE_TIME = 0.4  # [s] from rest to full speed at constant acceleration: URDFs hold no such limit
 
 _DEFAULT_SPEED = np.pi  # [rad/s, or m/s] where the URDF gives no velocity limit
 _TOP_SPEED = np.pi  # [rad/s, or m/s] a motor is not asked for more, whatever the URDF allows
-_RISE_TIME = 0.4  # [s] from rest to full speed at constant acceleration: URDFs hold no such limit
 _JERK_TIME = 0.1  # [s] from none to full acceleration
 
 
@@ -63,25 +71,39 @@ def plan_motion(arm: Arm, q_start: FloatArray, q_target: FloatArray, *, speed: f
         ShapeError: Not n finite numbers, or speed is out of range.
         WorldError: No motion was found (a velocity limit of the URDF is unusable).
     """
-    from ruckig import InputParameter, Result, Ruckig, Synchronization, Trajectory
-
     start, target = (_check(arm, name, q) for name, q in (("q_start", q_start), ("q_target", q_target)))
     if not 0.0 < speed <= 1.0:
         raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
     if np.array_equal(start, target):
         return Motion(q=start[None].copy(), dq=np.zeros((1, arm.n_joints)))
-    dq_max = speed_limits(arm) * speed
-    request = InputParameter(arm.n_joints)
+    return _sample(rest_to_rest(start, target, speed_limits(arm) * speed), target)
+
+
+def rest_to_rest(start: FloatArray, target: FloatArray, speed: FloatArray) -> Trajectory:
+    """Ruckig's fastest straight way from rest to rest, jerk-limited, as `plan_motion` describes it.
+
+    Args:
+        start, target: Where it starts and ends, shape (n,), any unit.
+        speed: Most of each coordinate [unit/s], shape (n,).
+
+    Returns:
+        What Ruckig gives: `duration` [s], and `at_time(t)`, whose first two items are place and velocity.
+
+    Raises:
+        WorldError: No motion was found (a velocity limit is unusable).
+    """
+    from ruckig import InputParameter, Result, Ruckig, Synchronization, Trajectory
+
+    request, trajectory = InputParameter(len(start)), Trajectory(len(start))
     request.synchronization = Synchronization.Phase
     request.current_position, request.target_position = start.tolist(), target.tolist()
-    request.max_velocity = dq_max.tolist()
-    request.max_acceleration = (dq_max / _RISE_TIME).tolist()
-    request.max_jerk = (dq_max / (_RISE_TIME * _JERK_TIME)).tolist()
-    trajectory = Trajectory(arm.n_joints)
-    result = Ruckig(arm.n_joints).calculate(request, trajectory)
+    request.max_velocity = speed.tolist()
+    request.max_acceleration = (speed / RISE_TIME).tolist()
+    request.max_jerk = (speed / (RISE_TIME * _JERK_TIME)).tolist()
+    result = Ruckig(len(start)).calculate(request, trajectory)
     if result not in (Result.Working, Result.Finished):
-        raise WorldError(f"no motion for arm {arm.name!r} from {start.tolist()} to {target.tolist()}: {result}")
-    return _sample(trajectory, target)
+        raise WorldError(f"no motion from {start.tolist()} to {target.tolist()} at speeds {speed.tolist()}: {result}")
+    return trajectory
 
 
 def plan_route(arm: Arm, q_start: FloatArray, route: Sequence[FloatArray], *, speed: float = 1.0) -> Motion:
@@ -111,7 +133,7 @@ def plan_route(arm: Arm, q_start: FloatArray, route: Sequence[FloatArray], *, sp
 def route_time(arm: Arm, points: Sequence[FloatArray]) -> float:
     """About how long a route takes at full speed, stopping at each point [s]: the slowest joint's time, and a rise time each."""
     steps = np.abs(np.diff(np.asarray(points), axis=0)) / speed_limits(arm)
-    return float(steps.max(axis=1).sum() + _RISE_TIME * len(steps))
+    return float(steps.max(axis=1).sum() + RISE_TIME * len(steps))
 
 
 def speed_limits(arm: Arm) -> FloatArray:
@@ -120,10 +142,31 @@ def speed_limits(arm: Arm) -> FloatArray:
     return np.asarray(np.minimum(given, _TOP_SPEED), dtype=np.float64)
 
 
-def _sample(trajectory: object, target: FloatArray) -> Motion:
-    duration = float(trajectory.duration)  # type: ignore[attr-defined]
+def clip_measured(arm: Arm, q: FloatArray) -> FloatArray:
+    """Joint vectors with what is a hair beyond a limit put on it; what is farther beyond stays.
+
+    Measured states are not exact, and Bullet's limits are soft: an arm that rests on a limit is 1e-6 rad beyond it.
+
+    Args:
+        arm: Whose limits.
+        q: Shape (..., n); joints up to 1e-3 [rad, m] beyond a limit are clipped, and named in the log.
+
+    Returns:
+        The same shape.
+    """
+    inside = np.clip(q, arm.q_min, arm.q_max)
+    beyond = np.abs(q - inside)
+    hair = (beyond > 0) & (beyond <= LIMIT_NOISE)
+    for i in np.flatnonzero(hair.reshape(-1, arm.n_joints).any(axis=0)):
+        most = float(np.where(hair, beyond, 0.0)[..., i].max())
+        _log.info("%s: joint %r is %.1e beyond its limit, and is taken to be on it", arm.name, arm.joint_names[i], most)
+    return np.where(hair, inside, q)
+
+
+def _sample(trajectory: Trajectory, target: FloatArray) -> Motion:
+    duration = float(trajectory.duration)
     count = int(np.ceil(duration / TIME_STEP))
-    states = [trajectory.at_time(min(k * TIME_STEP, duration)) for k in range(count + 1)]  # type: ignore[attr-defined]
+    states = [trajectory.at_time(min(k * TIME_STEP, duration)) for k in range(count + 1)]
     q, dq = (np.array([state[i] for state in states]) for i in (0, 1))
     q[-1], dq[-1] = target, 0.0
     return Motion(q=q, dq=dq)

@@ -1,4 +1,4 @@
-"""Solid bodies that stand still in a physics world."""
+"""Bodies that stand still in a physics world: solid ones, and a floor to look at."""
 
 from __future__ import annotations
 
@@ -44,6 +44,21 @@ def stiffen(client: Any, body: int) -> None:
         if client.getJointInfo(body, joint)[2] != _FIXED:
             at = client.getJointState(body, joint)[0]
             client.setJointMotorControl2(body, joint, client.POSITION_CONTROL, targetPosition=at, force=_FORCE)
+
+
+def lay_tiles(size: float, height: float, *, count: int = 10) -> list[dict[str, list[Any]]]:
+    """The light and the dark tiles of a floor of count by count tiles, each a mesh as Bullet takes it."""
+    edge = size / count
+    meshes: list[dict[str, list[Any]]] = [{"vertices": [], "indices": [], "normals": []} for _ in range(2)]
+    for i in range(count * count):
+        column, row = i % count, i // count
+        mesh, x, y = meshes[(column + row) % 2], column * edge - size / 2, row * edge - size / 2
+        first = len(mesh["vertices"])
+        corners = ((x, y), (x + edge, y), (x + edge, y + edge), (x, y + edge))
+        mesh["vertices"] += [[*corner, height] for corner in corners]
+        mesh["normals"] += [[0.0, 0.0, 1.0]] * 4
+        mesh["indices"] += [first + k for k in (0, 1, 2, 0, 2, 3)]
+    return meshes
 
 
 def _describe(client: Any, shape: str, sizes: Sequence[float]) -> tuple[dict[str, Any], dict[str, Any]]:

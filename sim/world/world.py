@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
+import weakref
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arm import Arm, resolve_meshes
+from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import WorldError
 from sim.rendering import Camera, Layers, take_layers
 from sim.rotations import pose_to_bullet
 from sim.scenes import Obstacle, Scene
 from sim.world.body import ArmBody
+from sim.world.description import Description, describe
 from sim.world.display import check_display
+from sim.world.links import load_links
 from sim.world.motion import TIME_STEP
-from sim.world.obstacles import place_solid, stiffen
+from sim.world.obstacles import lay_tiles, place_solid, stiffen
 from sim.world.silence import silence
 
 with silence():  # it prints its build time
@@ -38,26 +40,23 @@ _AXIS_COLOURS: tuple[Colour, ...] = ((0.85, 0.2, 0.2), (0.2, 0.65, 0.25), (0.2, 
 class World:
     """A physics world that arms are loaded into, stepped at 240 Hz under gravity.
 
-    Several worlds may live side by side. Leaving the `with` block, or `close`, ends it. Nothing that Bullet
-    prints reaches the terminal.
+    Several worlds may live side by side, at most 128 in one process. Leaving the `with` block, or `close`, ends it,
+    and so does forgetting it with all its bodies. Nothing that Bullet prints reaches the terminal.
 
     Args:
         gui: Show Bullet's window; needs a display. Default: no window, no screen needed.
         gravity: Acceleration in the world frame, shape (3,) [m/s²].
 
     Raises:
-        WorldError: A window was asked for and there is no display, or Bullet refused.
+        WorldError: A window was asked for and there is no display, too many worlds are open, or Bullet refused.
     """
 
     def __init__(self, *, gui: bool = False, gravity: tuple[float, float, float] = _GRAVITY) -> None:
         if gui:
             check_display()
         self.gui = gui
-        with silence() as chatter:
-            number = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
-        if number < 0:
-            raise WorldError(f"Bullet gave no {'window' if gui else 'world'}: {chatter.last_lines() or 'no reason'}")
-        self._client = Client(number)
+        self._client = Client(_connect(gui))
+        weakref.finalize(self, self._client.disconnect).atexit = False  # closed at the latest when it is forgotten
         self._names: dict[int, str] = {}  # of everything solid, by Bullet's numbers
         self._arms: list[ArmBody] = []
         self._obstacles: list[int] = []
@@ -70,31 +69,45 @@ class World:
     def __enter__(self) -> World:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
         """End the world; a second call does nothing, any other use afterwards is a WorldError."""
         self._client.disconnect()
 
-    def add_arm(self, arm: Arm, T_world_base: FloatArray | None = None, *, meshes: bool = True) -> ArmBody:
+    def add_arm(
+        self, arm: Arm, T_world_base: FloatArray | None = None, *, meshes: bool = True, ideal_motors: bool = False
+    ) -> ArmBody:
         """Load an arm, its base fixed in the world.
 
         Args:
             arm: An arm that has a URDF: built in, by link lengths, or from a file.
             T_world_base: Where the link `arm.base` is put, shape (4, 4); default: the world's origin.
-            meshes: False leaves mesh shapes out (no picture, no collisions; kinematics and masses stay).
+            meshes: False leaves mesh shapes out (bones to look at, no collisions; kinematics and masses stay).
+            ideal_motors: Let the motors be as strong as it takes, whatever effort limits the URDF gives.
 
         Returns:
             The arm in this world, at its home configuration.
 
         Raises:
-            WorldError: The arm has no URDF, a mesh file is missing, or Bullet cannot load it.
+            WorldError: The arm has no URDF, a mesh to collide with is missing or not whole, Bullet cannot load it, or
+                moves it in another way than its kinematics say.
         """
         flags = pybullet.URDF_USE_SELF_COLLISION | pybullet.URDF_USE_INERTIA_FROM_FILE
-        number = self._load(_description(arm, meshes=meshes), f"arm {arm.name!r}", flags=flags)
+        description = _describe(arm, meshes=meshes)
+        number = self._load(description, f"arm {arm.name!r}", flags=flags)
         self._names[number] = arm.name
-        body = ArmBody(arm, self._client, number, T_world_base, step=self.step, names=self._names)
+        body = ArmBody(
+            arm,
+            self._client,
+            number,
+            T_world_base,
+            step=self.step,
+            names=self._names,
+            unshaped=description.unshaped,
+            ideal_motors=ideal_motors,
+        )
         for obstacle in self._obstacles:
             body.collisions.stand_on(obstacle)
         self._arms.append(body)
@@ -126,7 +139,7 @@ class World:
             height: Of its surface [m].
             size: Edge length [m].
         """
-        for tiles, grey in zip(_checker(size, height), (0.93, 0.86), strict=True):
+        for tiles, grey in zip(lay_tiles(size, height), (0.93, 0.86), strict=True):
             shape = self._client.createVisualShape(pybullet.GEOM_MESH, rgbaColor=[grey, grey, grey, 1], **tiles)
             self._place(shape, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 
@@ -187,7 +200,7 @@ class World:
             number = place_solid(self._client, obstacle.shape, obstacle.sizes, obstacle.colour, position, quat_xyzw)
         else:
             place = {"basePosition": position, "baseOrientation": quat_xyzw, "globalScaling": obstacle.sizes[0]}
-            number = self._load(resolve_meshes(obstacle.path), f"obstacle {name!r} ({obstacle.path})", **place)
+            number = self._load(describe(obstacle.path), f"obstacle {name!r} ({obstacle.path})", **place)
             stiffen(self._client, number)
         self._names[number] = name
         self._obstacles.append(number)
@@ -195,15 +208,31 @@ class World:
             body.collisions.stand_on(number)
         return number
 
-    def _load(self, xml: str, what: str, **options: Any) -> int:
+    def _load(self, description: Description, what: str, **options: Any) -> int:
         with tempfile.TemporaryDirectory(prefix="ik-mdn-") as folder, silence() as chatter:
             file = Path(folder) / "body.urdf"
-            file.write_text(xml, encoding="utf-8")
+            file.write_text(description.xml, encoding="utf-8")
+            for name, content in description.files.items():
+                (Path(folder) / name).write_bytes(content)
+            number, failure = -1, None
             try:
-                return int(self._client.loadURDF(str(file), useFixedBase=True, **options))
-            except pybullet.error as error:
+                number = int(self._client.loadURDF(str(file), useFixedBase=True, **options))
+            except WorldError as error:
                 failure = error
-        raise WorldError(f"Bullet cannot load {what} ({failure}): {chatter.last_lines()}") from failure
+        if number < 0:
+            raise WorldError(f"Bullet cannot load {what} ({failure}): {chatter.last_lines()}") from failure
+        self._client.names.update(description.names)
+        links = load_links(self._client, number)
+        numbers = {links.name(i): i for i in range(-1, len(links.infos))}
+        shapes = self._client.getCollisionShapeData
+        lost = [name for name in description.solid if name not in numbers or not shapes(number, numbers[name])]
+        if lost:
+            raise WorldError(
+                f"Bullet made no shape to collide with of {what}'s links {', '.join(lost)}; mend their collision "
+                "geometry, or leave it out",
+                links=lost,
+            )
+        return number
 
     def _add_box(self, centre: Any, half: Any, colour: Colour, quat_xyzw: Any = (0, 0, 0, 1)) -> int:
         shape = self._client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half, rgbaColor=[*colour, 1])
@@ -235,10 +264,11 @@ class Marker:
 
 
 class Client:
-    """Bullet's functions bound to one world, so that no call can reach another by mistake."""
+    """Bullet's functions bound to one world, so that no call can reach another by mistake, and fails by name."""
 
     def __init__(self, number: int) -> None:
         self._number: int | None = number
+        self.names: dict[str, str] = {}  # of links and joints whose names Bullet cannot take, by the ones it was given
 
     def __getattr__(self, name: str) -> Any:
         """A function of pybullet with this world's number filled in, or one of its constants."""
@@ -247,41 +277,58 @@ class Client:
             return value
         if self._number is None:
             raise WorldError("the world is closed; open another one with sim.World()")
-        bound = value if name in _STATELESS else partial(value, physicsClientId=self._number)
+        options = {} if name in _STATELESS else {"physicsClientId": self._number}
+
+        def bound(*arguments: Any, **named: Any) -> Any:
+            try:
+                return value(*arguments, **options, **named)
+            except pybullet.error as error:
+                raise WorldError(f"Bullet's {name} failed: {error}") from error
+
         setattr(self, name, bound)  # found at once the next time
         return bound
+
+    def real_name(self, name: bytes) -> str:
+        """What the description calls a link or a joint that Bullet calls so."""
+        text = name.decode(errors="replace")
+        return self.names.get(text, text)
 
     def disconnect(self) -> None:
         """Close the connection, once."""
         number, self._number = self._number, None
-        for name in [name for name in self.__dict__ if name != "_number"]:
+        for name in [name for name in self.__dict__ if name not in ("_number", "names")]:
             delattr(self, name)
-        if number is not None and pybullet.isConnected(number):
-            with silence():
-                pybullet.disconnect(number)
+        if number is not None:
+            _OPEN.discard(number)
+            if pybullet.isConnected(number):
+                with silence():
+                    pybullet.disconnect(number)
 
 
+def _connect(gui: bool) -> int:
+    """Bullet's number of a new world."""
+    if len(_OPEN) >= _MOST_WORLDS:
+        gc.collect()  # closes those that are forgotten
+    if len(_OPEN) >= _MOST_WORLDS:
+        raise WorldError(
+            f"{len(_OPEN)} worlds are open, of about 30 MB each; close those that are done: with sim.World() as world: ..."
+        )
+    with silence() as chatter:
+        number = int(pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT))
+    if number < 0:
+        raise WorldError(f"Bullet gave no {'window' if gui else 'world'}: {chatter.last_lines() or 'no reason'}")
+    _OPEN.add(number)
+    return number
+
+
+_OPEN: set[int] = set()  # Bullet's numbers of all worlds of this process
+_MOST_WORLDS = 128
 _STATELESS = ("getMatrixFromQuaternion", "computeViewMatrix", "computeProjectionMatrixFOV")
 
 
-def _checker(size: float, height: float, *, count: int = 10) -> list[dict[str, list[Any]]]:
-    """The light and the dark tiles of a floor of count by count tiles, each a mesh as Bullet takes it."""
-    edge = size / count
-    meshes: list[dict[str, list[Any]]] = [{"vertices": [], "indices": [], "normals": []} for _ in range(2)]
-    for i in range(count * count):
-        column, row = i % count, i // count
-        mesh, x, y = meshes[(column + row) % 2], column * edge - size / 2, row * edge - size / 2
-        first = len(mesh["vertices"])
-        corners = ((x, y), (x + edge, y), (x + edge, y + edge), (x, y + edge))
-        mesh["vertices"] += [[*corner, height] for corner in corners]
-        mesh["normals"] += [[0.0, 0.0, 1.0]] * 4
-        mesh["indices"] += [first + k for k in (0, 1, 2, 0, 2, 3)]
-    return meshes
-
-
-def _description(arm: Arm, *, meshes: bool) -> str:
+def _describe(arm: Arm, *, meshes: bool) -> Description:
     if arm.urdf_path is not None or arm.urdf_xml is not None:
-        return resolve_meshes(arm.urdf_path, arm.urdf_xml, meshes=meshes)
+        return describe(arm.urdf_path, arm.urdf_xml, meshes=meshes)
     raise WorldError(
         f"arm {arm.name!r} has no URDF, because it was restored from a checkpoint, which holds the kinematics only; "
         "load it with sim.load_arm(name or file) and give that arm to the world"

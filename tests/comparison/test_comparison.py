@@ -25,7 +25,7 @@ from ik_mdn.reach.suites import make_tasks
 from ik_mdn.solver.solver import IKSolver
 from sim.errors import CheckpointError, IKError, UnknownNameError
 from sim.kinematics import forward_kinematics
-from sim.rendering.views import camera_around, project
+from sim.rendering.camera import camera_around, project
 
 COUNT = 40
 TARGETS = 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,14 +17,15 @@ from ik_mdn.cli import main
 from ik_mdn.control.controller import Controller
 from ik_mdn.control.decision import ReachStatus, Tolerance
 from ik_mdn.reach.recording import Recorder, record_reaches
-from ik_mdn.reach.running import describe_episode, run_suite
+from ik_mdn.reach.running import run_suite
 from ik_mdn.reach.suites import make_task, make_tasks
-from ik_mdn.reach.summary import summarise_records
+from ik_mdn.reach.summary import describe_episode, summarise_records
 from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
+from sim.arm.catalogue import planar_urdf
 from sim.errors import IKError, PoseError, ShapeError, WorldError
 from sim.kinematics import forward_kinematics
-from sim.rendering.camera import camera_for
+from sim.rendering.scenery import camera_for
 from sim.task import Task, default_task
 from sim.world.body import ArmBody
 from sim.world.world import World
@@ -168,7 +170,35 @@ def test_an_arm_too_weak_to_get_there_is_reported_as_unsettled(tmp_path: Path) -
         body = world.add_arm(arm)
         result = Controller(body, Given(arm, [target])).reach(forward_kinematics(arm, target))
     assert result.status is ReachStatus.UNSETTLED
-    assert "from its target" in result.reason
+    assert re.match(
+        r"shoulder_lift_joint needs \d+\.?\d* Nm to hold this pose, its limit is 1; \w+ stayed .* from its target",
+        result.reason,
+    )
+
+
+def test_an_arm_that_rests_a_hair_beyond_its_limit_reaches_where_it_is(tmp_path: Path) -> None:
+    narrow = tmp_path / "narrow.urdf"
+    narrow.write_text(re.sub(r'(lower|upper)="(-?)[\d.]+"', r'\1="\g<2>1"', planar_urdf((0.5, 0.4), name="narrow")))
+    arm = sim.load_arm(narrow)
+    with World() as world:
+        body = world.add_arm(arm)
+        controller = Controller(body, IKSolver(arm))
+        for beyond, status in ((2e-6, ReachStatus.REACHED), (5e-3, ReachStatus.OUT_OF_LIMITS)):
+            body.set_q(np.array([1.0 + beyond, 0.5]))
+            result = controller.reach(body.tip_pose())
+            assert result.status is status
+            if result.reached:
+                np.testing.assert_array_equal(result.decision.chosen.q[0], 1.0)
+
+
+def test_what_was_judged_without_shapes_is_said(xarm: Arm, body: ArmBody) -> None:
+    with World() as world:
+        bare = Controller(world.add_arm(xarm, meshes=False), Given(xarm, [FREE])).decide(forward_kinematics(xarm, FREE))
+    assert "link6" in bare.unshaped
+    assert "judged without the shapes of link_base, link1" in bare.table()
+    whole = Controller(body, Given(xarm, [FREE])).decide(forward_kinematics(xarm, FREE))
+    assert whole.unshaped == ()
+    assert "judged without" not in whole.table()
 
 
 def test_a_task_is_the_same_alone_and_in_the_suite(xarm: Arm, body: ArmBody) -> None:

@@ -393,7 +393,7 @@ def test_the_filter_removes_exactly_the_samples_in_which_the_arm_touches_itself(
     every = make_shard(xarm6, seed=0, index=0, rows=1000)
     with World() as world:
         body = world.add_arm(xarm6)
-        hits = [bool(body.self_contacts(q)) for q in every.q.astype(np.float64)]
+        hits = [bool(body.self_collides(q)) for q in every.q.astype(np.float64)]
     assert 0.01 < np.mean(hits) < 0.5
     np.testing.assert_array_equal(rows.q, every.q[~np.array(hits)][:600])
     np.testing.assert_array_equal(rows.position, every.position[~np.array(hits)][:600])

@@ -396,6 +396,31 @@ def test_what_cannot_be_tracked_is_refused_with_a_reason(planar2: IKSolver, body
         follow_path(body, tracked)
 
 
+def test_from_a_state_a_hair_beyond_a_limit_the_path_is_followed_on_the_limit(
+    puma: IKSolver, caplog: pytest.LogCaptureFixture
+) -> None:
+    arm = puma.arm
+    q = np.array([0.3, -0.4, 0.6, 0.2, 0.7, 0.1])
+    for beyond in (1e-6, 5e-4):
+        q[0] = arm.q_max[0] + beyond
+        start, end = forward_kinematics(arm, q), forward_kinematics(arm, q - [0.2, 0, 0, 0, 0, 0])
+        with caplog.at_level("INFO"):
+            tracked = track(puma, line_path(start, end), q_start=q)
+        assert tracked.status.followed
+        assert ((tracked.q >= arm.q_min) & (tracked.q <= arm.q_max)).all()
+        assert tracked.q[0, 0] == arm.q_max[0]
+        assert f"joint '{arm.joint_names[0]}' is {beyond:.1e} beyond its limit" in caplog.text
+        at, wanted = (torch.from_numpy(T) for T in (forward_kinematics(arm, tracked.q), tracked.T_base_tip))
+        err_pos, err_rot = (error.numpy() for error in error_norms(task_error(puma.task, at, wanted)))
+        np.testing.assert_allclose(tracked.err_pos, err_pos, atol=1e-12)
+        np.testing.assert_allclose(tracked.err_rot, err_rot, atol=1e-9)
+        assert tracked.err_pos.max() <= 2 * beyond * arm.reach
+    q[0] = arm.q_max[0] + 2e-3
+    path = line_path(forward_kinematics(arm, q), forward_kinematics(arm, q - [0.2, 0, 0, 0, 0, 0]))
+    with pytest.raises(PoseError, match=rf"joint '{arm.joint_names[0]}' at .*, allowed \[.*\] and 0.001 beyond"):
+        track(puma, path, q_start=q)
+
+
 def test_every_status_has_a_sentence() -> None:
     assert all(status.about and str(status) == status.value for status in PathStatus)
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 import sim
 from ik_mdn.reach.recording import film_name, record_episode
-from ik_mdn.reach.running import run_suite
-from ik_mdn.reach.stage import Stage
+from ik_mdn.reach.running import Stage, run_suite
 from ik_mdn.solver.solver import IKSolver
 from sim.errors import WorldError
-from sim.rendering.camera import Camera, camera_for
+from sim.rendering.camera import Camera
 from sim.rendering.films import default_format, write_film
 from sim.rendering.pictures import Layers, average_down
+from sim.rendering.scenery import camera_for
 from sim.scenes.scene import load_scene
 from sim.world.ghosts import FREE, REJECTED, GhostWorld, blend, pick_apart
 from sim.world.world import World

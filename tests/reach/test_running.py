@@ -20,9 +20,8 @@ import sim
 from ik_mdn.cli import main
 from ik_mdn.reach.episodes import COLUMNS, EpisodeFolder
 from ik_mdn.reach.figures import draw_figures
-from ik_mdn.reach.running import describe_candidate, describe_episode, run_suite
-from ik_mdn.reach.stage import Stage, run_stage
-from ik_mdn.reach.summary import CLOCKED, summarise_records
+from ik_mdn.reach.running import Stage, run_stage, run_suite
+from ik_mdn.reach.summary import CLOCKED, describe_episode, summarise_records
 from ik_mdn.solver.solver import IKSolver
 from sim.errors import SuiteError
 from sim.scenes.scene import load_scene
@@ -245,10 +244,10 @@ def test_settings_tell_apart_what_changes_the_numbers(stage: Stage) -> None:
 
 def test_a_candidate_without_limits_is_plain_json(stage: Stage) -> None:
     with stage.open() as (world, controller):
-        result = next(run_suite(controller, world, [0]))[1]
+        task, result = next(run_suite(controller, world, [0]))
     candidate = result.decision.candidates[0]
     object.__setattr__(candidate, "margin", np.inf)
-    described = describe_candidate(candidate)
+    described = describe_episode(task, result)["candidates"][0]
     assert described["margin"] is None
     assert described["q"] == candidate.q.tolist()
 
@@ -260,7 +259,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(
         folder.append(record_of(0))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ik_mdn.reach.stage.run_stage", stop)
+    monkeypatch.setattr("ik_mdn.reach.running.run_stage", stop)
     assert main(["reach", ARM, "--model", "none", "--episodes", "4", "--out", str(tmp_path / "half")]) == 130
     told = capsys.readouterr().err
     assert "1 of 4 episodes are kept" in told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +14,12 @@ import sim
 from sim.arm.arm import Arm
 from sim.errors import ShapeError, WorldError
 from sim.kinematics import forward_kinematics
-from sim.rendering.camera import Camera, camera_for
+from sim.rendering.camera import Camera
+from sim.rendering.scenery import camera_for
 from sim.world.body import ArmBody, home
-from sim.world.motion import Motion, plan_motion, speed_limits
-from sim.world.world import World
+from sim.world.bullet_ik import solve_with_bullet
+from sim.world.motion import Motion, clip_measured, plan_motion, speed_limits
+from sim.world.world import _OPEN, World
 
 TWO_BALLS = """<robot name="two_balls">
   <link name="world"/>
@@ -98,7 +101,7 @@ def test_self_collision_is_the_overlap_of_the_shapes(two_balls: Arm) -> None:
         found = body.self_collides(q)
         clear = np.abs(gap) > 1e-3  # Bullet keeps contacts to about a tenth of that
         np.testing.assert_array_equal(found[clear], gap[clear] < 0)
-        assert body.self_contacts(np.zeros(2)) == (("foot", "hand"),)
+        assert body.contacts_at(np.zeros(2)) == (("foot", "hand"),)
         np.testing.assert_array_equal(body.q, before)
     assert 10 < found.sum() < 490
 
@@ -148,7 +151,7 @@ def test_measuring_moves_nothing_even_on_an_error() -> None:
         body.set_q(start)
         body.tip_pose(draw(arm, 5))
         body.self_collides(draw(arm, 5))
-        body.inverse_kinematics(body.tip_pose(), draw(arm, 1)[0])
+        solve_with_bullet(body, body.tip_pose(), draw(arm, 1)[0])
         with pytest.raises(RuntimeError, match="stop"):
             move_and_fail(body)
         np.testing.assert_array_equal(body.q, start)
@@ -183,7 +186,7 @@ def test_bullets_own_ik_meets_a_target_near_its_start(null_space: bool) -> None:
         body = world.add_arm(arm, meshes=False)
         q = 0.45 * arm.q_min + 0.55 * arm.q_max
         T = forward_kinematics(arm, q)
-        answer = body.inverse_kinematics(T, q + 0.05, iterations=500, residual=1e-9, null_space=null_space)
+        answer = solve_with_bullet(body, T, q + 0.05, iterations=500, residual=1e-9, null_space=null_space)
         assert answer.shape == (7,)
         assert np.linalg.norm(forward_kinematics(arm, answer)[:3, 3] - T[:3, 3]) < 1e-3
 
@@ -292,3 +295,36 @@ def test_home_lies_in_the_limits() -> None:
     for name in sim.builtin_arms():
         arm = sim.load_arm(name)
         assert ((home(arm) >= arm.q_min) & (home(arm) <= arm.q_max)).all()
+
+
+def test_forgotten_worlds_are_closed_and_too_many_open_ones_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.world.world._MOST_WORLDS", len(_OPEN) + 3)
+    before = len(_OPEN)
+    for _ in range(8):
+        World().add_arm(sim.load_arm("planar2"))  # a circle of references: the collector has to find it
+    gc.collect()
+    assert len(_OPEN) == before
+    body = World().add_arm(sim.load_arm("planar2"))
+    gc.collect()
+    body.drive(np.full(2, 0.1))  # whoever holds the arm holds its world
+    kept = [World(), World()]
+    with pytest.raises(WorldError, match=f"{before + 3} worlds are open.*close those"):
+        World()
+    kept.pop().close()
+    World().close()
+
+
+def test_what_bullet_refuses_is_told_by_name() -> None:
+    with World() as world:
+        body = world.add_arm(sim.load_arm("planar2"))
+        with pytest.raises(WorldError, match="Bullet's getLinkState failed"):
+            body.client.getLinkState(99, 99)
+
+
+def test_states_a_hair_beyond_a_limit_are_put_on_it_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    arm = sim.load_arm("planar2")
+    q = np.array([[np.pi + 2e-6, 0.0], [0.5, np.pi + 2e-3]])
+    with caplog.at_level("INFO"):
+        np.testing.assert_array_equal(clip_measured(arm, q), [[arm.q_max[0], 0.0], [0.5, np.pi + 2e-3]])
+    assert "joint 'joint1' is 2.0e-06 beyond its limit" in caplog.text
+    assert "joint2" not in caplog.text

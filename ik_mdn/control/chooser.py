@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ik_mdn.control.candidates import describe_contacts, judge_candidates, rank_candidates, reject
+from ik_mdn.control.candidates import describe_contacts, judge_candidates, rank_candidates
 from ik_mdn.control.decision import Candidate, CostWeights, Decision, Tolerance, decide_blocked
 from sim.arrays import FloatArray
 from sim.task import Task
@@ -17,7 +17,7 @@ _ALONE = CHECKS // 4  # effort for the best candidate alone, before all of them 
 _GOALS = 32  # candidates that a way is looked for at once
 
 
-class Choice:
+class Chooser:
     """The candidates of one target as they come in, from where the arm stands.
 
     Args:
@@ -56,51 +56,46 @@ class Choice:
         start = self.body.contacts_at(self.body.q)
         if start:
             reason = f"the arm starts in {describe_contacts(self.body, start)}"
-            return self._decide_blocked(reject([*self._untried, *self._passed], reason))
-        chosen = self._go_straight()
+            blocked = [replace(each, rejected=reason) for each in (*self._untried, *self._passed)]
+            return decide_blocked([*self._rank(blocked), *self._rank(self._faulty)])
+        chosen, route = self._go_straight()
+        if chosen is None:
+            chosen, route = self._go_around()
         if chosen is not None:
-            return self._decide_for(chosen, (chosen.q,))
-        route = self._go_around()
-        if route:
-            chosen = next(each for each in self._passed if np.array_equal(each.q, route[-1]))
-            self._passed = [each for each in self._passed if each is not chosen]
-            return self._decide_for(replace(chosen, rejected=None), route)
+            others = (*self._untried, *self._rank(self._passed), *self._rank(self._faulty))
+            return Decision((chosen, *others), chosen=chosen, route=route, reason="")
         note = f"; no way round among {self._looked_at} configurations"
-        return self._decide_blocked([replace(each, rejected=f"{each.rejected}{note}") for each in self._passed])
+        blocked = [replace(each, rejected=f"{each.rejected}{note}") for each in self._passed]
+        return decide_blocked([*self._rank(blocked), *self._rank(self._faulty)])
 
-    def _go_straight(self) -> Candidate | None:
+    def _go_straight(self) -> tuple[Candidate | None, Route]:
         """The best candidate that a free straight way leads to; those before it are passed over, with the reason."""
         start = self.body.q
-        waiting = rank_candidates(self._untried, self.tolerance)
-        while waiting:
-            candidate = waiting.pop(0)
+        self._untried = self._rank(self._untried)
+        while self._untried:
+            candidate = self._untried.pop(0)
             hit = Ways(self.body, np.stack([start, candidate.q])).find_hit(start, candidate.q)
-            self._untried = waiting
             if hit is None:
-                return candidate
+                return candidate, (candidate.q,)
             pairs = self.body.contacts_at(hit)
             what = describe_contacts(self.body, pairs) if pairs else f"nearer than {1e3 * MARGIN:.0f} mm to something"
             self._passed.append(replace(candidate, rejected=f"straight way: {what}"))
-        return None
+        return None, ()
 
-    def _go_around(self) -> Route:
-        """A free route to the best candidate, with some effort, or to any of them; empty where none was found."""
+    def _go_around(self) -> tuple[Candidate | None, Route]:
+        """A candidate passed over with a free route to it: the best, with some effort, or any; None: none was found."""
         if not self._passed:
-            return ()
+            return None, ()
         rng = np.random.default_rng(self._tries)
         checks = CHECKS * 2 ** (self._tries // 2)  # 1, 1, 2, 2, 4, 4, ... times as many
         self._tries, self._looked_at = self._tries + 1, self._looked_at + checks
-        goals = np.array([each.q for each in self._rank_passed()[:_GOALS]])
-        alone = find_route(self.body, self.body.q, goals[:1], rng=rng, checks=_ALONE)
-        return alone or find_route(self.body, self.body.q, goals, rng=rng, checks=checks)
+        goals = np.array([each.q for each in self._rank(self._passed)[:_GOALS]])
+        route = find_route(self.body, self.body.q, goals[:1], rng=rng, checks=_ALONE)
+        route = route or find_route(self.body, self.body.q, goals, rng=rng, checks=checks)
+        if not route:
+            return None, ()
+        place = next(i for i, each in enumerate(self._passed) if np.array_equal(each.q, route[-1]))
+        return replace(self._passed.pop(place), rejected=None), route
 
-    def _rank_passed(self) -> list[Candidate]:
-        return rank_candidates(self._passed, self.tolerance)
-
-    def _decide_for(self, chosen: Candidate, route: Route) -> Decision:
-        others = (*self._untried, *self._rank_passed(), *rank_candidates(self._faulty, self.tolerance))
-        return Decision((chosen, *others), chosen=chosen, route=route, reason="")
-
-    def _decide_blocked(self, able: list[Candidate]) -> Decision:
-        ranked = (rank_candidates(group, self.tolerance) for group in (able, self._faulty))
-        return decide_blocked([each for group in ranked for each in group])
+    def _rank(self, candidates: list[Candidate]) -> list[Candidate]:
+        return rank_candidates(candidates, self.tolerance)

@@ -12,7 +12,7 @@ import pytest
 
 import sim
 from ik_mdn.control.controller import Controller
-from ik_mdn.control.decision import COLUMNS, CostWeights, Measured, ReachStatus
+from ik_mdn.control.decision import COLUMNS, Candidate, CostWeights, ReachStatus
 from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
 from sim.errors import ShapeError
@@ -90,9 +90,9 @@ def test_the_numbers_of_a_candidate_are_those_measured_one_by_one(xarm: Arm, she
         assert candidate.margin == np.minimum(candidate.q - xarm.q_min, xarm.q_max - candidate.q).min()
 
 
-def measured(**changes: list[float]) -> Measured:
-    plain = dict.fromkeys(Measured._fields, np.array([1.0, 1.0]))
-    return Measured(**{**plain, **{key: np.array(value) for key, value in changes.items()}})
+def measured(**changes: float) -> Candidate:
+    plain = {field.name: 1.0 for field in fields(Candidate) if field.name not in ("q", "cost", "rejected")}
+    return Candidate(q=np.zeros(1), **{**plain, **changes})
 
 
 @pytest.mark.parametrize(
@@ -109,16 +109,12 @@ def measured(**changes: list[float]) -> Measured:
 def test_each_term_of_the_cost_prefers_the_better_and_scales_with_its_weight(
     term: str, key: str, better: float, worse: float
 ) -> None:
-    pair = measured(**{key: [better, worse]})
+    pair = [measured(**{key: value}) for value in (better, worse)]
     none = CostWeights(travel=0.0, margin=0.0, clearance=0.0, manipulability=0.0, weight=0.0)
-    np.testing.assert_array_equal(none.cost(pair), 0.0)
-    once, twice = (replace(none, **{term: weight}).cost(pair) for weight in (1.0, 2.0))
+    assert [none.cost(each, 1.0) for each in pair] == [0.0, 0.0]
+    once, twice = ([replace(none, **{term: weight}).cost(each, 1.0) for each in pair] for weight in (1.0, 2.0))
     assert once[0] < once[1]
-    np.testing.assert_allclose(twice, 2 * once)
-    others = measured()
-    np.testing.assert_array_equal(
-        replace(none, **{term: 1.0}).cost(others)[0], CostWeights.cost(replace(none, **{term: 1.0}), others)[1]
-    )
+    np.testing.assert_allclose(twice, 2 * np.array(once))
 
 
 def test_weights_on_clearance_turn_the_choice(xarm: Arm) -> None:

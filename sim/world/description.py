@@ -1,0 +1,208 @@
+"""The copy of a robot description that Bullet loads: it means there what the kinematics mean by the original."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+
+from sim.arm import find_mesh, parse_xml, plain_joints, plain_tag, read_mesh, search_folders
+from sim.arrays import FloatArray
+from sim.errors import URDFError, WorldError
+
+_log = logging.getLogger(__name__)
+
+_KEPT = ("link", "joint", "material")  # of the elements of a robot; Bullet looks at no other
+_UNSAFE = re.compile(r"[%\x00-\x1f\x7f]|.{200}", re.DOTALL)  # Bullet takes names for formats of printf
+_MOST_JOINTS = 126  # that Bullet tells of, fixed ones included
+_NEXT_TO_NOTHING = 1e-3, 1e-6  # [kg], [kg m²] of a frame without mass; Bullet would take 1 and 1
+_THICKNESS = 0.04  # of a drawn bone, as a share of its length
+
+
+@dataclass(frozen=True)
+class Description:
+    """What Bullet loads, and what was changed in it.
+
+    Args:
+        xml: The text of the URDF.
+        files: Meshes to write beside it, by name.
+        names: What is called otherwise in it, and its name in the original.
+        solid: Links that must have a collision shape.
+        unshaped: Links that name a collision geometry and were left without it.
+    """
+
+    xml: str
+    files: dict[str, bytes]
+    names: dict[str, str]
+    solid: tuple[str, ...]
+    unshaped: tuple[str, ...]
+
+
+def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) -> Description:
+    """The copy of a URDF for Bullet.
+
+    Axes get length 1, as the URDF means them; limits of continuous joints go, as they have none; frames without
+    `<inertial>` weigh next to nothing instead of 1 kg; names that Bullet's printing would stumble over are replaced
+    (see `Description.names`); meshes are found and checked (`sim.arm.read_mesh`), and written as binary STL where
+    Bullet does not read the file. A mesh to look at that is missing or damaged is replaced by a bone from the link's
+    frame to the next joint, with a warning in the log.
+
+    Args:
+        path: The file; None where there is only its text, whose meshes are looked for from the working directory.
+        xml: The text, where it is not what stands in the file.
+        meshes: False leaves all shapes that are meshes out, for arms whose mesh files are not at hand.
+
+    Raises:
+        URDFError: The XML is broken, or an axis or origin is no three numbers.
+        WorldError: A mesh to collide with is missing or not whole, or there are more joints than Bullet knows.
+    """
+    where = "the URDF text" if path is None else str(path)
+    root = parse_xml(xml if xml is not None else path or "", where)
+    for element in root.iter():
+        element.tag = plain_tag(element.tag)
+    for element in [element for element in root if element.tag not in _KEPT]:
+        root.remove(element)
+    plain_joints(root, where)
+    joints = root.findall("joint")
+    if len(joints) > _MOST_JOINTS:
+        raise WorldError(f"{where} has {len(joints)} joints, fixed ones included; Bullet takes at most {_MOST_JOINTS}")
+    _add_masses(root)
+    shapes = _Shapes(where, search_folders(path or Path("robot.urdf")), meshes)
+    for link in root.findall("link"):
+        shapes.settle(link)
+    shapes.report()
+    _draw_bones(root, shapes.unseen, where)
+    solid = tuple(link.get("name", "") for link in root.findall("link") if link.find("collision/geometry") is not None)
+    names = _rename(root)
+    ET.indent(root)  # Bullet refuses long lines
+    return Description(ET.tostring(root, encoding="unicode"), shapes.files, names, solid, tuple(shapes.unshaped))
+
+
+def _numbers(element: ET.Element, default: str, where: str) -> FloatArray:
+    """The three numbers of an element's `xyz`."""
+    text = element.get("xyz", default)
+    try:
+        numbers = np.array([float(word) for word in text.split()])
+    except ValueError:
+        numbers = np.zeros(0)
+    if len(numbers) != 3 or not np.isfinite(numbers).all():
+        raise URDFError(f"{where}: <{element.tag} xyz={text!r}> must be three finite numbers")
+    return numbers
+
+
+def _add_masses(root: ET.Element) -> None:
+    """Give links without `<inertial>` a mass that no motor feels; the root stands still with any."""
+    below = {child.get("link") for child in root.iterfind("joint/child")}
+    mass, inertia = _NEXT_TO_NOTHING
+    for link in root.findall("link"):
+        if link.get("name") in below and link.find("inertial") is None:
+            inertial = ET.SubElement(link, "inertial")
+            ET.SubElement(inertial, "mass", value=repr(mass))
+            ET.SubElement(
+                inertial, "inertia", dict.fromkeys(("ixx", "iyy", "izz"), repr(inertia)), ixy="0", ixz="0", iyz="0"
+            )
+
+
+class _Shapes:
+    """The meshes of a URDF's links, one link after the other."""
+
+    def __init__(self, where: str, folders: list[Path], meshes: bool) -> None:
+        self.where, self.folders, self.meshes = where, folders, meshes
+        self.files: dict[str, bytes] = {}
+        self.unshaped: list[str] = []
+        self.unseen: set[str] = set()
+        self._missing: list[str] = []
+        self._faults: list[str] = []
+
+    def settle(self, link: ET.Element) -> None:
+        """Have every mesh of a link be a file that Bullet reads, or take its shape out."""
+        name = link.get("name", "")
+        for shape in [*link.findall("visual"), *link.findall("collision")]:
+            mesh = shape.find("geometry/mesh")
+            if mesh is None:
+                continue
+            fault = self._find(mesh) if self.meshes else ""
+            if fault is None:
+                continue
+            link.remove(shape)
+            if shape.tag == "visual":
+                self.unseen.add(name)
+                if fault:
+                    _log.warning("%s: link %r is drawn as a bone: %s", self.where, name, fault)
+            elif not self.meshes:
+                self.unshaped += [name] if name not in self.unshaped else []
+            else:
+                self._faults.append(f"link {name!r}: {fault}")
+
+    def report(self) -> None:
+        """Refuse what cannot be collided with.
+
+        Raises:
+            WorldError: A mesh is missing or not whole.
+        """
+        advice = "or leave shapes out with meshes=False (--no-meshes): then nothing of them collides"
+        missing = list(dict.fromkeys(self._missing))
+        if self._faults and missing:
+            raise WorldError(
+                f"{self.where}: {len(missing)} mesh files not found, first {missing[0]!r}; looked in "
+                f"{', '.join(map(str, self.folders[:4]))} and above. Put them there, add their folder to "
+                f"ROS_PACKAGE_PATH, {advice}",
+                missing=missing,
+            )
+        if self._faults:
+            raise WorldError(f"{self.where}: {'; '.join(self._faults[:3])}. Mend the file, {advice}")
+
+    def _find(self, mesh: ET.Element) -> str | None:
+        """Set the file that Bullet reads; what is wrong with it, or None."""
+        reference = mesh.get("filename", "")
+        path = find_mesh(reference, self.folders)
+        if path is None:
+            self._missing.append(reference)
+            return f"no mesh file {reference!r}"
+        try:
+            content = read_mesh(path)
+        except WorldError as error:
+            return str(error)
+        if content is None and not _UNSAFE.search(str(path)):
+            mesh.set("filename", str(path))
+            return None
+        suffix = path.suffix.lower() if content is None else ".stl"
+        name = f"mesh{len(self.files)}{suffix}"
+        self.files[name] = path.read_bytes() if content is None else content
+        mesh.set("filename", name)
+        return None
+
+
+def _draw_bones(root: ET.Element, unseen: set[str], where: str) -> None:
+    """Draw links that have nothing to look at as rods from their frame to the joints below."""
+    links = {link.get("name"): link for link in root.findall("link") if link.get("name") in unseen}
+    for joint in root.findall("joint"):
+        parent, origin = joint.find("parent"), joint.find("origin")
+        link = None if parent is None else links.get(parent.get("link"))
+        if link is None or origin is None:
+            continue
+        x, y, z = _numbers(origin, "0 0 0", where).tolist()
+        length = float(np.linalg.norm([x, y, z]))
+        if length > 0:
+            visual = ET.SubElement(link, "visual")
+            turn = f"0 {np.arctan2(np.hypot(x, y), z)} {np.arctan2(y, x)}"
+            ET.SubElement(visual, "origin", xyz=f"{x / 2} {y / 2} {z / 2}", rpy=turn)
+            rod = {"radius": str(_THICKNESS * length), "length": str(length)}
+            ET.SubElement(ET.SubElement(visual, "geometry"), "cylinder", rod)
+
+
+def _rename(root: ET.Element) -> dict[str, str]:
+    """Put safe names in the place of others, everywhere; the original of each."""
+    names: dict[str, str] = {}
+    for element in root.iter():
+        for key, value in element.attrib.items():
+            if _UNSAFE.search(value):
+                safe = f"renamed-{hashlib.sha256(value.encode()).hexdigest()[:12]}"
+                element.set(key, safe)
+                names[safe] = value
+    return names
