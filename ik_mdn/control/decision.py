@@ -11,7 +11,6 @@ import numpy as np
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
 
-
 LIMIT_SLACK = 1e-9  # [rad or m] by which a joint may pass its limit: rounding of the solver
 
 
