@@ -205,7 +205,8 @@ class Search:
     def _within_reach(self) -> IntArray:
         """Targets that the sum of the link lengths does not rule out."""
         linear = np.array(self.task.rows[:3], dtype=np.float64)
-        away = (self.T[:, :3, 3] - self.arm.offsets[0, :3, 3]) * linear
+        axes = np.eye(3) if self.task.R_base_task is None else np.array(self.task.R_base_task)
+        away = (self.T[:, :3, 3] - self.arm.offsets[0, :3, 3]) @ axes * linear
         near: NDArray[np.bool_] = (away * away).sum(axis=1) <= (self.arm.farthest + 1e-6) ** 2
         return near.nonzero()[0]
 
