@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ik_mdn.control.decision import LIMIT_SLACK, Candidate, CostWeights, Measured, Tolerance
+from ik_mdn.control.decision import Candidate, CostWeights, Measured, Tolerance
+from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.jacobians import manipulability
 from sim.task import Task, error_norms, task_error
