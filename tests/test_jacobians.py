@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from samples import enlarged, random_arm, sample, sliding_arm
 
 import sim
 from ik_mdn.reach.constructions import dexterity
@@ -15,7 +16,6 @@ from sim.arm import Arm
 from sim.jacobians import manipulability, scaled_task_error, scaled_task_jacobian, task_singular_values
 from sim.kinematics import forward_kinematics
 from sim.task import TASKS, Task
-from tests.samples import enlarged, random_arm, sample, sliding_arm
 
 CASES = [
     (random_arm(6, 1, sliding=(2,)), TASKS["pose"]),

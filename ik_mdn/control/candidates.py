@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ik_mdn.control.decision import LIMIT_SLACK, Candidate, CostWeights, Tolerance
+from ik_mdn.control.decision import Candidate, CostWeights, Tolerance
+from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.jacobians import manipulability
 from sim.task import Task, error_norms, task_error

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
-
-LIMIT_SLACK = 1e-9  # [rad or m] by which a joint may pass its limit: rounding of the solver
 
 
 class ReachStatus(str, Enum):

@@ -13,8 +13,8 @@ import torch
 from ik_mdn.paths.geometry import Geometry
 from ik_mdn.paths.path import CartesianPath
 from ik_mdn.paths.tangents import Place, look, predict, weakest_direction
-from ik_mdn.solver import LIMIT_SLACK, refine
-from sim.arm import Arm
+from ik_mdn.solver import refine
+from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.kinematics import kinematics
 from sim.task import Task, error_norms, task_error

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING
 from sim.lazy import public_names
 
 if TYPE_CHECKING:
-    from ik_mdn.solver.branches import LIMIT_SLACK as LIMIT_SLACK
     from ik_mdn.solver.branches import first_of_branch as first_of_branch
     from ik_mdn.solver.branches import into_limits as into_limits
-    from ik_mdn.solver.curves import SelfMotion as SelfMotion
-    from ik_mdn.solver.curves import Slide as Slide
     from ik_mdn.solver.redundancy import self_motion as self_motion
     from ik_mdn.solver.refinement import refine as refine
+    from ik_mdn.solver.self_motions import SelfMotion as SelfMotion
+    from ik_mdn.solver.sliding import Slide as Slide
     from ik_mdn.solver.sliding import slide as slide
     from ik_mdn.solver.solutions import SolutionBatch as SolutionBatch
     from ik_mdn.solver.solutions import Solutions as Solutions

@@ -9,9 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sim.arm import Arm
+from sim.arm import LIMIT_SLACK, Arm
 
-LIMIT_SLACK = 1e-9  # a solution this far outside a limit [rad, m] is put on the limit: refinement is not more exact
 _TURN = 2 * math.pi
 _PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ik_mdn.model import NEAR_AXIS, WAVES, MixtureHead, seeding
-from ik_mdn.solver.branches import LIMIT_SLACK, middle
+from ik_mdn.solver.branches import middle
 from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, Problem, Seeds, fine_tolerance, merge_distance, starts
 from ik_mdn.solver.engine_torch import draw
 from ik_mdn.solver.kernels import refine as kernel
@@ -22,7 +22,7 @@ from ik_mdn.solver.kernels.folds import across, fold_size
 from ik_mdn.solver.kernels.rules import Rule
 from ik_mdn.solver.kernels.seeds import decode
 from ik_mdn.solver.kernels.vector import LANES, aligned, share
-from sim.arm import Arm
+from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:

@@ -80,8 +80,7 @@ def drop_connected(
     """
     target, alone, known = torch.from_numpy(np.array(T_base_target)), np.zeros(len(more), np.bool_), list(q)
     for i, row in enumerate(more):
-        away = np.array(known) - row if known else np.empty((0, arm.n_joints))
-        away -= np.where(arm.is_prismatic, 0.0, 2 * np.pi * np.rint(away / (2 * np.pi)))
+        away = arm.nearest_image(np.reshape(known, (-1, arm.n_joints)) - row)
         nearest = np.abs(away).max(axis=1).argsort()[:_NEIGHBOURS]
         tips = forward_kinematics(arm, torch.from_numpy(row + away[nearest] / 2))
         errors = torch.stack(error_norms(task_error(task, tips, target)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,11 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.solver.curves import SelfMotionBatch
+from ik_mdn.solver.branches import turn_into_limits
+from ik_mdn.solver.engine import starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
 from ik_mdn.solver.refinement import compiled_kernel, refine
-from sim.arm import Arm
-from sim.arrays import FloatArray, IntArray
+from ik_mdn.solver.self_motions import SelfMotionBatch
+from sim.arm import LIMIT_SLACK, Arm
+from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.errors import ShapeError, TaskError
 from sim.task import Task, as_targets, load_task
 
@@ -28,7 +31,6 @@ _POSES = 2048  # traced in one go; bounds the memory
 _SEED_TOLERANCE = 1e-6  # residual at which a seed is near enough to a curve for walking to begin
 _SEED_ITERATIONS = 40
 _SAMPLE_SHARE = 1e-2  # samples are refined to this share of the tolerance
-_LIMIT_SLACK = 1e-9  # a sample this far outside a limit [rad, m] is put on the limit
 
 
 def self_motion(
@@ -81,7 +83,7 @@ def self_motion(
     job = _Job(arm, chosen, model_solver, count, seeds, restarts, tolerance, seed)
     curves = arm.n_joints == chosen.n_constraints + 1
     parts = [_trace(job, chunk) if curves else _scatter(job, chunk) for chunk in torch.split(T, _POSES)]
-    return _join(parts, arm.n_joints)
+    return _join(parts)
 
 
 def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task, IKSolver | None]:
@@ -108,6 +110,15 @@ def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task,
     return arm, chosen, solver if has_model and not isinstance(solver, Arm) else None
 
 
+class _Points(NamedTuple):
+    """Joint vectors near samples, pose by pose."""
+
+    pose: IntArray  # (M,)
+    q: FloatArray  # (M, n)
+    curve: IntArray  # (M,)
+    position: FloatArray  # (M,)
+
+
 class _Job(NamedTuple):
     arm: Arm
     task: Task
@@ -124,25 +135,12 @@ def _trace(job: _Job, T: Tensor) -> SelfMotionBatch:
     from ik_mdn.solver.kernels.curves import Walk, trace
 
     seeds, first = _find(job, T)
-    spread = trace(job.arm, job.task, T.numpy(), seeds, first, job.samples, Walk())
-    samples, curves = spread.counts[:, 0], spread.counts[:, 1]
+    traced = trace(job.arm, job.task, T.numpy(), seeds, first, job.samples, Walk())
+    samples, curves = traced.counts[:, 0], traced.counts[:, 1]
     used = np.arange(job.samples) < samples[:, None]
-    shown = np.arange(spread.length.shape[1]) < curves[:, None]
-    pose = np.repeat(np.arange(len(T)), samples)
-    q, err_pos, err_rot = _polish(job, T, pose, spread.q[used])
-    keep = np.maximum(err_pos, err_rot) <= job.tolerance
-    keep &= ((q >= job.arm.q_min) & (q <= job.arm.q_max)).all(1)
-    return SelfMotionBatch(
-        q[keep],
-        spread.arc[used][keep],
-        spread.place[used][keep],
-        err_pos[keep],
-        err_rot[keep],
-        spread.length[shown],
-        spread.closed[shown].astype(bool),
-        _starts(np.bincount(pose[keep], minlength=len(T))),
-        _starts(curves),
-    )
+    shown = np.arange(traced.length.shape[1]) < curves[:, None]
+    points = _Points(np.repeat(np.arange(len(T)), samples), traced.q[used], traced.arc[used], traced.place[used])
+    return _polished(job, T, points, traced.length[shown], traced.closed[shown].astype(bool), curves)
 
 
 def _scatter(job: _Job, T: Tensor) -> SelfMotionBatch:
@@ -153,14 +151,8 @@ def _scatter(job: _Job, T: Tensor) -> SelfMotionBatch:
     taken = [begin + _furthest(places[begin:end], job.samples) for begin, end in pairwise(first)]
     rows = np.concatenate([np.zeros(0, np.int64), *taken])
     pose = np.repeat(np.arange(len(T)), [len(x) for x in taken])
-    q, err_pos, err_rot = _polish(job, T, pose, seeds[rows])
-    keep = np.maximum(err_pos, err_rot) <= job.tolerance
-    keep &= ((q >= job.arm.q_min) & (q <= job.arm.q_max)).all(1)
-    offsets = _starts(np.bincount(pose[keep], minlength=len(T)))
-    q, err_pos, err_rot = q[keep], err_pos[keep], err_rot[keep]
-    curve, place = np.full(len(q), -1), np.full(len(q), np.nan)
-    nothing = np.zeros(len(T) + 1, np.int64)
-    return SelfMotionBatch(q, curve, place, err_pos, err_rot, np.zeros(0), np.zeros(0, bool), offsets, nothing)
+    points = _Points(pose, seeds[rows], np.full(len(rows), -1), np.full(len(rows), np.nan))
+    return _polished(job, T, points, np.zeros(0), np.zeros(0, np.bool_), np.zeros(len(T), np.int64))
 
 
 def _furthest(places: FloatArray, count: int) -> IntArray:
@@ -206,8 +198,6 @@ def _find(job: _Job, T: Tensor) -> tuple[FloatArray, IntArray]:
 
 def _refine_seeds(job: _Job, T: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     """Refined joint vectors in limits, and which rows they come from."""
-    from ik_mdn.solver.branches import turn_into_limits
-
     refined = refine(job.arm, job.task, T, q, tolerance=_SEED_TOLERANCE, max_iterations=_SEED_ITERATIONS)
     near = torch.maximum(refined.err_pos, refined.err_rot) <= 10 * _SEED_TOLERANCE * max(1.0, job.arm.reach)
     rows = near.nonzero()[:, 0]
@@ -215,37 +205,30 @@ def _refine_seeds(job: _Job, T: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
     return turned[inside], rows[inside]
 
 
-def _polish(job: _Job, T: Tensor, pose: IntArray, q: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Joint vectors made exact, rounding beyond limits put on them, with their errors."""
-    tolerance = max(_SAMPLE_SHARE * job.tolerance, TOLERANCE)
+def _polished(
+    job: _Job, T: Tensor, points: _Points, length: FloatArray, closed: BoolArray, curves: IntArray
+) -> SelfMotionBatch:
+    """Points made exact, without those that are not or are outside the limits; `curves` (B,) of each pose."""
+    tolerance, (pose, q, curve, position) = max(_SAMPLE_SHARE * job.tolerance, TOLERANCE), points
     refined = refine(job.arm, job.task, T[torch.from_numpy(pose)], torch.from_numpy(q), tolerance=tolerance)
-    exact = refined.q.numpy()
+    exact, err_pos, err_rot = refined.q.numpy(), refined.err_pos.numpy(), refined.err_rot.numpy()
     limited = np.clip(exact, job.arm.q_min, job.arm.q_max)
-    exact = np.where(np.abs(limited - exact) <= _LIMIT_SLACK, limited, exact)
-    return exact, refined.err_pos.numpy(), refined.err_rot.numpy()
-
-
-def _join(parts: list[SelfMotionBatch], n: int) -> SelfMotionBatch:
-    """Parts one after the other; none gives a batch of no poses."""
-    if len(parts) == 1:
-        return parts[0]
-    empty, none = np.zeros(0), np.zeros(0, np.int64)
-    if not parts:
-        start = np.zeros(1, np.int64)
-        return SelfMotionBatch(np.zeros((0, n)), none, empty, empty, empty, empty, none.astype(bool), start, start)
+    keep = (np.abs(limited - exact) <= LIMIT_SLACK).all(1) & (np.maximum(err_pos, err_rot) <= job.tolerance)
     return SelfMotionBatch(
-        np.concatenate([p.q for p in parts]),
-        np.concatenate([p.curve for p in parts]),
-        np.concatenate([p.position for p in parts]),
-        np.concatenate([p.err_pos for p in parts]),
-        np.concatenate([p.err_rot for p in parts]),
-        np.concatenate([p.length for p in parts]),
-        np.concatenate([p.closed for p in parts]),
-        _starts(np.concatenate([np.diff(p.offsets) for p in parts])),
-        _starts(np.concatenate([np.diff(p.curve_offsets) for p in parts])),
+        limited[keep],
+        curve[keep],
+        position[keep],
+        err_pos[keep],
+        err_rot[keep],
+        length,
+        closed,
+        starts(np.bincount(pose[keep], minlength=len(T))),
+        starts(curves),
     )
 
 
-def _starts(counts: IntArray) -> IntArray:
-    """Where each of some groups begins, and where the last one ends."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+def _join(parts: list[SelfMotionBatch]) -> SelfMotionBatch:
+    """Parts one after the other."""
+    *rows, offsets, curve_offsets = ([getattr(part, field.name) for part in parts] for field in fields(SelfMotionBatch))
+    ends = (starts(np.concatenate([np.diff(each) for each in column])) for column in (offsets, curve_offsets))
+    return SelfMotionBatch(*(np.concatenate(column) for column in rows), *ends)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.solver.curves import Slide, SlideStatus
 from ik_mdn.solver.redundancy import resolve
 from ik_mdn.solver.refinement import refine
 from sim.arm import Arm
@@ -24,6 +25,35 @@ if TYPE_CHECKING:
 _FINE_STEP = 0.06  # longest step of a slide [rad, arm lengths]: the arc length is then known to about 1e-7
 _FINE_WANTED = 1e-5
 _OUTSIDE = 1e-6  # [rad, m] a start of a slide this far outside the limits counts as on the limit
+
+
+class SlideStatus(str, Enum):
+    """How a slide ended."""
+
+    MOVED = "moved"
+    LIMIT = "limit"
+    STUCK = "stuck"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, eq=False)
+class Slide:
+    """Where slides of B joint vectors ended.
+
+    Args:
+        q: Joint vectors [rad, m], shape (B, n), in limits.
+        moved: Arc length gone [rad; arm lengths for joints that slide], with the sign of the distance, shape (B,).
+        err_pos, err_rot: Distance [m] and angle [rad] of the tip from where it was, shape (B,).
+        status: MOVED all the way, stopped by a LIMIT, or STUCK in a singular configuration.
+    """
+
+    q: FloatArray
+    moved: FloatArray
+    err_pos: FloatArray
+    err_rot: FloatArray
+    status: tuple[SlideStatus, ...]
 
 
 def slide(
@@ -87,7 +117,7 @@ def _checked_slide(
 
 def _slide(arm: Arm, task: Task, T: Tensor, start: FloatArray, way: FloatArray) -> Slide:
     """See `slide`."""
-    from ik_mdn.solver.kernels.curves import Walk, go
+    from ik_mdn.solver.kernels.curves import Walk, go  # compiles: only where it is used
 
     q, moved = go(arm, task, T.numpy(), start, way, Walk(_FINE_STEP, _FINE_WANTED))
     refined = refine(arm, task, T, torch.from_numpy(q))

@@ -45,6 +45,10 @@ _ABOUT = {
 STATUSES = tuple(Status)
 
 
+def _count(solutions: int) -> str:
+    return f"{solutions} solution{'s' * (solutions != 1)}"
+
+
 @dataclass(frozen=True, eq=False)
 class Closest:
     """The nearest that an arm gets to a target that it does not reach.
@@ -64,9 +68,9 @@ class Closest:
         return {"q": self.q.tolist(), "err_pos": self.err_pos, "err_rot": self.err_rot}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Solutions:
-    """The solutions of one pose, best first.
+    """The solutions of one pose, best first; iterating gives its joint vectors, each of shape (n,).
 
     Args:
         q: Joint vectors [rad, m for prismatic], shape (m, n), float64; m = 0 when there is none.
@@ -90,6 +94,12 @@ class Solutions:
     def __len__(self) -> int:
         return len(self.q)
 
+    def __iter__(self) -> Iterator[FloatArray]:
+        return iter(self.q)
+
+    def __repr__(self) -> str:
+        return f"Solutions({_count(len(self))}, {self.status})"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         arrays = {key: getattr(self, key).tolist() for key in ("q", "weight", "err_pos", "err_rot")}
@@ -97,7 +107,7 @@ class Solutions:
         return {"status": self.status.value, **arrays, **closest}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SolutionBatch(Sequence[Solutions]):
     """The solutions of B poses in flat arrays; `batch[i]` is the `Solutions` of pose i, made on demand.
 
@@ -139,6 +149,10 @@ class SolutionBatch(Sequence[Solutions]):
 
     def __iter__(self) -> Iterator[Solutions]:
         return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        tally = ", ".join(f"{n} {status}" for status, n in self.tally().items())
+        return f"SolutionBatch({_count(len(self.q))} of {len(self)} pose{'s' * (len(self) != 1)}: {tally or 'none'})"
 
     @property
     def count(self) -> NDArray[np.int64]:  # type: ignore[override]  # numbers per pose say more than Sequence.count

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.lazy import public_names
 
 if TYPE_CHECKING:
+    from sim.arm.arm import LIMIT_SLACK as LIMIT_SLACK
     from sim.arm.arm import Arm as Arm
     from sim.arm.catalogue import builtin_arms as builtin_arms
     from sim.arm.loading import load_arm as load_arm

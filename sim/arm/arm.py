@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 from sim.arrays import FloatArray
 from sim.errors import URDFError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LIMIT_SLACK = 1e-9  # joint values this far outside a limit [rad, m] count as on it: refinement is not more exact
 _T = TypeVar("_T", bound=np.generic)
 
 WIDE_SLIDE = 100.0  # [m] beyond which the limit of a slide says only that there is none in practice
@@ -103,6 +107,17 @@ class Arm:
     def period(self) -> FloatArray:
         """The change after which a joint stands as before, shape (n,): 2π [rad], or inf for prismatic joints."""
         return _read_only(np.where(self.is_prismatic, np.inf, 2 * np.pi))
+
+    @overload
+    def nearest_image(self, difference: FloatArray) -> FloatArray: ...
+    @overload
+    def nearest_image(self, difference: Tensor) -> Tensor: ...
+    def nearest_image(self, difference: FloatArray | Tensor) -> FloatArray | Tensor:
+        """Differences of joint vectors, shape (..., n), less the full turns nearest to them: turning joints in [-π, π]."""
+        turn = np.where(self.is_prismatic, 0.0, 2 * np.pi)
+        if isinstance(difference, np.ndarray):
+            return np.asarray(difference - turn * np.rint(difference / (2 * np.pi)))
+        return difference - difference.new_tensor(turn) * (difference / (2 * np.pi)).round()
 
     @cached_property
     def sample_min(self) -> FloatArray:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from samples import MIXED
+import torch
+from samples import MIXED, random_arm
 
 import sim
 from sim.arm import catalogue
@@ -234,3 +235,11 @@ def test_reach_counts_the_slides(mixed: sim.Arm) -> None:
 def test_the_rounding_of_right_angles_in_a_urdf_is_removed() -> None:
     rotations = sim.load_arm("ur5e").offsets[:, :3, :3]
     assert set(np.unique(rotations)) == {-1.0, 0.0, 1.0}
+
+
+def test_nearest_images_differ_by_full_turns_of_turning_joints_only() -> None:
+    arm = random_arm(3, 1, sliding=(1,))
+    difference = np.array([[4.0, 4.0, -4.0], [1.0, -9.0, 13.0]])
+    expected = np.array([[4.0 - 2 * np.pi, 4.0, 2 * np.pi - 4.0], [1.0, -9.0, 13.0 - 4 * np.pi]])
+    np.testing.assert_allclose(arm.nearest_image(difference), expected)
+    np.testing.assert_allclose(arm.nearest_image(torch.from_numpy(difference)), expected)

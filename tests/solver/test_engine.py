@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from samples import random_arm, sliding_arm
 
 import sim
 from ik_mdn.model.pose_model import PoseModel
@@ -21,7 +22,6 @@ from ik_mdn.training.trainer import build_model
 from sim.arm.arm import Arm
 from sim.kinematics import forward_kinematics
 from sim.task import TASKS, Task, load_task
-from tests.samples import random_arm, sliding_arm
 
 ARMS = [
     ("xarm6", "pose"),

@@ -10,10 +10,10 @@ import torch
 from samples import sliding_arm
 
 import sim
-from ik_mdn.solver.curves import SelfMotion, SlideStatus
 from ik_mdn.solver.redundancy import self_motion
 from ik_mdn.solver.refinement import refine
-from ik_mdn.solver.sliding import slide
+from ik_mdn.solver.self_motions import SelfMotion
+from ik_mdn.solver.sliding import SlideStatus, slide
 from ik_mdn.solver.solver import IKSolver
 from sim.arm import Arm, load_arm, planar_arm
 from sim.arrays import FloatArray

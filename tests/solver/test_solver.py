@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -410,6 +414,56 @@ def test_without_restarts_the_seed_that_was_given_is_still_tried() -> None:
     q = np.array([0.3, -1.0, 1.2, 0.4, 0.9, -0.2])
     found = IKSolver(arm).solve(forward_kinematics(arm, q), q_seed=q + 0.01, restarts=0)[0]
     np.testing.assert_allclose(found.q, [q], atol=1e-7)
+
+
+@pytest.mark.parametrize("load", [IKSolver.load, lambda name: IKSolver(load_arm(name))], ids=["model", "no model"])
+def test_a_used_solver_can_be_copied_and_pickled(load: Callable[[str], IKSolver]) -> None:
+    solver = load("planar2")
+    T = forward_kinematics(solver.arm, sample(solver.arm, 3))
+    expected = solver.solve(T)
+    for again in (copy.deepcopy(solver).solve(T), pickle.loads(pickle.dumps(solver)).solve(T)):
+        np.testing.assert_array_equal(again.q, expected.q)
+        np.testing.assert_array_equal(again.weight, expected.weight)
+
+
+def test_a_used_solver_can_be_sent_to_a_process() -> None:
+    solver = IKSolver.load("planar2")
+    T = forward_kinematics(solver.arm, sample(solver.arm, 3))
+    expected = solver.solve(T)
+    with get_context("spawn").Pool(1) as pool:
+        sent = pool.apply(IKSolver.solve, (solver, T))
+    np.testing.assert_array_equal(sent.q, expected.q)
+
+
+@pytest.mark.parametrize("load", [IKSolver.load, lambda name: IKSolver(load_arm(name))], ids=["model", "no model"])
+def test_arrays_that_may_not_be_written_are_solved(load: Callable[[str], IKSolver], tmp_path: Path) -> None:
+    solver = load("xarm6")
+    q_seed = sample(solver.arm, 1)
+    T = forward_kinematics(solver.arm, q_seed)
+    expected = solver.solve(T, q_seed=q_seed)
+    np.save(tmp_path / "T.npy", T)
+    frozen, seed = np.frombuffer(T.tobytes()).reshape(1, 4, 4), np.frombuffer(q_seed.tobytes())
+    for given in (frozen, np.broadcast_to(T[0], (1, 4, 4)), np.load(tmp_path / "T.npy", mmap_mode="r")):
+        np.testing.assert_array_equal(solver.solve(given, q_seed=seed).q, expected.q)
+
+
+def test_what_is_printed_says_what_it_is(planar2: Arm) -> None:
+    solver = IKSolver(planar2)
+    found = solver.solve(np.array([[1.0, 0.5], [5.0, 0.0], [0.3, 0.4]]))
+    assert repr(solver) == "IKSolver(arm 'planar2', task 'planar_position', random seeds)"
+    assert repr(IKSolver.load("planar2")) == "IKSolver(arm 'planar2', task 'planar_position', a model's seeds)"
+    assert repr(found) == "SolutionBatch(4 solutions of 3 poses: 2 solved, 1 unreachable)"
+    assert [repr(each) for each in found[:2]] == [
+        "Solutions(2 solutions, solved)",
+        "Solutions(0 solutions, unreachable)",
+    ]
+    assert repr(found[:0]) == "SolutionBatch(0 solutions of 0 poses: none)"
+    assert repr(solver.solve(np.array([1.0, 0.5]), max_solutions=1)[0]) == "Solutions(1 solution, solved)"
+
+
+def test_solutions_are_looped_over_joint_vector_by_joint_vector(planar2: Arm) -> None:
+    found = IKSolver(planar2).solve(np.array([1.0, 0.5]))[0]
+    np.testing.assert_array_equal(list(found), found.q)
 
 
 def test_a_negative_seed_is_refused() -> None:

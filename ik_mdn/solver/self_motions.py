@@ -1,10 +1,9 @@
-"""What self-motion gives back: samples on curves in joint space, and where a slide along them ended."""
+"""What self-motion gives back: samples on curves in joint space."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from typing import overload
 
 import numpy as np
@@ -103,32 +102,3 @@ class SelfMotionBatch(Sequence[SelfMotion]):
 
     def __iter__(self) -> Iterator[SelfMotion]:
         return (self[i] for i in range(len(self)))
-
-
-class SlideStatus(str, Enum):
-    """How a slide ended."""
-
-    MOVED = "moved"
-    LIMIT = "limit"
-    STUCK = "stuck"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-@dataclass(frozen=True, eq=False)
-class Slide:
-    """Where slides of B joint vectors ended.
-
-    Args:
-        q: Joint vectors [rad, m], shape (B, n), in limits.
-        moved: Arc length gone [rad; arm lengths for joints that slide], with the sign of the distance, shape (B,).
-        err_pos, err_rot: Distance [m] and angle [rad] of the tip from where it was, shape (B,).
-        status: MOVED all the way, stopped by a LIMIT, or STUCK in a singular configuration.
-    """
-
-    q: FloatArray
-    moved: FloatArray
-    err_pos: FloatArray
-    err_rot: FloatArray
-    status: tuple[SlideStatus, ...]
