@@ -10,7 +10,8 @@ import tyro
 
 ARM_HELP = "Built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or path of a URDF."
 
-_MOST = 2**62  # of a whole number: what follows from it still fits 64 bits
+_MOST = 10**9  # of what is counted
+_MOST_SEED = 2**62  # what follows from a seed still fits 64 bits
 
 
 def _primitive(read: Callable[[str], Any], metavar: str, *, several: bool = False) -> Any:
@@ -24,13 +25,13 @@ def _primitive(read: Callable[[str], Any], metavar: str, *, several: bool = Fals
     )
 
 
-def _read_whole(word: str) -> int:
+def _read_whole(word: str, most: int = _MOST) -> int:
     try:
         value = int(word.replace("_", ""))
     except ValueError:
         raise ValueError(f"{word!r} is no whole number") from None
-    if abs(value) > _MOST:
-        raise ValueError(f"{word} is too large; write a whole number up to 2^62")
+    if abs(value) > most:
+        raise ValueError(f"{word} is too large; write a whole number up to {most:.3g}")
     return value
 
 
@@ -77,7 +78,11 @@ ModelName = Annotated[
         **OPTIONAL,
     ),
 ]
-Seed = Annotated[int, _WHOLE, tyro.conf.arg(help="Of all random numbers: the same seed gives the same result.")]
+Seed = Annotated[
+    int,
+    _primitive(lambda word: _read_whole(word, _MOST_SEED), "N"),
+    tyro.conf.arg(help="Of all random numbers: the same seed gives the same result."),
+]
 Json = Annotated[
     str | None,
     tyro.conf.arg(metavar="FILE", help='Write all numbers as JSON to this file ("-": standard output).', **OPTIONAL),
