@@ -30,7 +30,7 @@ from benchmarking.sections import Measurement, Settings
 from benchmarking.tables import all_tables
 
 from ik_mdn.cli.console import progress, write_json
-from sim.arm.arm import load_arm
+from sim.arm import load_arm
 from sim.errors import IKError
 
 ARMS = ("ur5e", "puma560", "xarm6", "panda", "iiwa")

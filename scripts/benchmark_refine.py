@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ik_mdn.solver.kernels.rules import Refined
 from ik_mdn.solver.refinement import refine
-from sim.arm.arm import Arm, load_arm
+from sim.arm import Arm, load_arm
 from sim.kinematics import forward_kinematics
 from sim.task import default_task
 

@@ -147,7 +147,7 @@ def _contestants(arms: Sequence[str]) -> list[Any]:
     from ik_mdn.cli.console import report_note
     from ik_mdn.comparison.survey import load_contestants
     from ik_mdn.model.checkpoint import find_shipped
-    from sim.arm.arm import load_arm
+    from sim.arm import load_arm
     from sim.errors import IKError
 
     loaded = [load_arm(name) for name in arms]
