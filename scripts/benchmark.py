@@ -32,7 +32,7 @@ from benchmarking.tables import all_tables
 from results import FIGURES, RESULTS, run_script
 
 from ik_mdn.cli.console import progress, write_json
-from sim.arm.arm import load_arm
+from sim.arm import load_arm
 
 ARMS = ("ur5e", "puma560", "xarm6", "panda", "iiwa")
 QUICK = Settings(poses=200, slow=60, singles=40, singular=20, many=3, rounds=3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ik_mdn.solver.branches import first_of_branch, into_limits, turn_into_limits, wind
-from sim.arm.arm import Arm, load_arm
+from sim.arm import Arm, load_arm
 
 TURN = 2 * np.pi
 

@@ -22,7 +22,7 @@ from ik_mdn.solver.kernels.kinematics import _align, _rotation_vector
 from ik_mdn.solver.kernels.rules import Refined
 from ik_mdn.solver.kernels.vector import LANES, cos_sin, load, store
 from ik_mdn.solver.refinement import refine
-from sim.arm.arm import Arm, load_arm
+from sim.arm import Arm, load_arm
 from sim.errors import ShapeError, UnknownNameError
 from sim.kinematics import forward_kinematics
 from sim.task import TASKS, Task, as_targets, default_task, error_norms, task_error

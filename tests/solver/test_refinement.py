@@ -8,7 +8,7 @@ import torch
 from samples import disturb, met, sample, sliding_arm
 
 from ik_mdn.solver.refinement import refine
-from sim.arm.arm import load_arm
+from sim.arm import load_arm
 from sim.errors import ShapeError
 from sim.kinematics import forward_kinematics
 from sim.task import TASKS, Task, as_targets, default_task, error_norms, task_error

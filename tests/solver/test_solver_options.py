@@ -10,7 +10,7 @@ import pytest
 from ik_mdn.solver.approach import closest_approach
 from ik_mdn.solver.solutions import Status
 from ik_mdn.solver.solver import IKSolver
-from sim.arm.arm import load_arm
+from sim.arm import load_arm
 from sim.errors import ShapeError, UnknownNameError
 from sim.kinematics import forward_kinematics
 from sim.task import load_task

@@ -9,7 +9,7 @@ from benchmarking.closed_form import Eaik, Ssik
 from benchmarking.description import write_chain
 from benchmarking.methods import Method, Unavailable
 
-from sim.arm.arm import Arm, load_arm
+from sim.arm import Arm, load_arm
 
 
 @pytest.fixture(scope="session")

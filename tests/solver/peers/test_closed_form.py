@@ -11,7 +11,7 @@ from benchmarking.methods import Method, Unavailable, check_agreement
 from benchmarking.poses import OFFSETS, SINGULARITIES, Poses, singular_poses, uniform_poses
 
 from ik_mdn.solver.solver import IKSolver
-from sim.arm.arm import Arm, load_arm
+from sim.arm import Arm, load_arm
 
 POSES, SINGULAR_POSES = 40, 3
 NO_BRANCHES = 1e-6  # [rad] so near to its wrist's singularity a ur5e meets the pose to 1e-12 along a whole curve
