@@ -16,6 +16,7 @@ IK_MDN = sorted((ROOT / "ik_mdn").rglob("*.py"))
 CLI = ROOT / "ik_mdn" / "cli"
 ROOMS = (  # a room imports from rooms further down this list only, types included
     "ik_mdn.cli",
+    "ik_mdn.teaching",
     "ik_mdn.viewer",
     "ik_mdn.comparison",
     "ik_mdn.reach",

@@ -20,6 +20,7 @@ COMMANDS = {
     "reach": "run reach tasks in the physics simulator",
     "compare": "MSE, mixture, refinement and PyBullet side by side",
     "evaluate": "likelihood, components, calibration and modes of a trained mixture",
+    "teach": "draw the theory of mixture density networks, one figure and one sentence each",
     "choose": "choose the number of components by cross-validation",
 }
 RESUMED = ("generate", "train")  # the same command goes on where Ctrl-C stopped it

@@ -13,7 +13,16 @@ if TYPE_CHECKING:
     from ik_mdn.training.selection import ModelSelection as ModelSelection
     from ik_mdn.training.selection import choose as choose
     from ik_mdn.training.streams import PoseStream as PoseStream
+    from ik_mdn.training.toys import FixedStream as FixedStream
+    from ik_mdn.training.toys import Toy as Toy
+    from ik_mdn.training.toys import descend as descend
+    from ik_mdn.training.toys import fit as fit
+    from ik_mdn.training.toys import starved_start as starved_start
+    from ik_mdn.training.toys import swapped_sine as swapped_sine
+    from ik_mdn.training.toys import three_answers as three_answers
+    from ik_mdn.training.toys import two_sided as two_sided
     from ik_mdn.training.trainer import Progress as Progress
+    from ik_mdn.training.trainer import Trainer as Trainer
     from ik_mdn.training.trainer import build_model as build_model
     from ik_mdn.training.trainer import train as train
 

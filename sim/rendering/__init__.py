@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from sim.rendering.camera import camera_around as camera_around
     from sim.rendering.camera import project as project
     from sim.rendering.figure import BLUE as BLUE
+    from sim.rendering.figure import GREEN as GREEN
     from sim.rendering.figure import GREY as GREY
     from sim.rendering.figure import ORANGE as ORANGE
+    from sim.rendering.figure import PURPLE as PURPLE
     from sim.rendering.figure import RED as RED
     from sim.rendering.figure import draw_planar_arm as draw_planar_arm
     from sim.rendering.figure import new_figure as new_figure
