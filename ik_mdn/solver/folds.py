@@ -6,15 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ik_mdn.solver.kernels.rules import FARTHEST, NEAR_FOLD, STEP
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.jacobians import scaled_task_error, scaled_task_jacobian
 from sim.kinematics import forward_kinematics
 from sim.task import Task, error_norms, task_error
-
-NEAR_FOLD = 0.1  # smallest singular value (lengths in arm lengths) below which a solution's neighbour is looked for
-FARTHEST = 2.0  # [rad or arm lengths] the neighbour is looked for no further away
-STEP = 0.05  # [rad or arm lengths] for the second derivative
 
 _NEIGHBOURS = 4  # nearest solutions that another one may be connected with
 _EVERYWHERE = (0.01, 0.03, 0.1, 0.3, 1.0)  # distances that a thorough search tries, to either side

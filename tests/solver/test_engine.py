@@ -15,7 +15,7 @@ from ik_mdn.solver import engine_numba
 from ik_mdn.solver.engine import Found, Problem, Seeds
 from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel
 from ik_mdn.solver.engine_torch import TorchEngine
-from ik_mdn.solver.kernels.branches import settle
+from ik_mdn.solver.kernels.branches import Bounds, Candidates, settle
 from ik_mdn.solver.kernels.forward import forward
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.trainer import build_model
@@ -108,7 +108,7 @@ def test_the_compiled_network_is_torchs(blocks: int) -> None:
     with torch.no_grad():
         expected = model.head.out(model.trunk(x)).numpy()
     out = np.empty_like(expected)
-    forward(x.numpy(), *CompiledModel(model).layers, out)
+    forward(x.numpy(), CompiledModel(model).layers, out)
     np.testing.assert_allclose(out, expected, atol=2e-4, rtol=1e-4)
 
 
@@ -156,14 +156,9 @@ def test_other_branches_are_told_from_those_found() -> None:
 def test_of_one_branch_the_most_exact_row_stays_with_the_weight_of_all() -> None:
     start, q = np.array([0, 4]), np.array([[0.1, 0.2], [0.1 + 5e-5, 0.2 + 2 * np.pi], [2.0, 0.0], [0.1 - 5e-5, 0.2]])
     weight, err = np.array([0.1, 0.2, 0.3, 0.4]), np.array([2e-9, 1e-9, 0.0, 3e-9])
-    limits, turns, count, met = (
-        np.array([[-3.0, -3], [3, 3]]),
-        np.array([True, True]),
-        np.empty(1, int),
-        np.empty(1, bool),
-    )
-    numbers, queue = np.array([1e-8, 1e-4, 1e-9]), np.zeros(1, int)
-    settle(start, q, weight, err, np.zeros(4), limits, turns, np.zeros((1, 2)), numbers, count, met, queue)
+    bounds = Bounds(np.full(2, -3.0), np.full(2, 3.0), np.full(2, True), np.zeros((1, 2)), 1e-8, 1e-4, 1e-9)
+    count, met, queue = np.empty(1, int), np.empty(1, bool), np.zeros(1, int)
+    settle(start, Candidates(q, weight, err, np.zeros(4)), bounds, count, met, queue)
     assert count[0] == 2
     assert met[0]
     np.testing.assert_allclose(q[:2], [[0.1 + 5e-5, 0.2], [2.0, 0.0]])

@@ -16,11 +16,11 @@ from samples import disturb, met, sample, sliding_arm
 from torch import Tensor
 
 from ik_mdn.solver import refinement as dispatch
+from ik_mdn.solver.kernels import compilation
 from ik_mdn.solver.kernels import refine as kernel
-from ik_mdn.solver.kernels import vector as kernel_vector
-from ik_mdn.solver.kernels.kinematics import _align, _rotation_vector
 from ik_mdn.solver.kernels.rules import Refined
-from ik_mdn.solver.kernels.vector import LANES, cos_sin, load, store
+from ik_mdn.solver.kernels.trigonometry import align, cos_sin, rotation_vector
+from ik_mdn.solver.kernels.vector import LANES, load, store
 from ik_mdn.solver.refinement import refine
 from sim.arm import Arm, load_arm
 from sim.errors import ShapeError, UnknownNameError
@@ -241,7 +241,7 @@ def test_cosine_and_sine_are_those_of_the_standard_library(reach: float) -> None
 
 @njit
 def _apply_rotation_vector(R: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    x, y, z = _rotation_vector(
+    x, y, z = rotation_vector(
         load(R, 0), load(R, 1), load(R, 2), load(R, 3), load(R, 4), load(R, 5), load(R, 6), load(R, 7), load(R, 8)
     )
     store(out, 0, x)
@@ -251,7 +251,7 @@ def _apply_rotation_vector(R: NDArray[np.float64], out: NDArray[np.float64]) -> 
 
 @njit
 def _apply_align(z: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    x, y = _align(load(z, 0), load(z, 1), load(z, 2))
+    x, y = align(load(z, 0), load(z, 1), load(z, 2))
     store(out, 0, x)
     store(out, 1, y)
 
@@ -325,7 +325,7 @@ def test_torch_steps_in_where_numba_cannot_run(
 
 
 def test_compiling_our_code_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
-    with kernel_vector.event.install_listener("numba:compile", kernel_vector.Announcement()):
+    with compilation.event.install_listener("numba:compile", compilation.Announcement()):
         njit(lambda x: x + 1)(1)
         assert "compiling, once" not in caplog.text
         for number in (2, 3):

@@ -4,27 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ik_mdn.solver.kernels.kinematics import TARGET_SIZE, linearise
+from ik_mdn.solver.kernels.compilation import kept, part
+from ik_mdn.solver.kernels.kinematics import TARGET_SIZE, Problem, linearise, put_joints
 from ik_mdn.solver.kernels.linear import gram
-from ik_mdn.solver.kernels.vector import (
-    LANES,
-    Floats,
-    kept,
-    lane_numbers,
-    load,
-    part,
-    put,
-    root,
-    size,
-    spread,
-    stamp,
-    store,
-    take_number,
-    where_less,
-)
+from ik_mdn.solver.kernels.threads import take_number
+from ik_mdn.solver.kernels.vector import LANES, get, load, root, spread, store, where_less
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 
 def condition_size(n: int) -> int:
@@ -32,10 +17,53 @@ def condition_size(n: int) -> int:
     return n + TARGET_SIZE + 6 + 6 * n + 36 + 6
 
 
+@kept
+def condition(
+    problem: Problem,
+    q: FloatArray,
+    least: float,
+    singular: BoolArray,
+    manipulability: FloatArray,
+    queue: IntArray,
+    ws: FloatArray,
+) -> None:
+    """Write, for each joint vector, whether it is singular and its manipulability; LANES at a time.
+
+    Args:
+        problem: The arm and the task.
+        q: Joint vectors, (R, n) [rad, m].
+        least: Smallest singular value of the task Jacobian (lengths in arm lengths) that is not singular.
+        singular: Written: (R,).
+        manipulability: Written: sqrt(det J Jᵀ), (R,).
+        queue: Zero at the start, shared by all threads.
+        ws: Workspace of `condition_size(n)` vectors.
+    """
+    n, m = q.shape[1], problem.n_linear + problem.angular
+    target, out = n, n + TARGET_SIZE
+    J, H = out + 6, out + 6 + 6 * n
+    y = H + 36
+    for k in range(TARGET_SIZE):
+        store(ws, target + k, 1.0 if k in (0, 4, 8) else 0.0)
+    while True:
+        start = take_number(queue) * LANES
+        if start >= len(q):
+            break
+        for lane in range(LANES):
+            put_joints(ws, lane, problem, q[min(start + lane, len(q) - 1)], 0)
+        linearise(ws, problem, 0, target, out)
+        determinant, _ = _pivots(ws, m, n, J, H, y, 0.0)
+        _, smallest = _pivots(ws, m, n, J, H, y, least * least)  # σ² - least² > 0 of every singular value σ
+        store(ws, H, root(where_less(0.0, determinant, determinant, 0.0)))
+        store(ws, H + 1, smallest)
+        for lane in range(min(LANES, len(q) - start)):
+            manipulability[start + lane] = get(ws, H, lane)
+            singular[start + lane] = not get(ws, H + 1, lane) > 0.0
+
+
 @part
-def _pivots(ws: Floats, m: int, n: int, J: int, H: int, y: int, shift: float) -> Any:
-    """Product and smallest of the pivots of J Jᵀ - shift I (L D Lᵀ); the smallest is -1 once one is not positive."""
-    gram(ws, n, m, J, H)
+def _pivots(ws: FloatArray, m: int, n: int, J: int, H: int, y: int, shift: float) -> Any:
+    """Product of the pivots of J Jᵀ - shift I (L D Lᵀ), and the smallest; that is -1 once one is not positive."""
+    gram(ws, m, n, J, n, 1, H)
     product, smallest = spread(1.0), spread(1e300)
     for j in range(m):
         pivot = load(ws, H + j * m + j) - shift
@@ -54,65 +82,3 @@ def _pivots(ws: Floats, m: int, n: int, J: int, H: int, y: int, shift: float) ->
                 t = t - load(ws, H + i * m + k) * load(ws, y + k)
             store(ws, H + i * m + j, t)
     return product, smallest
-
-
-def _define(version: int) -> Any:
-    """The function to compile; see `ik_mdn.solver.kernels.vector.stamp`."""
-
-    def condition(
-        q: Floats,
-        base: Floats,
-        chain: Floats,
-        slides: NDArray[np.int64],
-        unit: Floats,
-        task_code: NDArray[np.int64],
-        least: float,
-        singular: NDArray[np.bool_],
-        manipulability: Floats,
-        queue: NDArray[np.int64],
-        ws: Floats,
-    ) -> int:
-        """Write, for each joint vector, whether it is singular and its manipulability; LANES at a time.
-
-        Args:
-            q: Joint vectors, (R, n) [rad, m].
-            base, chain, slides, unit, task_code: The arm and the task, see `ik_mdn.solver.kernels.refine`.
-            least: Smallest singular value of the task Jacobian (lengths in arm lengths) that is not singular.
-            singular: Written: (R,).
-            manipulability: Written: sqrt(det J Jᵀ), (R,).
-            queue: Zero at the start, shared by all threads.
-            ws: Workspace of `condition_size(n)` vectors.
-
-        Returns:
-            The version.
-        """
-        n_linear, angular = task_code
-        m, n = n_linear + angular, len(slides)
-        target, out = n, n + TARGET_SIZE
-        J, H = out + 6, out + 6 + 6 * n
-        y = H + 36
-        while True:
-            start = take_number(queue) * LANES
-            if start >= len(q):
-                break
-            for lane in range(LANES):
-                away = size(lane_numbers() - float(lane))
-                row = min(start + lane, len(q) - 1)
-                for k in range(n):
-                    put(ws, k, away, q[row, k] / unit[k])
-            for k in range(TARGET_SIZE):
-                store(ws, target + k, 1.0 if k in (0, 4, 8) else 0.0)
-            linearise(ws, base, chain, slides, n_linear, angular, 0, target, out)
-            determinant, _ = _pivots(ws, m, n, J, H, y, 0.0)
-            _, smallest = _pivots(ws, m, n, J, H, y, least * least)
-            store(ws, H, root(where_less(0.0, determinant, determinant, 0.0)))
-            store(ws, H + 1, smallest)
-            for lane in range(min(LANES, len(q) - start)):
-                manipulability[start + lane] = ws[H * LANES + lane]
-                singular[start + lane] = not ws[(H + 1) * LANES + lane] > 0.0
-        return version
-
-    return kept(condition)
-
-
-condition = _define(stamp())

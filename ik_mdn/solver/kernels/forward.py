@@ -5,13 +5,13 @@ The same network as `ik_mdn.model.network.Trunk` with a linear head, in float32.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ik_mdn.solver.kernels.vector import kept
+from ik_mdn.solver.kernels.compilation import kept
 
 Singles: TypeAlias = NDArray[np.float32]
 
@@ -20,21 +20,28 @@ _EPSILON = np.float32(1e-5)  # torch's, of layer normalisation
 _quick = njit(fastmath={"contract", "reassoc"}, no_cpython_wrapper=True, no_cfunc_wrapper=True)
 
 
-@kept
-def forward(
-    x: Singles, first: Singles, inner: Singles, inner_bias: Singles, norms: Singles, last: Singles, out: Singles
-) -> None:
-    """Write the head's numbers for each row of x.
+class Layers(NamedTuple):
+    """The network's parameters.
 
     Args:
-        x: Scaled inputs, (B, n_in).
         first: Input layer, (n_in + 1, width): weights by input, then the bias.
         inner: Weights of the blocks' layers by input, (2 · blocks, width, width).
         inner_bias: Their biases, (2 · blocks, width).
         norms: Scale and shift of the normalisations, the last one's after the blocks', (blocks + 1, 2, width).
         last: Head, (width + 1, n_out), like `first`.
-        out: Written: (B, n_out).
     """
+
+    first: Singles
+    inner: Singles
+    inner_bias: Singles
+    norms: Singles
+    last: Singles
+
+
+@kept
+def forward(x: Singles, layers: Layers, out: Singles) -> None:
+    """Write the head's numbers (B, n_out) for each row of the scaled inputs x (B, n_in)."""
+    first, inner, inner_bias, norms, last = layers
     width = first.shape[1]
     hidden, scaled, middle = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for b in range(len(x)):

@@ -1,25 +1,61 @@
 """Forward kinematics, task error and Jacobian of LANES joint vectors at a time, for compiled code.
 
-The same mathematics as `sim.kinematics` and `sim.task`. Everything lies in one workspace of vectors, addressed by
-number. A linearisation takes `6 + 6 n` of them: the error e (m), then, from the sixth on, the Jacobian J by rows.
+The same mathematics as `sim.kinematics` and `sim.task`. A linearisation takes `6 + 6 n` vectors of the workspace: the
+error e (m), then, from the sixth on, the Jacobian J by rows.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ik_mdn.solver.kernels.vector import Floats, Vector, cos_sin, load, part, root, size, spread, store, where_less
+from ik_mdn.solver.kernels.compilation import part
+from ik_mdn.solver.kernels.trigonometry import align, angle, cos_sin, rotation_vector
+from ik_mdn.solver.kernels.vector import Vector, get, load, put, size, spread, store, where_less
 from sim.arm import Arm
+from sim.arrays import FloatArray, IntArray
+from sim.task import Task
 
 NO_ROTATION, YAW, AXIS, ROTATION = 0, 1, 2, 3  # which angular errors count: none, z, x and y, all
 TARGET_SIZE = 12  # the target's rotation by rows, then its origin
 
-_TINY = 1e-150  # a sine whose square is nothing, so that its arc is the sine itself
+_ANGULAR = {"planar_position": NO_ROTATION, "planar_pose": YAW, "position": NO_ROTATION}
+_ANGULAR |= {"position_axis": AXIS, "pose": ROTATION}
 
 
-def fold_chain(arm: Arm, length: float) -> tuple[Floats, Floats]:
+class Problem(NamedTuple):
+    """An arm and a task as compiled code takes them, lengths in units of `length`.
+
+    Args:
+        base, chain: The arm's transforms, see `fold_chain`.
+        slides: 1 where a joint slides, 0 where it turns, (n,).
+        unit: A joint's unit, 1 where it turns, `length` where it slides, (n,).
+        n_linear: Linear rows that count: 2 (x and y) or 3.
+        angular: Angular rows that count: NO_ROTATION, YAW, AXIS or ROTATION.
+        length: The unit of length: the arm's reach [m].
+    """
+
+    base: FloatArray
+    chain: FloatArray
+    slides: IntArray
+    unit: FloatArray
+    n_linear: int
+    angular: int
+    length: float
+
+
+@lru_cache(maxsize=64)
+def describe(arm: Arm, task: Task) -> Problem:
+    """An arm and one of `sim.TASKS` for compiled code."""
+    length = float(arm.reach) if arm.reach > 0 else 1.0
+    base, chain = fold_chain(arm, length)
+    slides, unit = arm.is_prismatic.astype(np.int64), np.where(arm.is_prismatic, length, 1.0)
+    return Problem(base, chain, slides, unit, sum(task.rows[:3]), _ANGULAR[task.name], length)
+
+
+def fold_chain(arm: Arm, length: float) -> tuple[FloatArray, FloatArray]:
     """The arm's fixed transforms in the form that costs least: a turn about z, a move, a turn about x.
 
     Each offset is `C_i = Rz(a_i) Trans(t_i) Rx(d_i) Rz(e_i)`, its rotation by Euler angles z-x-z. `Rz(e_i)` passes
@@ -48,20 +84,38 @@ def fold_chain(arm: Arm, length: float) -> tuple[Floats, Floats]:
 
 
 @part
-def linearise(
-    ws: Floats, base: Floats, chain: Floats, slides: Any, n_linear: int, kind: int, q: int, target: int, out: int
-) -> Any:
+def put_joints(ws: FloatArray, lane: int, problem: Problem, q: FloatArray, to: int) -> None:
+    """Put a joint vector [rad, m] into a lane of n vectors."""
+    for k in range(len(q)):
+        put(ws, to + k, lane, q[k] / problem.unit[k])
+
+
+@part
+def get_joints(ws: FloatArray, lane: int, problem: Problem, q: int, to: FloatArray) -> None:
+    """Write a lane of n vectors to a joint vector [rad, m]."""
+    for k in range(len(to)):
+        to[k] = get(ws, q + k, lane) * problem.unit[k]
+
+
+@part
+def put_target(ws: FloatArray, lane: int, problem: Problem, T: FloatArray, to: int) -> None:
+    """Put a target [m] into a lane of TARGET_SIZE vectors."""
+    for i in range(3):
+        for j in range(3):
+            put(ws, to + 3 * i + j, lane, T[i, j])
+        put(ws, to + 9 + i, lane, T[i, 3] / problem.length)
+
+
+@part
+def linearise(ws: FloatArray, problem: Problem, q: int, target: int, out: int) -> Vector:
     """Squared length of the error of the joint vectors at `q`; error and Jacobian go to `out`.
 
     Linear rows are in the base frame. Angular rows are in the tip frame, for ROTATION in the base frame: turning
     all three rows of e and J together changes neither J^T J nor J^T e.
 
     Args:
-        ws: Workspace, flat; vector i begins at `i * LANES`.
-        base, chain: The arm, from `fold_chain`.
-        slides: 1 where a joint slides, 0 where it turns, (n,).
-        n_linear: Linear rows that count: 2 (x and y) or 3.
-        kind: Angular rows that count: NO_ROTATION, YAW, AXIS or ROTATION.
+        ws: Workspace.
+        problem: The arm and the task.
         q: First of n vectors of joint values [rad, or units of length].
         target: First of TARGET_SIZE vectors.
         out: First of the `6 + 6 n` vectors that are written: e, then J from `out + 6` on.
@@ -69,64 +123,81 @@ def linearise(
     Returns:
         |e|² of each lane [rad², units of length²].
     """
-    n = len(slides)
-    J = out + 6
-    x0, x1, x2, y0, y1, y2, z0, z1, z2, p0, p1, p2 = _sweep(ws, base, chain, slides, q, J)
-    d0 = load(ws, target + 9) - p0
-    d1 = load(ws, target + 10) - p1
-    d2 = load(ws, target + 11) - p2
+    J, n_linear = out + 6, problem.n_linear
+    x, y, z, p = _sweep(ws, problem, q, J)
+    d0 = load(ws, target + 9) - p[0]
+    d1 = load(ws, target + 10) - p[1]
+    d2 = load(ws, target + 11) - p[2]
     store(ws, out, d0)
     store(ws, out + 1, d1)
     cost = d0 * d0 + d1 * d1
     if n_linear == 3:
         store(ws, out + 2, d2)
         cost = cost + d2 * d2
-    _turn_into_columns(ws, slides, n_linear, p0, p1, p2, J)
-    t = target
-    if kind == ROTATION:
-        a, b, c = load(ws, t), load(ws, t + 1), load(ws, t + 2)  # rows of the target's rotation
-        r00, r01, r02 = a * x0 + b * y0 + c * z0, a * x1 + b * y1 + c * z1, a * x2 + b * y2 + c * z2
-        a, b, c = load(ws, t + 3), load(ws, t + 4), load(ws, t + 5)
-        r10, r11, r12 = a * x0 + b * y0 + c * z0, a * x1 + b * y1 + c * z1, a * x2 + b * y2 + c * z2
-        a, b, c = load(ws, t + 6), load(ws, t + 7), load(ws, t + 8)
-        r20, r21, r22 = a * x0 + b * y0 + c * z0, a * x1 + b * y1 + c * z1, a * x2 + b * y2 + c * z2
-        w0, w1, w2 = _rotation_vector(r00, r01, r02, r10, r11, r12, r20, r21, r22)
-        store(ws, out + 3, w0)
-        store(ws, out + 4, w1)
-        store(ws, out + 5, w2)
-        cost = cost + (w0 * w0 + w1 * w1 + w2 * w2)
-    if kind == AXIS:
-        a, b, c = load(ws, t + 2), load(ws, t + 5), load(ws, t + 8)  # the target's z axis
-        u, v = x0 * a + x1 * b + x2 * c, y0 * a + y1 * b + y2 * c
-        w0, w1 = _align(u, v, z0 * a + z1 * b + z2 * c)
-        store(ws, out + 3, w0)
-        store(ws, out + 4, w1)
-        cost = cost + (w0 * w0 + w1 * w1)
-        for i in range(n):
-            a, b, c = load(ws, J + 3 * n + i), load(ws, J + 4 * n + i), load(ws, J + 5 * n + i)
-            store(ws, J + 3 * n + i, x0 * a + x1 * b + x2 * c)
-            store(ws, J + 4 * n + i, y0 * a + y1 * b + y2 * c)
-    if kind == YAW:
-        a0, a1, a2 = load(ws, t), load(ws, t + 3), load(ws, t + 6)  # columns x and y of the target
-        b0, b1, b2 = load(ws, t + 1), load(ws, t + 4), load(ws, t + 7)
-        s = (y0 * a0 + y1 * a1 + y2 * a2) - (x0 * b0 + x1 * b1 + x2 * b2)
-        c = (x0 * a0 + x1 * a1 + x2 * a2) + (y0 * b0 + y1 * b1 + y2 * b2)
-        yaw = _angle(size(s), c)
-        yaw = where_less(s, 0.0, 0.0 - yaw, yaw)
-        store(ws, out + n_linear, yaw)
-        cost = cost + yaw * yaw
-        for i in range(n):
-            a, b, c = load(ws, J + 3 * n + i), load(ws, J + 4 * n + i), load(ws, J + 5 * n + i)
-            store(ws, J + n_linear * n + i, z0 * a + z1 * b + z2 * c)
+    _turn_into_columns(ws, problem.slides, n_linear, p, J)
+    if problem.angular == ROTATION:
+        cost = cost + _rotation_error(ws, target, x, y, z, out + 3)
+    if problem.angular == AXIS:
+        cost = cost + _axis_error(ws, len(problem.slides), target, x, y, z, out + 3, J + 3 * len(problem.slides))
+    if problem.angular == YAW:
+        cost = cost + _yaw_error(ws, len(problem.slides), n_linear, target, x, y, z, out, J)
     return cost
 
 
 @part
-def _sweep(ws: Floats, base: Floats, chain: Floats, slides: Any, q: int, J: int) -> Any:
+def _rotation_error(ws: FloatArray, t: int, x: Any, y: Any, z: Any, out: int) -> Vector:
+    """Write the rotation vector from the tip's axes to the target's; its squared length comes back."""
+    a, b, c = load(ws, t), load(ws, t + 1), load(ws, t + 2)  # rows of the target's rotation
+    r00, r01, r02 = a * x[0] + b * y[0] + c * z[0], a * x[1] + b * y[1] + c * z[1], a * x[2] + b * y[2] + c * z[2]
+    a, b, c = load(ws, t + 3), load(ws, t + 4), load(ws, t + 5)
+    r10, r11, r12 = a * x[0] + b * y[0] + c * z[0], a * x[1] + b * y[1] + c * z[1], a * x[2] + b * y[2] + c * z[2]
+    a, b, c = load(ws, t + 6), load(ws, t + 7), load(ws, t + 8)
+    r20, r21, r22 = a * x[0] + b * y[0] + c * z[0], a * x[1] + b * y[1] + c * z[1], a * x[2] + b * y[2] + c * z[2]
+    w0, w1, w2 = rotation_vector(r00, r01, r02, r10, r11, r12, r20, r21, r22)
+    store(ws, out, w0)
+    store(ws, out + 1, w1)
+    store(ws, out + 2, w2)
+    return w0 * w0 + w1 * w1 + w2 * w2
+
+
+@part
+def _axis_error(ws: FloatArray, n: int, t: int, x: Any, y: Any, z: Any, out: int, J: int) -> Vector:
+    """Write the shortest turn of the tip's z axis onto the target's, and turn the Jacobian's rows into the tip frame."""
+    a, b, c = load(ws, t + 2), load(ws, t + 5), load(ws, t + 8)  # the target's z axis
+    u, v = x[0] * a + x[1] * b + x[2] * c, y[0] * a + y[1] * b + y[2] * c
+    w0, w1 = align(u, v, z[0] * a + z[1] * b + z[2] * c)
+    store(ws, out, w0)
+    store(ws, out + 1, w1)
+    for i in range(n):
+        a, b, c = load(ws, J + i), load(ws, J + n + i), load(ws, J + 2 * n + i)
+        store(ws, J + i, x[0] * a + x[1] * b + x[2] * c)
+        store(ws, J + n + i, y[0] * a + y[1] * b + y[2] * c)
+    return w0 * w0 + w1 * w1
+
+
+@part
+def _yaw_error(ws: FloatArray, n: int, n_linear: int, t: int, x: Any, y: Any, z: Any, out: int, J: int) -> Vector:
+    """Write the turn about z from the tip to the target, and the Jacobian's row for it, behind the linear rows."""
+    a0, a1, a2 = load(ws, t), load(ws, t + 3), load(ws, t + 6)  # columns x and y of the target
+    b0, b1, b2 = load(ws, t + 1), load(ws, t + 4), load(ws, t + 7)
+    s = (y[0] * a0 + y[1] * a1 + y[2] * a2) - (x[0] * b0 + x[1] * b1 + x[2] * b2)
+    c = (x[0] * a0 + x[1] * a1 + x[2] * a2) + (y[0] * b0 + y[1] * b1 + y[2] * b2)
+    yaw = angle(size(s), c)
+    yaw = where_less(s, 0.0, 0.0 - yaw, yaw)
+    store(ws, out + n_linear, yaw)
+    for i in range(n):
+        a, b, c = load(ws, J + 3 * n + i), load(ws, J + 4 * n + i), load(ws, J + 5 * n + i)
+        store(ws, J + n_linear * n + i, z[0] * a + z[1] * b + z[2] * c)
+    return yaw * yaw
+
+
+@part
+def _sweep(ws: FloatArray, problem: Problem, q: int, J: int) -> Any:
     """Axes and origin of the tip; each joint's origin and axis go to rows 0–2 and 3–5 of its Jacobian column.
 
     Rows of all vectors are independent of each other, and kept apart so that each stays in registers.
     """
+    base, chain, slides = problem.base, problem.chain, problem.slides
     n = len(slides)
     x0, x1, x2 = spread(base[0, 0]), spread(base[1, 0]), spread(base[2, 0])
     y0, y1, y2 = spread(base[0, 1]), spread(base[1, 1]), spread(base[2, 1])
@@ -152,11 +223,11 @@ def _sweep(ws: Floats, base: Floats, chain: Floats, slides: Any, q: int, J: int)
     x0, y0 = c * x0 + s * y0, c * y0 - s * x0
     x1, y1 = c * x1 + s * y1, c * y1 - s * x1
     x2, y2 = c * x2 + s * y2, c * y2 - s * x2
-    return x0, x1, x2, y0, y1, y2, z0, z1, z2, p0, p1, p2
+    return (x0, x1, x2), (y0, y1, y2), (z0, z1, z2), (p0, p1, p2)
 
 
 @part
-def _move(chain: Floats, i: int, c: Vector, s: Vector, x: Vector, y: Vector, z: Vector, p: Vector) -> Any:
+def _move(chain: FloatArray, i: int, c: Vector, s: Vector, x: Vector, y: Vector, z: Vector, p: Vector) -> Any:
     """One row of frame i, turned about z, moved, and turned about x: see `fold_chain`."""
     x, y = c * x + s * y, c * y - s * x
     p = p + x * chain[i, 1] + y * chain[i, 2] + z * chain[i, 3]
@@ -164,7 +235,7 @@ def _move(chain: Floats, i: int, c: Vector, s: Vector, x: Vector, y: Vector, z: 
 
 
 @part
-def _turn_into_columns(ws: Floats, slides: Any, n_linear: int, p0: Vector, p1: Vector, p2: Vector, J: int) -> None:
+def _turn_into_columns(ws: FloatArray, slides: IntArray, n_linear: int, p: Any, J: int) -> None:
     """Jacobian columns from each joint's origin and axis: (z × (p_tip - p), z), or (z, 0) where it slides."""
     n = len(slides)
     for i in range(n):
@@ -174,99 +245,9 @@ def _turn_into_columns(ws: Floats, slides: Any, n_linear: int, p0: Vector, p1: V
             store(ws, J + 4 * n + i, 0.0)
             store(ws, J + 5 * n + i, 0.0)
         else:
-            d0, d1, d2 = p0 - load(ws, J + i), p1 - load(ws, J + n + i), p2 - load(ws, J + 2 * n + i)
+            d0, d1, d2 = p[0] - load(ws, J + i), p[1] - load(ws, J + n + i), p[2] - load(ws, J + 2 * n + i)
             z0, z1, z2 = z1 * d2 - z2 * d1, z2 * d0 - z0 * d2, z0 * d1 - z1 * d0
         store(ws, J + i, z0)
         store(ws, J + n + i, z1)
         if n_linear == 3:
             store(ws, J + 2 * n + i, z2)
-
-
-@part
-def _rotation_vector(
-    r00: Vector, r01: Vector, r02: Vector, r10: Vector, r11: Vector, r12: Vector, r20: Vector, r21: Vector, r22: Vector
-) -> Any:
-    """Rotation vector of a rotation matrix, exact up to half a turn.
-
-    By way of the quaternion whose largest component is computed without cancellation (Shepperd, Quaternion from
-    Rotation Matrix, J. Guidance and Control 1(3), 1978).
-    """
-    a, b, c = r21 - r12, r02 - r20, r10 - r01
-    d, e, f = r21 + r12, r02 + r20, r10 + r01
-    w, x, y, z = 1.0 + r00 + r11 + r22, a, b, c
-    best = w
-    most = 1.0 + r00 - r11 - r22
-    w, x, y, z = (
-        where_less(best, most, a, w),
-        where_less(best, most, most, x),
-        where_less(best, most, f, y),
-        where_less(best, most, e, z),
-    )
-    best = where_less(best, most, most, best)
-    most = 1.0 - r00 + r11 - r22
-    w, x, y, z = (
-        where_less(best, most, b, w),
-        where_less(best, most, f, x),
-        where_less(best, most, most, y),
-        where_less(best, most, d, z),
-    )
-    best = where_less(best, most, most, best)
-    most = 1.0 - r00 - r11 + r22
-    w, x, y, z = (
-        where_less(best, most, c, w),
-        where_less(best, most, e, x),
-        where_less(best, most, d, y),
-        where_less(best, most, most, z),
-    )
-    norm = 1.0 / root(w * w + x * x + y * y + z * z)
-    scale = 2.0 * norm * _arc(1.0 - size(w) * norm)
-    scale = where_less(w, 0.0, 0.0 - scale, scale)
-    return x * scale, y * scale, z * scale
-
-
-@part
-def _align(x: Vector, y: Vector, z: Vector) -> Any:
-    """Components x and y of the shortest turn of (0, 0, 1) onto a unit vector; about x for (0, 0, -1)."""
-    sine = root(x * x + y * y)
-    scale = where_less(sine, _TINY, 1.0, _angle(sine, z) / (sine + _TINY))
-    half_turn = where_less(sine, _TINY, where_less(z, 0.0, np.pi, 0.0), 0.0)
-    return half_turn - y * scale, x * scale
-
-
-@part
-def _angle(s: Vector, c: Vector) -> Any:
-    """`atan2(s, c)` for s ≥ 0, by way of the half angle."""
-    norm = 1.0 / root(s * s + c * c)
-    large = root(0.5 + 0.5 * norm * size(c))  # cosine or sine of the half angle, whichever is larger
-    small = 0.5 * norm * s / large
-    cos, sin = where_less(c, 0.0, small, large), where_less(c, 0.0, large, small)
-    return 2.0 * _arc(1.0 - cos) * sin
-
-
-@part
-def _arc(u: Vector) -> Any:
-    """`arccos(w) / sqrt(1 - w²)` at w = 1 - u for u in [0, 1], to 3e-17 of itself.
-
-    The polynomial of degree 20 through the 21 Chebyshev nodes of [0, 1]; even and odd powers apart for speed.
-    """
-    v = u * u
-    even = v * 0.00012117305831116537 + 0.004114940516850556
-    odd = v * -0.001025639660813829 + -0.01025927464062151
-    even = v * even + 0.01773831596916336
-    odd = v * odd + -0.022454256450108755
-    even = v * even + 0.02153400343586953
-    odd = v * odd + -0.01586170544127971
-    even = v * even + 0.009195329684833449
-    odd = v * odd + -0.003976427223224787
-    even = v * even + 0.0017011133906985544
-    odd = v * odd + 0.00016421047913476515
-    even = v * even + 0.001251083869870826
-    odd = v * odd + 0.0024737607111697374
-    even = v * even + 0.00532944828305169
-    odd = v * odd + 0.011543895604776996
-    even = v * even + 0.025396831596651948
-    odd = v * odd + 0.05714285694042784
-    even = v * even + 0.13333333333682526
-    odd = v * odd + 0.33333333333330945
-    even = v * even + 1.0
-    return u * odd + even

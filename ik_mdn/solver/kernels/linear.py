@@ -1,34 +1,47 @@
-"""Small symmetric systems J J^T x = b, LANES at a time, for compiled code that solves with one matrix several times."""
+"""Small symmetric systems for compiled code, LANES at a time: A = L D Lᵀ, where A is J Jᵀ or Jᵀ J.
+
+Matrices lie by rows, an entry a vector; of symmetric ones the lower triangle counts.
+"""
 
 from __future__ import annotations
 
-from ik_mdn.solver.kernels.vector import Floats, load, part, spread, store, where_less
+from ik_mdn.solver.kernels.compilation import part
+from ik_mdn.solver.kernels.vector import Vector, load, spread, store, where_less
+from sim.arrays import FloatArray
 
 
 @part
-def gram(ws: Floats, n: int, m: int, J: int, H: int) -> None:
-    """Write the lower triangle of J J^T (m × m, by rows) for J (m × n, by rows)."""
-    for i in range(m):
-        for j in range(i + 1):
-            s = load(ws, J + i * n) * load(ws, J + j * n)
-            for k in range(1, n):
-                s = s + load(ws, J + i * n + k) * load(ws, J + j * n + k)
-            store(ws, H + i * m + j, s)
-
-
-@part
-def factor(ws: Floats, n: int, m: int, J: int, H: int, v: int, ridge: float) -> None:
-    """J J^T + ridge I = L D L^T: the lower triangle of H gets L D, its diagonal 1 / D, no D below the ridge.
+def gram(ws: FloatArray, rows: int, columns: int, J: int, down: int, along: int, H: int) -> None:
+    """Write J Jᵀ.
 
     Args:
         ws: Workspace.
-        n, m: Joints and constraints.
-        J: First vector of the Jacobian, by rows.
-        H: First of the m² vectors that are written.
-        v: First of m vectors for use inside.
-        ridge: Added to the diagonal, so that an exactly singular Jacobian can be factored.
+        rows, columns: Size of J.
+        J: First of its vectors.
+        down, along: How many vectors it is to the next row and to the next column: the other way round for Jᵀ.
+        H: First of the rows² vectors that are written.
     """
-    gram(ws, n, m, J, H)
+    for i in range(rows):
+        for j in range(i + 1):
+            s = load(ws, J + i * down) * load(ws, J + j * down)
+            for k in range(1, columns):
+                s = s + load(ws, J + i * down + k * along) * load(ws, J + j * down + k * along)
+            store(ws, H + i * rows + j, s)
+
+
+@part
+def factor(ws: FloatArray, m: int, H: int, v: int, ridge: Vector, least: float, instead: float) -> None:
+    """H + ridge I = L D Lᵀ: its lower triangle becomes L D, its diagonal 1 / D.
+
+    Args:
+        ws: Workspace.
+        m: Size of H.
+        H: First of its m² vectors.
+        v: First of m vectors for use inside.
+        ridge: Added to the diagonal: a vector or a number.
+        least: What a pivot in D has to be more than;
+        instead: otherwise this takes its place.
+    """
     for j in range(m):
         pivot = load(ws, H + j * m + j) + ridge
         for k in range(j):
@@ -36,7 +49,7 @@ def factor(ws: Floats, n: int, m: int, J: int, H: int, v: int, ridge: float) -> 
             w = u * load(ws, H + k * m + k)
             store(ws, v + k, w)
             pivot = pivot - u * w
-        store(ws, H + j * m + j, 1.0 / where_less(ridge, pivot, pivot, ridge))
+        store(ws, H + j * m + j, 1.0 / where_less(least, pivot, pivot, instead))
         for i in range(j + 1, m):
             s = load(ws, H + i * m + j)
             for k in range(j):
@@ -45,10 +58,10 @@ def factor(ws: Floats, n: int, m: int, J: int, H: int, v: int, ridge: float) -> 
 
 
 @part
-def substitute(ws: Floats, m: int, H: int, y: int) -> None:
-    """Solve with what `factor` left; the m vectors from y on are overwritten."""
+def substitute(ws: FloatArray, m: int, H: int, right: int, y: int) -> None:
+    """Solve with what `factor` left: the m vectors from `right` on are the right side, those from `y` on are written."""
     for i in range(m):
-        s = load(ws, y + i)
+        s = load(ws, right + i)
         for k in range(i):
             s = s - load(ws, H + i * m + k) * load(ws, y + k)
         store(ws, y + i, s * load(ws, H + i * m + i))

@@ -2,41 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
-from numba import types
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.solver.kernels.kinematics import AXIS, NO_ROTATION, ROTATION, YAW, fold_chain, linearise
+from ik_mdn.solver.kernels.compilation import kept, part
+from ik_mdn.solver.kernels.kinematics import (
+    NO_ROTATION,
+    Problem,
+    describe,
+    get_joints,
+    linearise,
+    put_joints,
+    put_target,
+)
 from ik_mdn.solver.kernels.rules import Refined, Rule
 from ik_mdn.solver.kernels.step import COST, COUNT, begin, decide, finished, layout, step, workspace_size
-from ik_mdn.solver.kernels.vector import (
-    LANES,
-    Floats,
-    Vector,
-    aligned,
-    kept,
-    lane_numbers,
-    part,
-    put,
-    share,
-    size,
-    stamp,
-    take_number,
-)
+from ik_mdn.solver.kernels.threads import share, take_number
+from ik_mdn.solver.kernels.vector import LANES, get, workspace
 from sim.arm import Arm
+from sim.arrays import FloatArray, IntArray
 from sim.task import TASKS, Task
 
 _PER_THREAD = 512  # seeds that are worth a thread: it takes about 0.1 ms to start one
-_ANGULAR = {"planar_position": NO_ROTATION, "planar_pose": YAW, "position": NO_ROTATION}
-_ANGULAR |= {"position_axis": AXIS, "pose": ROTATION}
-
-_lock = threading.Lock()
 
 
 def has_task(task: Task) -> bool:
@@ -67,8 +57,8 @@ def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, ru
 
 
 def refine_rows(
-    arm: Arm, task: Task, T_base_target: Floats, pose: NDArray[np.int64], q_seed: Floats, rule: Rule
-) -> tuple[Floats, Floats, Floats, NDArray[np.int64]]:
+    arm: Arm, task: Task, T_base_target: FloatArray, pose: IntArray, q_seed: FloatArray, rule: Rule
+) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
     """The same for seeds of which many share a target.
 
     Args:
@@ -80,162 +70,105 @@ def refine_rows(
     Returns:
         What `Refined` holds, as arrays.
     """
-    advance = load_kernel()
+    return _refine(describe(arm, task), T_base_target, pose, q_seed, rule)
+
+
+@lru_cache(maxsize=1)
+def load_kernel() -> None:
+    """Compile the refinement, or load it from the disk, ahead of the first seed."""
+    joint = np.zeros(1)
+    problem = Problem(np.eye(3, 4), np.zeros((2, 6)), np.zeros(1, np.int64), joint, 3, NO_ROTATION, 1.0)
+    _refine(problem, np.empty((0, 4, 4)), np.empty(0, np.int64), np.empty((0, 1)), Rule())
+
+
+def _refine(
+    problem: Problem, T: FloatArray, pose: IntArray, q_seed: FloatArray, rule: Rule
+) -> tuple[FloatArray, FloatArray, FloatArray, IntArray]:
     count, n = q_seed.shape
-    base, chain, slides, unit, length = describe(arm)
     q, err = np.empty((count, n)), np.empty((2, count))
     iterations, queue = np.empty(count, np.int64), np.zeros(1, np.int64)
-    limits = np.array([rule.tolerance, rule.max_iterations, rule.max_step, length])
-    task_code = code_of(task)
+    limits = np.array([rule.tolerance, rule.max_iterations, rule.max_step])
 
     def work() -> None:
-        ws = aligned(workspace_size(n) * LANES)
-        advance(
-            T_base_target, pose, q_seed, q, err, iterations, base, chain, slides, unit, task_code, limits, queue, ws
-        )
+        advance(problem, T, pose, q_seed, limits, q, err, iterations, queue, workspace(workspace_size(n)))
 
     share(work, -(-count // _PER_THREAD))
     return q, err[0], err[1], iterations
 
 
-@lru_cache(maxsize=64)
-def describe(arm: Arm) -> tuple[Floats, Floats, NDArray[np.int64], Floats, float]:
-    """What the compiled code knows of an arm: `fold_chain`, which joints slide, units of the joints, unit of length."""
-    length = arm.reach if arm.reach > 0 else 1.0
-    return *fold_chain(arm, length), arm.is_prismatic.astype(np.int64), np.where(arm.is_prismatic, length, 1.0), length
+@kept
+def advance(
+    problem: Problem,
+    targets: FloatArray,
+    pose: IntArray,
+    seeds: FloatArray,
+    limits: FloatArray,
+    q_out: FloatArray,
+    err: FloatArray,
+    iterations: IntArray,
+    queue: IntArray,
+    ws: FloatArray,
+) -> None:
+    """Refine seeds until the queue is empty; see `refine_rows`.
 
-
-@lru_cache(maxsize=8)
-def code_of(task: Task) -> NDArray[np.int64]:
-    """What the compiled code knows of a task: how many linear rows count, and which angular ones."""
-    return np.array([sum(task.rows[:3]), _ANGULAR[task.name]], dtype=np.int64)
-
-
-@lru_cache(maxsize=1)
-def load_kernel() -> Any:
-    """The compiled function, from numba's cache on disk or compiled now.
-
-    The cache lies beside this module, or in numba's folder for the user where that cannot be written
-    (`NUMBA_CACHE_DIR` puts it elsewhere).
+    Args:
+        problem: The arm and the task.
+        targets, pose, seeds: See `refine_rows`.
+        limits: What `Rule` holds.
+        q_out, err, iterations: Written: what `Refined` holds, (N, n), (2, N), (N,).
+        queue: Zero at the start, shared by all threads.
+        ws: Workspace of `workspace_size(n)` vectors.
     """
-    with _lock:
-        advance = _define(stamp())
-        advance.compile(_SIGNATURE)
-        advance.disable_compile()
-        return advance
-
-
-def _array(kind: Any, dimensions: int) -> Any:
-    return types.Array(kind, dimensions, "C")
-
-
-_SIGNATURE = (
-    _array(types.float64, 3),  # targets
-    _array(types.int64, 1),  # pose
-    *(_array(types.float64, 2) for _ in range(3)),  # seeds, q, err
-    _array(types.int64, 1),  # iterations
-    _array(types.float64, 2),  # base
-    _array(types.float64, 2),  # chain
-    _array(types.int64, 1),  # slides
-    _array(types.float64, 1),  # unit
-    _array(types.int64, 1),  # task_code
-    _array(types.float64, 1),  # limits
-    _array(types.int64, 1),  # queue
-    _array(types.float64, 1),  # ws
-)
-
-
-def _define(version: int) -> Any:
-    """The function to compile; see `stamp`."""
-
-    def advance(
-        targets: Floats,
-        pose: NDArray[np.int64],
-        seeds: Floats,
-        q_out: Floats,
-        err: Floats,
-        iterations: NDArray[np.int64],
-        base: Floats,
-        chain: Floats,
-        slides: NDArray[np.int64],
-        unit: Floats,
-        task_code: NDArray[np.int64],
-        limits: Floats,
-        queue: NDArray[np.int64],
-        ws: Floats,
-    ) -> int:
-        n, total = len(slides), len(seeds)
-        n_linear, angular = task_code
-        m = n_linear + angular
-        tolerance, max_iterations, max_step, length = limits
-        now, new, q, q_next, target, state, equations = layout(n)
-        owner = np.full(LANES, -1)
-        vacant, busy = (1 << LANES) - 1, 0
-        while vacant or busy:
-            for lane in range(LANES):
-                if vacant >> lane & 1:
-                    number = take_number(queue)
-                    if number < total:
-                        away = size(lane_numbers() - float(lane))
-                        _fill(ws, away, targets[pose[number]], seeds[number], unit, length, q, target)
-                        begin(ws, away, now, state)
-                        owner[lane] = number
-                        busy |= 1 << lane
-            if not busy:
-                break
-            if n == 6 and m == 6:  # sizes written out here unroll the loops: half the time
-                step(ws, 6, 6, now, q, q_next, state, equations, max_step)
-            elif n == 7 and m == 6:
-                step(ws, 7, 6, now, q, q_next, state, equations, max_step)
-            else:
-                step(ws, n, m, now, q, q_next, state, equations, max_step)
-            cost = linearise(ws, base, chain, slides, n_linear, angular, q_next, target, new)
-            decide(ws, 6 + m * n, n, now, new, q, q_next, state, cost)
-            now, new, q, q_next = new, now, q_next, q
-            vacant = finished(ws, state, tolerance, max_iterations) & busy
-            busy &= ~vacant
-            for lane in range(LANES):
-                if vacant >> lane & 1:
-                    number = owner[lane]
-                    _read_joints(ws, lane, q, unit, q_out[number])
-                    err[0, number], err[1, number] = _errors(ws, lane, n_linear, m, now, state)
-                    err[0, number] *= length
-                    iterations[number] = int(ws[(state + COUNT) * LANES + lane])
-        return version
-
-    return kept(advance)
+    n, total = len(problem.slides), len(seeds)
+    m = problem.n_linear + problem.angular
+    tolerance, max_iterations, max_step = limits
+    now, new, q, q_next, target, state, equations = layout(n)
+    owner = np.full(LANES, -1)
+    vacant, busy = (1 << LANES) - 1, 0
+    while vacant or busy:
+        for lane in range(LANES):
+            if vacant >> lane & 1:
+                number = take_number(queue)
+                if number < total:
+                    put_joints(ws, lane, problem, seeds[number], q)
+                    put_target(ws, lane, problem, targets[pose[number]], target)
+                    begin(ws, lane, now, state)
+                    owner[lane] = number
+                    busy |= 1 << lane
+        if not busy:
+            break
+        if n == 6 and m == 6:  # sizes written out here unroll the loops: half the time
+            step(ws, 6, 6, now, q, q_next, state, equations, max_step)
+        elif n == 7 and m == 6:
+            step(ws, 7, 6, now, q, q_next, state, equations, max_step)
+        else:
+            step(ws, n, m, now, q, q_next, state, equations, max_step)
+        cost = linearise(ws, problem, q_next, target, new)
+        decide(ws, 6 + m * n, n, now, new, q, q_next, state, cost)
+        now, new, q, q_next = new, now, q_next, q
+        vacant = finished(ws, state, tolerance, max_iterations) & busy
+        busy &= ~vacant
+        for lane in range(LANES):
+            if vacant >> lane & 1:
+                number = owner[lane]
+                get_joints(ws, lane, problem, q, q_out[number])
+                err[0, number], err[1, number] = _errors(ws, lane, problem, now, state)
+                iterations[number] = int(get(ws, state + COUNT, lane))
 
 
 @part
-def _fill(ws: Floats, away: Vector, T: Floats, seed: Floats, unit: Floats, length: float, q: int, target: int) -> None:
-    """Put a seed and its target into a lane, lengths in arm lengths."""
-    for k in range(len(unit)):
-        put(ws, q + k, away, seed[k] / unit[k])
-    for i in range(3):
-        for j in range(3):
-            put(ws, target + 3 * i + j, away, T[i, j])
-        put(ws, target + 9 + i, away, T[i, 3] / length)
-
-
-@part
-def _read_joints(ws: Floats, lane: int, q: int, unit: Floats, out: Floats) -> None:
-    for k in range(len(unit)):
-        out[k] = ws[(q + k) * LANES + lane] * unit[k]
-
-
-@part
-def _errors(ws: Floats, lane: int, n_linear: int, m: int, e: int, state: int) -> tuple[float, float]:
-    """Linear [arm lengths] and angular error of a lane; infinite where it never had a finite one."""
-    linear = angular = 0.0
-    for k in range(n_linear):
-        linear += ws[(e + k) * LANES + lane] ** 2
-    for k in range(n_linear, m):
-        angular += ws[(e + k) * LANES + lane] ** 2
-    if not ws[(state + COST) * LANES + lane] < np.inf:
+def _errors(ws: FloatArray, lane: int, problem: Problem, e: int, state: int) -> tuple[float, float]:
+    """Linear [m] and angular error of a lane; infinite where it never had a finite one."""
+    if not get(ws, state + COST, lane) < np.inf:
         return np.inf, np.inf
-    return np.sqrt(linear), np.sqrt(angular)
+    linear = angular = 0.0
+    for k in range(problem.n_linear):
+        linear += get(ws, e + k, lane) ** 2
+    for k in range(problem.n_linear, problem.n_linear + problem.angular):
+        angular += get(ws, e + k, lane) ** 2
+    return np.sqrt(linear) * problem.length, np.sqrt(angular)
 
 
-def _as_array(values: Tensor) -> Floats:
-    array: Floats = values.detach().to(torch.float64).contiguous().numpy()
+def _as_array(values: Tensor) -> FloatArray:
+    array: FloatArray = values.detach().to(torch.float64).contiguous().numpy()
     return array

@@ -1,4 +1,4 @@
-"""What both refinements, compiled and torch, go by: when a step stands, how damping changes, when to give up."""
+"""What compiled code and torch both go by: when a step stands or a seed is given up, and how folds are looked across."""
 
 from __future__ import annotations
 
@@ -19,6 +19,10 @@ PATIENCE = 9
 CLOSE = 0.1  # residual [rad, arm lengths] below which singularities are what is slow, and other rules hold:
 PATIENCE_CLOSE = 15  # wait longer,
 UPHILL = 1e6  # and let a step raise the cost up to this many times what it was at the last progress
+
+NEAR_FOLD = 0.1  # smallest singular value (lengths in arm lengths) below which a solution's neighbour is looked for
+FARTHEST = 2.0  # [rad or arm lengths] the neighbour is looked for no further away
+STEP = 0.05  # [rad or arm lengths] for the second derivative
 
 
 @dataclass(frozen=True)

@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.solver.kernels.vector import Floats, kept, part, take_number
+from ik_mdn.solver.kernels.compilation import kept, part
+from ik_mdn.solver.kernels.threads import take_number
+from sim.arrays import FloatArray, IntArray
 
 BLOCK = 64  # poses that a thread takes at a time
 _POWER_STEPS = 5
 _LOG_SCALE_MIN, _LOG_SCALE_MAX = -9.0, 3.0
 
 
+class Reading(NamedTuple):
+    """How seeds are read from the head's numbers.
+
+    Args:
+        components: K.
+        joints: n.
+        n_scales: Scales per component: 1 or n.
+        n_tangles: Off-diagonals per component: 0 or n (n - 1) / 2.
+        sigma_points: Whether there are sigma points, or means alone.
+        floor: Of standard deviations.
+        least_weight: Of a seed.
+        spread: Distance of sigma points from the mean [standard deviations].
+        least_share: Weight of a component that has sigma points.
+        least_std: Standard deviation along its longest axis of one that has [rad, m].
+    """
+
+    components: int
+    joints: int
+    n_scales: int
+    n_tangles: int
+    sigma_points: bool
+    floor: float
+    least_weight: float
+    spread: float
+    least_share: float
+    least_std: float
+
+
 @kept
 def decode(
     raw: NDArray[np.float32],
-    shift: Floats,
-    shape: NDArray[np.int64],
-    numbers: Floats,
-    most: int,
-    q: Floats,
-    weight: Floats,
-    count: NDArray[np.int64],
-    queue: NDArray[np.int64],
+    shift: FloatArray,
+    reading: Reading,
+    q: FloatArray,
+    weight: FloatArray,
+    count: IntArray,
+    queue: IntArray,
 ) -> None:
     """Write the heaviest seeds of each pose, heaviest first, until the queue of blocks is empty.
 
     Args:
         raw: The head's numbers, (B, K · size).
         shift: Azimuth and roll to add, (B, 2) [rad].
-        shape: K, joints n, scales per component (1 or n), off-diagonals (0 or n (n - 1) / 2), and 1 for sigma points
-            or 0 for means alone.
-        numbers: Standard deviation floor, least weight of a seed, then of sigma points: distance from the mean
-            [standard deviations], least weight of their component, least standard deviation [rad, m].
-        most: Most seeds per pose.
+        reading: How to read them.
         q: Written: (B, most, n) [rad, m].
         weight: Written: (B, most).
         count: Written: seeds of each pose, at least 1, (B,).
         queue: Zero at the start, shared by all threads.
     """
-    K, n, n_scales, n_tangles, sigma = shape
+    K, n, n_scales, n_tangles = reading.components, reading.joints, reading.n_scales, reading.n_tangles
     size = 1 + n + n_scales + n_tangles
     weights = np.empty(K)
     scales, axis, inverse = np.empty(n), np.empty(n), np.empty((n, n))
@@ -52,28 +78,30 @@ def decode(
             taken = 0
             for k in range(K):
                 w = weights[k]
-                if w < min(numbers[1], heaviest):
+                if w < min(reading.least_weight, heaviest):
                     continue
                 mean = k * size + 1
+                centre = raw[b, mean : mean + n]
                 share = w
-                if sigma and w >= numbers[3]:
+                if reading.sigma_points and w >= reading.least_share:
                     for i in range(n):
                         s = raw[b, mean + n + (i if n_scales > 1 else 0)]
-                        scales[i] = numbers[0] + np.exp(min(max(s, _LOG_SCALE_MIN), _LOG_SCALE_MAX))
-                    std = _longest_axis(raw, b, mean + n + n_scales, n_tangles, scales, numbers[4], inverse, axis)
-                    if std >= numbers[4]:
+                        scales[i] = reading.floor + np.exp(min(max(s, _LOG_SCALE_MIN), _LOG_SCALE_MAX))
+                    tangles = raw[b, mean + n + n_scales : mean + n + n_scales + n_tangles]
+                    std = _longest_axis(tangles, scales, reading.least_std, inverse, axis)
+                    if std >= reading.least_std:
                         share = w - 2 * (w / 3)
-                        step = numbers[2] * std
-                        taken = _insert(q, weight, b, taken, most, raw, mean, shift, w / 3, -step, axis)
-                        taken = _insert(q, weight, b, taken, most, raw, mean, shift, w / 3, step, axis)
-                taken = _insert(q, weight, b, taken, most, raw, mean, shift, share, 0.0, axis)
-            while taken > 1 and weight[b, taken - 1] < numbers[1]:
+                        step = reading.spread * std
+                        taken = _insert(q[b], weight[b], taken, centre, shift[b], w / 3, -step, axis)
+                        taken = _insert(q[b], weight[b], taken, centre, shift[b], w / 3, step, axis)
+                taken = _insert(q[b], weight[b], taken, centre, shift[b], share, 0.0, axis)
+            while taken > 1 and weight[b, taken - 1] < reading.least_weight:
                 taken -= 1
             count[b] = taken
 
 
 @part
-def _softmax(raw: NDArray[np.float32], b: int, size: int, weights: Floats) -> float:
+def _softmax(raw: NDArray[np.float32], b: int, size: int, weights: FloatArray) -> float:
     """Write the components' weights; the largest comes back."""
     top = raw[b, 0]
     for k in range(1, len(weights)):
@@ -89,14 +117,7 @@ def _softmax(raw: NDArray[np.float32], b: int, size: int, weights: Floats) -> fl
 
 @part
 def _longest_axis(
-    raw: NDArray[np.float32],
-    b: int,
-    tangle: int,
-    n_tangles: int,
-    scales: Floats,
-    least: float,
-    inverse: Floats,
-    axis: Floats,
+    tangles: NDArray[np.float32], scales: FloatArray, least: float, inverse: FloatArray, axis: FloatArray
 ) -> float:
     """Standard deviation along the longest axis, and that axis; 0 where the whole variance is below `least`².
 
@@ -106,9 +127,9 @@ def _longest_axis(
     for i in range(n):
         for j in range(i):
             t = 0.0
-            if n_tangles:
+            if len(tangles):
                 for k in range(j, i):
-                    t -= raw[b, tangle + i * (i - 1) // 2 + k] * (inverse[k, j] if k > j else 1.0)
+                    t -= tangles[i * (i - 1) // 2 + k] * (inverse[k, j] if k > j else 1.0)
             inverse[i, j] = t
     for i in range(n):
         inverse[i, i] = 1.0
@@ -142,33 +163,30 @@ def _longest_axis(
 
 @part
 def _insert(
-    q: Floats,
-    weight: Floats,
-    b: int,
+    q: FloatArray,
+    weight: FloatArray,
     taken: int,
-    most: int,
-    raw: NDArray[np.float32],
-    mean: int,
-    shift: Floats,
+    mean: NDArray[np.float32],
+    shift: FloatArray,
     share: float,
     step: float,
-    axis: Floats,
+    axis: FloatArray,
 ) -> int:
-    """Put a seed of pose b among those taken, by weight; their number comes back."""
+    """Put a seed, `step` along the axis from the mean, among those taken of its pose, by weight; their number then."""
+    most, n = q.shape
     place = taken
-    while place > 0 and weight[b, place - 1] < share:
+    while place > 0 and weight[place - 1] < share:
         place -= 1
     if place == most:
         return taken
-    n = q.shape[2]
     taken = min(taken + 1, most)
     for k in range(taken - 1, place, -1):
-        weight[b, k] = weight[b, k - 1]
+        weight[k] = weight[k - 1]
         for i in range(n):
-            q[b, k, i] = q[b, k - 1, i]
-    weight[b, place] = share
+            q[k, i] = q[k - 1, i]
+    weight[place] = share
     for i in range(n):
-        q[b, place, i] = raw[b, mean + i] + step * axis[i] if step != 0.0 else raw[b, mean + i]
-    q[b, place, 0] += shift[b, 0]
-    q[b, place, n - 1] += shift[b, 1]
+        q[place, i] = mean[i] + step * axis[i] if step != 0.0 else mean[i]
+    q[place, 0] += shift[0]
+    q[place, n - 1] += shift[1]
     return taken

@@ -1,4 +1,4 @@
-"""One damped step of LANES seeds, and the decision whether it stands, for compiled code: the rules of `refine_rule`."""
+"""One damped step of LANES seeds, and the decision whether it stands, for compiled code: by the rules of `ik_mdn.solver.kernels.rules`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from ik_mdn.solver.kernels.compilation import part
 from ik_mdn.solver.kernels.kinematics import TARGET_SIZE
+from ik_mdn.solver.kernels.linear import factor, gram, substitute
 from ik_mdn.solver.kernels.rules import (
     CLOSE,
     DAMPING,
@@ -20,19 +22,8 @@ from ik_mdn.solver.kernels.rules import (
     PROGRESS,
     UPHILL,
 )
-from ik_mdn.solver.kernels.vector import (
-    LANES,
-    Floats,
-    Vector,
-    load,
-    part,
-    put,
-    size,
-    spread,
-    store,
-    where_less,
-    which_less,
-)
+from ik_mdn.solver.kernels.vector import LANES, Vector, load, put, size, spread, store, where_less, which_less
+from sim.arrays import FloatArray
 
 COST, MU, MARK, IDLE, COUNT = range(5)  # a seed's state: |e|², μ, cost to fall below, iterations since, iterations
 
@@ -43,7 +34,7 @@ _LATE, _SOON = float(PATIENCE_CLOSE), float(PATIENCE)
 
 def workspace_size(n: int) -> int:
     """How many vectors the compiled refinement needs for n joints: what `layout` hands out."""
-    return 2 * (6 + 6 * n) + 2 * n + TARGET_SIZE + 5 + n * n + 2 * n + 6
+    return 2 * (6 + 6 * n) + 2 * n + TARGET_SIZE + 5 + n * n + n + 6
 
 
 @part
@@ -57,26 +48,26 @@ def layout(n: int) -> Any:
 
 
 @part
-def begin(ws: Floats, away: Vector, now: int, state: int) -> None:
+def begin(ws: FloatArray, lane: int, now: int, state: int) -> None:
     """Put a new seed's state into a lane: its first step is zero, and stands whatever it costs.
 
     Args:
         ws: Workspace.
-        away: Distance of each lane from the one to write.
+        lane: Which one.
         now: The linearisation before the step; its error is set to zero.
         state: Where the state is.
     """
     for k in range(6):
-        put(ws, now + k, away, 0.0)
-    put(ws, state + COST, away, np.inf)
-    put(ws, state + MU, away, DAMPING / DAMPING_DROP)
-    put(ws, state + MARK, away, np.inf)
-    put(ws, state + IDLE, away, 0.0)
-    put(ws, state + COUNT, away, -1.0)
+        put(ws, now + k, lane, 0.0)
+    put(ws, state + COST, lane, np.inf)
+    put(ws, state + MU, lane, DAMPING / DAMPING_DROP)
+    put(ws, state + MARK, lane, np.inf)
+    put(ws, state + IDLE, lane, 0.0)
+    put(ws, state + COUNT, lane, -1.0)
 
 
 @part
-def step(ws: Floats, n: int, m: int, now: int, q: int, q_next: int, state: int, work: int, max_step: float) -> None:
+def step(ws: FloatArray, n: int, m: int, now: int, q: int, q_next: int, state: int, work: int, max_step: float) -> None:
     """Write the damped step's joint vectors to `q_next`, shortened where a joint would move further than allowed.
 
     Solves (J J^T + λ I) y = e and takes J^T y where m <= n, otherwise (J^T J + λ I) dq = J^T e; λ = μ |e|².
@@ -97,31 +88,23 @@ def step(ws: Floats, n: int, m: int, now: int, q: int, q_next: int, state: int, 
     cost = load(ws, state + COST)
     damping = load(ws, state + MU) * where_less(cost, _HUGE, cost, _HUGE) + FLOOR
     if m <= n:
-        for i in range(m):
-            for j in range(i + 1):
-                t = load(ws, J + i * n) * load(ws, J + j * n)
-                for k in range(1, n):
-                    t = t + load(ws, J + i * n + k) * load(ws, J + j * n + k)
-                store(ws, H + i * m + j, t)
-        _solve(ws, m, damping, H, now, y)
+        gram(ws, m, n, J, n, 1, H)
+        factor(ws, m, H, y, damping, 0.0, np.nan)  # NaN where rounding made the matrix indefinite
+        substitute(ws, m, H, now, y)
         for k in range(n):
             t = load(ws, J + k) * load(ws, y)
             for i in range(1, m):
                 t = t + load(ws, J + i * n + k) * load(ws, y + i)
             store(ws, dq + k, t)
     else:
-        right = dq + n
+        gram(ws, n, m, J, 1, n, H)
         for i in range(n):
-            for j in range(i + 1):
-                t = load(ws, J + i) * load(ws, J + j)
-                for k in range(1, m):
-                    t = t + load(ws, J + k * n + i) * load(ws, J + k * n + j)
-                store(ws, H + i * n + j, t)
             t = load(ws, J + i) * load(ws, now)
             for k in range(1, m):
                 t = t + load(ws, J + k * n + i) * load(ws, now + k)
-            store(ws, right + i, t)
-        _solve(ws, n, damping, H, right, dq)
+            store(ws, dq + i, t)
+        factor(ws, n, H, y, damping, 0.0, np.nan)
+        substitute(ws, n, H, dq, dq)
     longest = spread(max_step)
     for k in range(n):
         t = size(load(ws, dq + k))
@@ -132,38 +115,9 @@ def step(ws: Floats, n: int, m: int, now: int, q: int, q_next: int, state: int, 
 
 
 @part
-def _solve(ws: Floats, d: int, damping: Vector, H: int, right: int, y: int) -> None:
-    """Solve (H + damping I) y = right by H = L D L^T; NaN where rounding made H indefinite.
-
-    The lower triangle of H (d × d, by rows) becomes L D, its diagonal 1 / D.
-    """
-    for j in range(d):
-        pivot = load(ws, H + j * d + j) + damping
-        for k in range(j):
-            u = load(ws, H + j * d + k)
-            v = u * load(ws, H + k * d + k)
-            store(ws, y + k, v)
-            pivot = pivot - u * v
-        store(ws, H + j * d + j, where_less(0.0, pivot, 1.0 / pivot, np.nan))
-        for i in range(j + 1, d):
-            t = load(ws, H + i * d + j)
-            for k in range(j):
-                t = t - load(ws, H + i * d + k) * load(ws, y + k)
-            store(ws, H + i * d + j, t)
-    for i in range(d):
-        t = load(ws, right + i)
-        for k in range(i):
-            t = t - load(ws, H + i * d + k) * load(ws, y + k)
-        store(ws, y + i, t * load(ws, H + i * d + i))
-    for i in range(d - 1, -1, -1):
-        t = spread(0.0)
-        for k in range(i + 1, d):
-            t = t + load(ws, H + k * d + i) * load(ws, y + k)
-        store(ws, y + i, load(ws, y + i) - t * load(ws, H + i * d + i))
-
-
-@part
-def decide(ws: Floats, size: int, n: int, now: int, new: int, q: int, q_next: int, state: int, after: Vector) -> None:
+def decide(
+    ws: FloatArray, size: int, n: int, now: int, new: int, q: int, q_next: int, state: int, after: Vector
+) -> None:
     """Keep what is new where the step stands, and what was before elsewhere; bring the state up to date.
 
     Args:
@@ -194,7 +148,7 @@ def decide(ws: Floats, size: int, n: int, now: int, new: int, q: int, q_next: in
 
 
 @part
-def finished(ws: Floats, state: int, tolerance: float, max_iterations: float) -> int:
+def finished(ws: FloatArray, state: int, tolerance: float, max_iterations: float) -> int:
     """Bits of the lanes whose seed has converged or is given up.
 
     Args:

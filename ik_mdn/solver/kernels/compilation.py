@@ -1,0 +1,79 @@
+"""How these functions are compiled, and the code kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from numba import njit
+from numba.core import event
+from numba.core.caching import FunctionCache
+
+_log = logging.getLogger(__name__)
+
+_inner = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python never calls them
+part = njit(forceinline=True, **_inner)  # written into the function that calls it
+piece = njit(error_model="numpy", **_inner)  # called by others
+
+
+def kept(function: Any) -> Any:
+    """The function, compiled when it is called and kept on disk where numba finds a folder that it can write to.
+
+    That is beside the module, or numba's folder for the user; `NUMBA_CACHE_DIR` puts it elsewhere.
+    """
+    compiled = njit(nogil=True)(function)
+    try:
+        compiled._cache = _Cache(function)
+    except RuntimeError as error:
+        _log.warning("compiled code cannot be kept for the next time: %s", error)
+    return compiled
+
+
+class _Cache(FunctionCache):
+    """Numba's cache of a function, fresh as long as no module of this package changes, and proof against damage.
+
+    Numba itself looks at the one file that the function is in, and does not notice when a function that it calls
+    changes in another.
+    """
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file._source_stamp = _stamp()
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        """The code that was kept; None where there is none, or it is damaged."""
+        try:
+            return super().load_overload(signature, target_context)
+        except Exception as error:  # a file cut short or overwritten fails to unpickle in many ways
+            _log.warning("compiling again, because the code kept in %s is damaged: %r", self.cache_path, error)
+            self.flush()
+            return None
+
+
+@lru_cache(maxsize=1)
+def _stamp() -> str:
+    """A text that changes with the sources of this package."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+
+
+class Announcement(event.Listener):
+    """Says once that code of this package is being compiled; loading it from the cache is no such event."""
+
+    def __init__(self) -> None:
+        self._said = False
+
+    def on_start(self, event: Any) -> None:
+        function = getattr(event.data.get("dispatcher"), "py_func", None)
+        if not self._said and str(getattr(function, "__module__", "")).startswith("ik_mdn."):
+            self._said = True
+            _log.warning("compiling, once: about 20 s for solving, 30 s for self-motion")
+
+    def on_end(self, event: Any) -> None:
+        pass
+
+
+event.register("numba:compile", Announcement())
