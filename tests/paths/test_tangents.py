@@ -35,9 +35,9 @@ def test_the_step_to_the_pose_of_a_small_motion_is_that_motion(name: str) -> Non
     task = default_task(arm)
     place = look(arm, task, q)
     step = predict(arm, task, place, forward_kinematics(arm, q + dq), 1.0)
-    sound = np.abs(np.linalg.det(place.L)) > 1e-2  # off singularities
-    assert sound.sum() > 10
-    np.testing.assert_allclose(step[sound], dq[sound], atol=1e3 * STEP**2)
+    sound = np.linalg.svd(place.L)[1][:, -1] > 0.1  # off singularities
+    assert sound.sum() > 5
+    np.testing.assert_allclose(step[sound], dq[sound], atol=100 * STEP**2)
 
 
 @pytest.mark.parametrize("name", ["planar2", "puma560"])
