@@ -195,7 +195,7 @@ def locked(path: Path, *, what: str, error: type[IKError]) -> Iterator[None]:
 
     lock = FileLock(path, thread_local=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=0)
     except Timeout:
         raise error(f"another process is writing {what}; wait for it, or choose another folder") from None
     try:

@@ -152,7 +152,7 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         text: Align all columns left and wrap long cells; default: only the first one, the others as numbers to the
             right, which are never cut.
     """
-    console = _Stdout(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else _PIPE_WIDTH)
+    console = _Stdout(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if title:
         console.print(Text(plain(title), style="italic"))
     columns, rows = [plain(column) for column in columns], [[plain(cell) for cell in row] for row in rows]

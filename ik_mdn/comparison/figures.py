@@ -11,7 +11,7 @@ import numpy as np
 from ik_mdn.comparison.methods import METHODS, MSE_COLOUR
 from sim.arrays import FloatArray
 from sim.kinematics import joint_origins
-from sim.rendering import draw_planar_arm, new_figure
+from sim.rendering import draw_planar_arm, new_figure, show_names_as_they_are
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -142,6 +142,7 @@ def png(figure: Figure, *, dpi: int = 130, tight: bool = True, photo: bool = Fal
     from matplotlib import pyplot as plt
     from PIL import Image
 
+    show_names_as_they_are(figure)
     plain, small = BytesIO(), BytesIO()
     figure.savefig(plain, format="png", dpi=dpi, bbox_inches="tight" if tight else None, pad_inches=0.06)
     plt.close(figure)

@@ -96,16 +96,24 @@ def render_page(surveys: Sequence[Survey], *, command: str, on_step: Callable[[s
         averaging=averaging,
         versions=_versions(),
         command=command,
-        methods=METHODS.values(),
+        methods=[METHODS[name] for name in _measured(surveys)],
         same=_same_settings(surveys),
     )
 
 
 def overview_rows(surveys: Sequence[Survey]) -> list[tuple[str, list[str]]]:
     """Each method with, per arm, the share of the poses that it answers within 1 mm and 0.01 rad and inside the limits."""
-    names = [name for name in METHODS if any(result.name == name for survey in surveys for result in survey.results)]
     tables = [{result.name: result for result in survey.results} for survey in surveys]
-    return [(METHODS[name].name, [percent(t[name].usable) if name in t else "–" for t in tables]) for name in names]
+    return [
+        (METHODS[name].name, [percent(t[name].usable) if name in t else "–" for t in tables])
+        for name in _measured(surveys)
+    ]
+
+
+def _measured(surveys: Sequence[Survey]) -> list[str]:
+    """Keys of the methods that any survey has, in the order of `METHODS`."""
+    found = {result.name for survey in surveys for result in survey.results}
+    return [name for name in METHODS if name in found]
 
 
 def result_row(result: MethodResult) -> list[str]:
@@ -163,7 +171,7 @@ def _summarise(results: dict[str, MethodResult]) -> str:
         parts.append(f"the regressor misses by {distance(results['mse'].errors.pos[0])} in the median")
     if "best" in results:
         best = results["best"]
-        parts.append(f"the best of the mixture’s {best.modes:.1f} modes by {distance(best.errors.pos[0])}")
+        parts.append(f"the best of the mixture’s {best.modes:.1f} modes misses by {distance(best.errors.pos[0])}")
     if "refined" in results:
         parts.append(f"refined modes reach {percent(results['refined'].usable)} of the poses exactly and within limits")
     text = ", ".join(parts)

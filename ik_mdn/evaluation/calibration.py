@@ -37,24 +37,28 @@ def pit(mixture: GaussianMixture, y: Tensor) -> Tensor:
     return torch.stack(columns, dim=-1).clamp(0.0, 1.0)
 
 
-def density_level(mixture: GaussianMixture, y: Tensor, draws: Tensor) -> Tensor:
+def density_level(
+    mixture: GaussianMixture, y: Tensor, draws: Tensor, *, generator: torch.Generator | None = None
+) -> Tensor:
     """Probability of the smallest highest-density region that contains y, (B,).
 
-    P(p(Y) > p(y)), estimated from draws Y ~ p as (number of draws with a higher density + ½)/(S + 1) (Hyndman,
-    The American Statistician 50, 1996). The region of probability α contains y exactly when this is at most α, so the
-    values are uniform on [0, 1] for a calibrated density, and their distribution function is the coverage.
+    P(p(Y) > p(y)) (Hyndman, The American Statistician 50, 1996), estimated from draws Y ~ p as (number of draws with
+    a higher density + u)/(S + 1) with u uniform on [0, 1): for a calibrated density the rank of y among the draws is
+    uniform on 0 … S, so that the values are uniform on [0, 1] however few the draws. The region of probability α
+    contains y exactly when its level is at most α: the distribution function of the levels is the coverage.
 
     Args:
         mixture: Batch shape (B,).
         y: What came true, (B, D).
         draws: From the mixture, (S, B, D).
+        generator: Source of u; None is torch's own.
 
     Raises:
         ShapeError: y or the draws do not fit.
     """
     _check(mixture, y, draws)
     above = (mixture.log_prob(draws) > mixture.log_prob(y)).sum(0)
-    return (above.to(y.dtype) + 0.5) / (draws.shape[0] + 1)
+    return (above + torch.rand(above.shape, dtype=y.dtype, generator=generator)) / (draws.shape[0] + 1)
 
 
 def coverage(levels: Tensor, at: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ class Evaluation:
     Args:
         arm, task: Names.
         seed: Of the poses.
-        nll: Mean of -log p(q | T) [nats] (Bishop, 1994, equation 29), nearest images only: at least the exact value.
+        nll: Mean of -log p(q | T) [nats] (Bishop, 1994, equation 29).
         nll_bound: n log(floor √2π), which no density with this variance floor gets below.
         floor: Smallest standard deviation of a component [rad, m].
         health: Of the components.
@@ -197,8 +197,8 @@ def _densities(
         "between": mixture.variance_between,
         "pit": pit(mixture, q),
         "pit_blurred": pit(mixture, blurred),
-        "level": density_level(mixture, q, draws),
-        "level_blurred": density_level(mixture, blurred, draws),
+        "level": density_level(mixture, q, draws, generator=generator),
+        "level_blurred": density_level(mixture, blurred, draws, generator=generator),
         "crps": angular_crps(few, q, mixture.period),
         "energy": energy_score(few, q, mixture.period),
     }

@@ -102,7 +102,8 @@ def _coverage(model: PoseModel, T: Tensor, q: Tensor) -> dict[str, float]:
     truth = q + model.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
     with torch.no_grad():
         mixture = model.posterior(T)
-        level = density_level(mixture, truth, mixture.sample((_DRAWS,), generator=generator))
+        draws = mixture.sample((_DRAWS,), generator=generator)
+        level = density_level(mixture, truth, draws, generator=generator)
     shares = coverage(level, torch.tensor([0.5, 0.9], dtype=level.dtype))
     return dict(zip(("0.5", "0.9"), shares.tolist(), strict=True))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import product
 
 import torch
 from torch import Tensor
@@ -12,7 +11,6 @@ from torch import Tensor
 from sim.errors import ShapeError
 
 MISSING_MASS = 1e-7  # probability that may lie beyond the images of one coordinate; D of them stay below 1e-6
-MAX_IMAGES = 4096  # images of one full-covariance component: 3 in each of 7 coordinates are 2187
 
 
 def as_period(period: Tensor | Sequence[float] | float | None, like: Tensor) -> Tensor | None:
@@ -109,6 +107,38 @@ def mean_direction(log_weights: Tensor, loc: Tensor, variance: Tensor, period: T
     return torch.where(circular, wrap(direction, period), (log_weights.exp().unsqueeze(-1) * loc).sum(-2))
 
 
+def wrapped_square(loc: Tensor, variance: Tensor, period: Tensor) -> Tensor:
+    """E[w(X)²] of X ~ N(loc, variance) with w the wrapping into [-period/2, period/2], in double precision, (..., D).
+
+    loc² + variance for a narrow X near 0, and period²/12 for a wide one, which is uniform on the circle. Up to a
+    standard deviation of a quarter of the period by truncated normal moments, Σₘ ∫ (x - mP)² N(x) dx over
+    |x - mP| <= P/2 (Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 1, 1994, section 13.10.1), and
+    beyond by the Fourier series of w², P²/12 + Σₙ (-1)ⁿ (P/πn)² exp(-½n²ω²σ²) cos nω loc with ω = 2π/P.
+
+    Args:
+        loc: (..., D).
+        variance: (..., D).
+        period: (D,), inf where not circular.
+    """
+    circular = period.isfinite()
+    length = torch.where(circular, period, 1.0).double()
+    delta, plain = nearest_image(loc, period).double(), variance.double()
+    sigma = plain.sqrt()
+    truncated, series = torch.zeros_like(delta), (length.square() / 12).expand_as(delta)
+    for m in range(-2, 3):
+        d = delta - m * length
+        low, high = (-0.5 * length - d) / sigma, (0.5 * length - d) / sigma
+        mass, edge_low, edge_high = torch.special.ndtr(high) - torch.special.ndtr(low), _normal(low), _normal(high)
+        spread = plain * (mass + low * edge_low - high * edge_high)
+        truncated = truncated + d.square() * mass + 2 * d * sigma * (edge_low - edge_high) + spread
+    for n in range(1, 7):
+        omega = 2 * math.pi * n / length
+        size = (-1) ** n * (length / (math.pi * n)).square() * (-0.5 * omega.square() * plain).exp()
+        series = series + size * (omega * delta).cos()
+    wrapped = torch.where(4 * sigma < length, truncated, series)
+    return torch.where(circular, wrapped, delta.square() + plain)
+
+
 def images_needed(weights: Tensor, stddev: Tensor, period: Tensor) -> tuple[int, ...]:
     """How many images on each side every coordinate needs for the density to integrate to 1 within 1e-6.
 
@@ -125,36 +155,16 @@ def images_needed(weights: Tensor, stddev: Tensor, period: Tensor) -> tuple[int,
         n = 0
         if math.isfinite(length):
             ratio = length / (math.sqrt(2.0) * stddev[..., d])
-            while n < MAX_IMAGES and _missing(weights, (n + 0.5) * ratio) > MISSING_MASS:
-                n = n + 1 if n < 8 else 2 * n  # a component far wider than the circle needs many
+            while _missing(weights, (n + 0.5) * ratio) > MISSING_MASS:
+                n += 1
         counts.append(n)
     return tuple(counts)
 
 
-def image_shifts(counts: Sequence[int], period: Tensor) -> Tensor:
-    """The shifts to every image, the nearest one first, (M, D) with M = Π(2 nᵢ + 1).
-
-    Args:
-        counts: Images on each side, per coordinate; those of linear coordinates do not count.
-        period: (D,), inf where not circular.
-
-    Raises:
-        ShapeError: more than 4096 images.
-    """
-    lengths = period.tolist()
-    used = [n if math.isfinite(p) else 0 for n, p in zip(counts, lengths, strict=True)]
-    total = math.prod(2 * n + 1 for n in used)
-    if total > MAX_IMAGES:
-        raise ShapeError(
-            f"the widest component needs {tuple(used)} images on each side of the circular coordinates with periods "
-            f"{lengths}: {total} in all, and at most {MAX_IMAGES} are summed for a full covariance. Pass images=0 "
-            "(nearest image only) or images=1, use a diagonal scale (its images cost no product), or bound the scale.",
-            images=tuple(used),
-        )
-    cells = sorted(product(*(range(-n, n + 1) for n in used)), key=lambda cell: sum(abs(i) for i in cell))
-    step = torch.where(period.isfinite(), period, 0.0)
-    return torch.tensor(cells, dtype=period.dtype, device=period.device) * step
-
-
 def _missing(weights: Tensor, bound: Tensor) -> float:
     return float((weights * torch.erfc(bound)).sum(-1).max()) if weights.numel() else 0.0
+
+
+def _normal(z: Tensor) -> Tensor:
+    """The standard normal density."""
+    return (-0.5 * z.square()).exp() / math.sqrt(2 * math.pi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from sim.errors import ShapeError
 # A wrapped normal with this standard deviation in periods is uniform up to 2 exp(-2π² 1.5²) = 1e-19: wider ones
 # are the same density, and need no more images.
 UNIFORM = 1.5
+
+_Factor = TypeVar("_Factor", bound="Factor")
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Factor(ABC):
             (D, N), differentiable by the value.
         """
 
-    def map(self, value: Tensor) -> Factor:
+    def map(self: _Factor, value: Tensor) -> _Factor:
         """The same kind of factor with another value."""
         return replace(self, value=value)
 
@@ -147,14 +149,33 @@ class ScaleFactor(Factor):
         return self.value.log().sum(-1) * (self.size // self.value.shape[-1])
 
 
-class CholeskyFactor(Factor):
+class TriangularFactor(Factor):
+    """A lower triangular matrix with positive diagonal, (..., K, D, D): a full covariance."""
+
+    inverse: ClassVar[bool]  # whether residuals are whitened by the inverse of the value
+
+    def log_kernel(self, residual: Tensor) -> Tensor:
+        """Σᵢ log Aᵢᵢ - ½|z|² for residuals r (*sample, ..., K, D), (*sample, ..., K)."""
+        return self.log_kernel_and_innovations(residual)[0]
+
+    def log_kernel_and_innovations(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """The log kernel, and z = A r, independent standard normal numbers if r ~ N(0, Σ), (*sample, ..., K, D)."""
+        return triangular_log_kernel(self.value, residual, inverse=self.inverse)
+
+    @abstractmethod
+    def precision_diagonal(self) -> Tensor:
+        """Aᵢᵢ, one over the standard deviation of each coordinate given those before it, (..., K, D)."""
+
+
+class CholeskyFactor(TriangularFactor):
     """L lower triangular with positive diagonal, Σ = LLᵀ, (..., K, D, D)."""
 
     name = "scale_tril"
+    inverse = True
 
-    def log_kernel(self, residual: Tensor) -> Tensor:
-        """-½|L⁻¹ r|² - Σᵢ log Lᵢᵢ for residuals r (*sample, ..., K, D), (*sample, ..., K)."""
-        return triangular_log_kernel(self.value, residual, inverse=True)
+    def precision_diagonal(self) -> Tensor:
+        """1/Lᵢᵢ, (..., K, D)."""
+        return self.value.diagonal(dim1=-2, dim2=-1).reciprocal()
 
     def scale_tril(self) -> Tensor:
         """L as given, (..., K, D, D)."""
@@ -195,14 +216,15 @@ class CholeskyFactor(Factor):
         return torch.stack(rows)
 
 
-class PrecisionFactor(Factor):
-    """A lower triangular with positive diagonal, Σ⁻¹ = AᵀA, (..., K, D, D)."""
+class PrecisionFactor(TriangularFactor):
+    """A lower triangular with positive diagonal, Σ⁻¹ = AᵀA, (..., K, D, D): nothing is solved in the log kernel."""
 
     name = "precision_tril"
+    inverse = False
 
-    def log_kernel(self, residual: Tensor) -> Tensor:
-        """Σᵢ log Aᵢᵢ - ½|A r|² for residuals r (*sample, ..., K, D), (*sample, ..., K): nothing is solved."""
-        return triangular_log_kernel(self.value, residual, inverse=False)
+    def precision_diagonal(self) -> Tensor:
+        """Aᵢᵢ as given, (..., K, D)."""
+        return self.value.diagonal(dim1=-2, dim2=-1)
 
     def scale_tril(self) -> Tensor:
         """L = A⁻¹, (..., K, D, D)."""

@@ -52,8 +52,8 @@ def ordering_penalty(mixture: GaussianMixture, strength: float = 0.0, *, dim: in
     """λ Σₖ max(0, μₖ + margin - μₖ₊₁) along one coordinate, mean over the batch, (): against label switching.
 
     Components keep the order of their means along that coordinate, so that the same index means the same answer from
-    input to input. The means count as they are, not wrapped. Off by default: it binds components that a multi-valued
-    map may want to cross; `GaussianMixture.reordered` compares components without touching training.
+    input to input. A circular coordinate is cut at ±period/2, as in `GaussianMixture.reordered`, which compares components
+    without touching training. Off by default: it binds components that a multi-valued map may want to cross.
 
     Args:
         mixture: Batch shape (*batch).
@@ -69,7 +69,7 @@ def ordering_penalty(mixture: GaussianMixture, strength: float = 0.0, *, dim: in
         raise ShapeError(f"strength is {strength}; give λ >= 0.", strength=strength)
     if not -size <= dim < size:
         raise ShapeError(f"dim is {dim}; this mixture has coordinates 0 to {size - 1}.", dim=dim)
-    along = mixture.loc[..., dim]  # (*batch, K)
+    along = wrap(mixture.loc, mixture.period)[..., dim]  # (*batch, K)
     return strength * (along[..., :-1] + margin - along[..., 1:]).relu().sum(-1).mean()
 
 

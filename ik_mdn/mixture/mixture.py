@@ -8,22 +8,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ik_mdn.mixture.circular import image_shifts, mean_direction, nearest_image, wrap
+from ik_mdn.mixture.circular import wrap
 from ik_mdn.mixture.draws import draw_components
-from ik_mdn.mixture.factor import UNIFORM, CholeskyFactor, ScaleFactor
-from ik_mdn.mixture.parameters import MixtureParameters
+from ik_mdn.mixture.factor import UNIFORM, CholeskyFactor, ScaleFactor, TriangularFactor
+from ik_mdn.mixture.images import list_images, log_kernel_on_torus, padded
+from ik_mdn.mixture.moments import MixtureMoments
 from ik_mdn.mixture.triangular import lower_factor, solve_lower
 from sim.errors import ShapeError
 
 _LOG_2PI = math.log(2 * math.pi)
 
 
-class GaussianMixture(MixtureParameters):
+class GaussianMixture(MixtureMoments):
     """A mixture of K Gaussians over D coordinates for every element of the batch.
 
     p(y) = Σₖ πₖ N(y; μₖ, Σₖ), π = softmax(logits) (Bishop, Mixture Density Networks, 1994, equations 22-24; PRML,
     2006, section 5.6). A circular coordinate of period P carries the wrapped normal Σₘ N(y + mP; μₖ, Σₖ), of which
-    the nearest image and as many more as `images` says are summed.
+    as many images are summed as the precision can show (`ik_mdn.mixture.images`): for most components the nearest one.
 
     Args:
         logits: Unnormalised log weights, (*batch, K).
@@ -33,11 +34,6 @@ class GaussianMixture(MixtureParameters):
         precision_tril: Lower triangular A with positive diagonal, Σ⁻¹ = AᵀA, (*batch, K, D, D): nothing is solved
             in the log density, so a network trains fastest with it.
         period: (D,), inf where a coordinate is not circular; None where none is.
-        images: Images summed on each side of the nearest one in every circular coordinate. 0 is the fastest, and
-            exact where the components are narrow (σ < P/11). None finds on first use, from the widest component,
-            what an integral of 1 ± 1e-6 needs; that costs about one more evaluation (and waits for the device).
-            With a full covariance the count is (2 images + 1) to the power of the circular coordinates; with a
-            scale it is linear.
         validate_args: Check values too (not only shapes); default as in torch.distributions. Off for training.
 
     Raises:
@@ -62,6 +58,9 @@ class GaussianMixture(MixtureParameters):
     def component_log_prob(self, value: Tensor) -> Tensor:
         """log N(y; μₖ, Σₖ) of every component, without its weight, (*sample, *batch, K).
 
+        With circular coordinates and a full covariance, images that add nothing to p(y) are not looked for: a component
+        that is far from y has at least the density of the image that is nearest coordinate by coordinate.
+
         Args:
             value: y, (*sample, *batch, D).
 
@@ -70,14 +69,11 @@ class GaussianMixture(MixtureParameters):
         """
         residual = self._residual(value)
         constant = 0.5 * self.event_shape[0] * _LOG_2PI
-        counts = self._image_counts
-        if self.period is None or not any(counts):
-            return self._factor.log_kernel(residual) - constant
-        if isinstance(self._factor, ScaleFactor):
-            return self._factor.log_kernel_images(residual, counts, self.period) - constant
-        shifts = image_shifts(counts, self.period)
-        terms = [self._factor.log_kernel(residual + shift) for shift in shifts]
-        return torch.stack(terms).logsumexp(0) - constant
+        if self.period is not None and isinstance(self._factor, TriangularFactor):
+            return log_kernel_on_torus(self._factor, residual, self.log_weights, self.period) - constant
+        if self.period is not None and isinstance(self._factor, ScaleFactor) and any(self._image_counts):
+            return self._factor.log_kernel_images(residual, self._image_counts, self.period) - constant
+        return self._factor.log_kernel(residual) - constant
 
     def responsibilities(self, value: Tensor) -> Tensor:
         """Probability that y came from each component, rₖ = πₖ N(y; μₖ, Σₖ)/p(y), (*sample, *batch, K).
@@ -113,41 +109,28 @@ class GaussianMixture(MixtureParameters):
             mass = self._mass_from_start(wrap(value, self.period), wrap(self.loc, self.period).squeeze(-1), sigma)
         return (self.weights * mass).sum(-1)
 
-    # --- moments ----------------------------------------------------------------------------------------------
+    # --- summaries --------------------------------------------------------------------------------------------
 
-    @property
-    def mean(self) -> Tensor:
-        """Σₖ πₖ μₖ, (*batch, D); in circular coordinates the mean direction, in [-period/2, period/2)."""
-        if self.period is None:
-            return (self.weights.unsqueeze(-1) * self.loc).sum(-2)
-        return mean_direction(self.log_weights, self.loc, self._factor.variance(), self.period)
+    def entropy(self, n_draws: int = 100, generator: torch.Generator | None = None) -> Tensor:
+        """Differential entropy -E log p(Y) in nats, estimated from draws, (*batch).
 
-    @property
-    def variance(self) -> Tensor:
-        """Variance of each coordinate, within plus between components (law of total variance), (*batch, D).
+        A mixture's entropy has no closed form (Huber et al., On entropy approximation for Gaussian mixture random
+        vectors, MFI 2008). -Σₖ πₖ E log p(Yₖ) with as many draws from every component: unbiased, and differentiable
+        by all parameters; the standard error is about that of -log p over √(K n_draws).
 
-        In circular coordinates deviations of means are measured to the nearest image from the mean direction, and a
-        component counts with the variance that it has before it is wrapped; this is the plain variance for a
-        distribution that is narrow relative to the period.
+        Args:
+            n_draws: How many draws from each component.
+            generator: Source of randomness on the device of the parameters; None is torch's own.
         """
-        return self.variance_within + self.variance_between
+        log_prob = self.log_prob(self.rsample_components((n_draws,), generator).movedim(-2, 0)).mean(1)  # (K, *batch)
+        return -(self.weights * log_prob.movedim(0, -1)).sum(-1)
 
     @property
-    def variance_within(self) -> Tensor:
-        """Σₖ πₖ σₖ², what a component cannot resolve, (*batch, D)."""
-        return (self.weights.unsqueeze(-1) * self._factor.variance()).sum(-2)
+    def mode(self) -> Tensor:
+        """Where the density is highest among all maxima that `find_modes` comes to, (*batch, D)."""
+        from ik_mdn.mixture.modes import find_modes
 
-    @property
-    def variance_between(self) -> Tensor:
-        """Σₖ πₖ (μₖ - mean)², how far the answers lie apart, (*batch, D)."""
-        return (self.weights.unsqueeze(-1) * self._deviation().square()).sum(-2)
-
-    @property
-    def covariance_matrix(self) -> Tensor:
-        """Σₖ πₖ (Σₖ + (μₖ - mean)(μₖ - mean)ᵀ), (*batch, D, D); circular coordinates as in `variance`."""
-        deviation = self._deviation()
-        spread = self._factor.covariance() + deviation.unsqueeze(-1) * deviation.unsqueeze(-2)
-        return (self.weights[..., None, None] * spread).sum(-3)
+        return find_modes(self).loc[..., 0, :]
 
     # --- draws ------------------------------------------------------------------------------------------------
 
@@ -214,7 +197,7 @@ class GaussianMixture(MixtureParameters):
 
         Each component becomes its Gaussian conditional (Schur complement, Bishop, PRML, equations 2.81 and 2.82, here
         by the Cholesky factor with the given coordinates first) and is weighted by its marginal density of the values.
-        Images of a wide full covariance become components of their own, so K may grow.
+        Images of wide components with full covariance become components of their own, so K may grow.
 
         Args:
             dims: Which coordinates are given.
@@ -234,16 +217,14 @@ class GaussianMixture(MixtureParameters):
         if isinstance(self._factor, ScaleFactor):
             logits = self.log_weights + marginal.component_log_prob(values)
             return self._like(logits, self.loc[..., rest], self._factor.rows(rest), rest)
-        residual = marginal._residual(values).unsqueeze(-2)  # (*batch, K, 1, n)
-        if self.period is not None:
-            residual = residual + image_shifts(marginal._image_counts, self.period[given])  # (*batch, K, M, n)
-        n, n_images = len(given), residual.shape[-2]
-        tril = lower_factor(self.scale_tril[..., given + rest, :])
+        n, tril = len(given), lower_factor(self.scale_tril[..., given + rest, :])
+        residual, listed = self._listed(marginal, values)  # (*batch, K, M, n), (*batch, K, M)
         z = solve_lower(tril[..., :n, :n], residual.mT).mT
         log_det = tril[..., :n, :n].diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        logits = (self.log_weights - log_det).unsqueeze(-1) - 0.5 * z.square().sum(-1)  # (*batch, K, M)
+        logits = (self.log_weights - log_det).unsqueeze(-1) - 0.5 * z.square().sum(-1)
+        logits = logits.masked_fill(~listed, -torch.inf)
         loc = self.loc[..., rest].unsqueeze(-2) + z @ tril[..., n:, :n].mT  # (*batch, K, M, rest)
-        value = tril[..., n:, n:].repeat_interleave(n_images, dim=-3)
+        value = tril[..., n:, n:].repeat_interleave(residual.shape[-2], dim=-3)
         return self._like(logits.flatten(-2), loc.flatten(-3, -2), CholeskyFactor(value, len(rest)), rest)
 
     def permuted(self, index: Tensor) -> GaussianMixture:
@@ -275,6 +256,18 @@ class GaussianMixture(MixtureParameters):
         key = wrap(self.loc, self.period)[..., coordinate] if by == "loc" else -self.log_weights
         return self.permuted(key.detach().argsort(dim=-1, stable=True))
 
+    def _listed(self, marginal: GaussianMixture, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Residuals to the images that matter, (*sample, *batch, K, M, n), and which of them are there, without n."""
+        residual, factor = marginal._residual(values), marginal._factor
+        if self.period is None or marginal.period is None or not isinstance(factor, TriangularFactor):
+            return residual.unsqueeze(-2), torch.ones_like(residual[..., :1], dtype=torch.bool)
+        images = list_images(factor, residual.detach(), self.log_weights, marginal.period)
+        flat, shape = residual.detach().reshape(-1, residual.shape[-1]), residual.shape
+        shift, listed = padded(images._replace(residual=images.residual - flat[images.row]), len(flat))
+        n_images = listed.shape[-1]
+        shift = shift.reshape(*shape[:-1], n_images, shape[-1])
+        return residual.unsqueeze(-2) + shift, listed.reshape(*shape[:-1], n_images)
+
     def _mass_from_start(self, value: Tensor, loc: Tensor, sigma: Tensor) -> Tensor:
         """Probability of [-period/2, y] under each wrapped component, (*sample, *batch, K)."""
         assert self.period is not None
@@ -286,9 +279,6 @@ class GaussianMixture(MixtureParameters):
             begin = (start + m * self.period) / sigma
             mass = mass + torch.special.ndtr(begin + width / sigma) - torch.special.ndtr(begin)
         return mass
-
-    def _deviation(self) -> Tensor:
-        return nearest_image(self.loc - self.mean.unsqueeze(-2), self.period)  # (*batch, K, D)
 
     def _noise(self, n: int, generator: torch.Generator | None) -> Tensor:
         return torch.randn(self.event_shape[0], n, dtype=self.loc.dtype, device=self.loc.device, generator=generator)

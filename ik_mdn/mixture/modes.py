@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ik_mdn.mixture.circular import image_shifts, nearest_image, wrap
+from ik_mdn.mixture.circular import nearest_image, wrap
+from ik_mdn.mixture.factor import PrecisionFactor
+from ik_mdn.mixture.images import Images, list_images, sum_by_row
 from ik_mdn.mixture.mixture import GaussianMixture
 
 _SADDLE = 1e-6  # how far the curvature may exceed that of a flat top before a point counts as a saddle
@@ -16,13 +18,13 @@ _SADDLE = 1e-6  # how far the curvature may exceed that of a flat top before a p
 
 @dataclass(frozen=True)
 class Modes:
-    """Modes of each element of the batch, highest density first, padded to K.
+    """Modes of each element of the batch, highest density first, padded to S: K, or as many as any has.
 
     Args:
-        loc: Where they are, (*batch, K, D); NaN where there is no further mode.
-        log_prob: log density there, (*batch, K); -inf where there is no further mode.
-        valid: Which rows are modes, (*batch, K).
-        weight: Total weight of the components whose means ascend to each mode, (*batch, K).
+        loc: Where they are, (*batch, S, D); NaN where there is no further mode.
+        log_prob: log density there, (*batch, S); -inf where there is no further mode.
+        valid: Which rows are modes, (*batch, S).
+        weight: Total weight of the components whose means ascend to each mode, (*batch, S); 0 where none does.
     """
 
     loc: Tensor
@@ -33,13 +35,14 @@ class Modes:
 
 @torch.no_grad()
 def find_modes(mixture: GaussianMixture, *, max_steps: int = 500, tol: float = 1e-9, merge: float = 0.05) -> Modes:
-    """The modes of the mixture, found by fixed-point ascent from all component means.
+    """The modes of the mixture, found by fixed-point ascent from all component means, and from where components cross.
 
     y ← (Σₖ rₖ(y) Σₖ⁻¹)⁻¹ Σₖ rₖ(y) Σₖ⁻¹ μₖ (Carreira-Perpiñán, Mode-finding for mixtures of Gaussian distributions, IEEE
-    TPAMI 22(11), 2000), which never lowers the density; each component enters by its image nearest to y, or by all
-    its images where the mixture sums several. Stationary points whose Hessian has a positive eigenvalue are dropped,
-    and points nearer to each other than `merge` count once. A mixture may have more modes than components in
-    D > 1; those that no mean ascends to are not found. Computed in double precision; memory batch x K² x D.
+    TPAMI 22(11), 2000), which never lowers the density; each component enters by all its images that matter. Long thin
+    components that cross have a peak at the crossing, which the ascents from their means may pass by, so the
+    peaks of the products of two components are starts too: the K of them with the highest density. Stationary points whose
+    Hessian has a positive eigenvalue are dropped, and points nearer to each other than `merge` count once. A
+    mixture may have more modes than starts in D > 1. Computed in double precision; memory batch x K² x D².
 
     Args:
         mixture: Any batch shape.
@@ -47,48 +50,83 @@ def find_modes(mixture: GaussianMixture, *, max_steps: int = 500, tol: float = 1
         tol: Largest last step, in local standard deviations.
         merge: Distance below which two end points are one mode, in local standard deviations.
     """
-    parts = _Parts(mixture)
-    y = mixture.loc.double()  # (*batch, S, D), S = K starts
+    flat = _in_double(mixture)
+    precision = flat.precision_tril.mT @ flat.precision_tril  # (B, K, D, D)
+    y = torch.cat([flat.loc, _crossings(flat, precision)], dim=1).movedim(1, 0).clone()  # (S, B, D), means first
+    live = torch.arange(y.shape[1], device=y.device)
     for _ in range(max_steps):
-        _, slope, precision, _ = parts.expansion(y)
-        step = torch.linalg.solve(precision, slope.unsqueeze(-1)).squeeze(-1)
-        y = y + step
-        if not bool(((step * slope).sum(-1) > tol**2).any()):
+        _, slope, local, _ = _expansion(_taken(flat, live), precision[live], y[:, live])
+        step = torch.linalg.solve(local, slope.unsqueeze(-1)).squeeze(-1)
+        y[:, live] += step
+        live = live[((step * slope).sum(-1) > tol**2).any(0)]
+        if not len(live):
             break
-    log_prob, _, precision, scatter = parts.expansion(y)
-    return _distinct(mixture, y, log_prob, precision, _is_peak(precision, scatter), merge)
+    log_prob, _, local, scatter = _expansion(flat, precision, y)
+    y, log_prob, local, peak = (each.movedim(0, 1) for each in (y, log_prob, local, _is_peak(local, scatter)))
+    modes = _distinct(flat, y, log_prob, local, peak, merge)
+    most = max([mixture.n_components, *modes.valid.sum(-1).tolist()])
+
+    def shaped(each: Tensor) -> Tensor:
+        return each[:, :most].reshape(*mixture.batch_shape, most, *each.shape[2:])
+
+    loc, log_prob, weight = (each.to(mixture.loc.dtype) for each in (modes.loc, modes.log_prob, modes.weight))
+    return Modes(shaped(loc), shaped(log_prob), shaped(modes.valid), shaped(weight))
 
 
-class _Parts:
-    """The mixture's parameters in double precision, its images as components of their own."""
+def _in_double(mixture: GaussianMixture) -> GaussianMixture:
+    """The mixture in double precision with its batch flattened, (B,)."""
+    size, count = mixture.event_shape[0], mixture.n_components
+    return GaussianMixture(
+        mixture.logits.double().reshape(-1, count),
+        mixture.loc.double().reshape(-1, count, size),
+        precision_tril=mixture.precision_tril.double().reshape(-1, count, size, size),
+        period=mixture.period,
+        validate_args=False,
+    )
 
-    def __init__(self, mixture: GaussianMixture) -> None:
-        period, counts = mixture.period, mixture._image_counts
-        self.period = None if period is None else period.double()
-        self.tril = mixture.precision_tril.double()  # (*batch, K, D, D)
-        self.precision = self.tril.mT @ self.tril
-        self.loc = mixture.loc.double().unsqueeze(-3)  # (*batch, 1, K, D)
-        constant = -0.5 * self.loc.shape[-1] * math.log(2 * math.pi)
-        log_det = self.tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)
-        self.log_scale = (mixture.logits.double().log_softmax(-1) + log_det + constant).unsqueeze(-2)
-        self.shifts = None
-        if self.period is not None and any(counts):
-            self.shifts = image_shifts(counts, self.period)
 
-    def expansion(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """log p, Σ rₖ gₖ, Σ rₖ Σₖ⁻¹ and Σ rₖ gₖ gₖᵀ with gₖ = Σₖ⁻¹(μₖ - y), at points (*batch, S, D)."""
-        delta = nearest_image(self.loc - y.unsqueeze(-2), self.period).unsqueeze(-2)  # (*batch, S, K, 1, D)
-        if self.shifts is not None:
-            delta = delta + self.shifts  # (*batch, S, K, M, D)
-        z = torch.einsum("...kij,...skmj->...skmi", self.tril, delta)
-        joint = self.log_scale.unsqueeze(-1) - 0.5 * z.square().sum(-1)  # (*batch, S, K, M)
-        log_prob = joint.flatten(-2).logsumexp(-1)
-        share = (joint - log_prob[..., None, None]).exp()
-        g = torch.einsum("...kij,...skmi->...skmj", self.tril, z)
-        slope = torch.einsum("...skm,...skmi->...si", share, g)
-        precision = torch.einsum("...sk,...kij->...sij", share.sum(-1), self.precision)
-        scatter = torch.einsum("...skmi,...skmj->...sij", share.unsqueeze(-1) * g, g)
-        return log_prob, slope, precision, scatter
+def _taken(flat: GaussianMixture, rows: Tensor) -> GaussianMixture:
+    """Some elements of the batch."""
+    tril = flat.precision_tril[rows]
+    return GaussianMixture(
+        flat.logits[rows], flat.loc[rows], precision_tril=tril, period=flat.period, validate_args=False
+    )
+
+
+def _crossings(flat: GaussianMixture, precision: Tensor) -> Tensor:
+    """Of all pairs of components the K peaks of products N(y; μᵢ, Σᵢ) N(y; μⱼ, Σⱼ) where p(y) is highest, (B, K, D)."""
+    one, other = torch.triu_indices(flat.n_components, flat.n_components, 1, device=flat.loc.device)
+    gap = nearest_image(flat.loc[:, other] - flat.loc[:, one], flat.period)
+    pull = precision[:, other] @ gap.unsqueeze(-1)
+    y = flat.loc[:, one] + torch.linalg.solve(precision[:, one] + precision[:, other], pull).squeeze(-1)
+    most = min(flat.n_components, len(one))
+    best = flat.log_prob(y.movedim(1, 0)).T.topk(most, dim=-1).indices
+    highest: Tensor = y.gather(1, best.unsqueeze(-1).expand(-1, -1, y.shape[-1]))
+    return highest
+
+
+def _expansion(flat: GaussianMixture, precision: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """log p, Σ rₖ gₖ, Σ rₖ Σₖ⁻¹ and Σ rₖ gₖ gₖᵀ with gₖ = Σₖ⁻¹(μₖ - y), at points (S, B, D), over all images."""
+    residual = flat._residual(y)  # (S, B, K, D)
+    factor, size = PrecisionFactor(flat.precision_tril, y.shape[-1]), y.shape[-1]
+    images = Images(torch.arange(residual.numel() // size, device=y.device), residual.reshape(-1, size))
+    if flat.period is not None:
+        images = list_images(factor, residual, flat.log_weights, flat.period)
+    owner, point = images.row % flat.logits.numel(), images.row // flat.n_components
+    tril = factor.value.reshape(-1, size, size)[owner]
+    kernel, z = factor.map(tril).log_kernel_and_innovations(images.residual)
+    joint = flat.log_weights.flatten()[owner] + kernel - 0.5 * size * math.log(2 * math.pi)
+    n_points = y.shape[0] * y.shape[1]
+    log_prob = sum_by_row(joint, point, n_points)
+    share = (joint - log_prob[point]).exp()
+    g = -(z.unsqueeze(-2) @ tril).squeeze(-2)
+    slope = y.new_zeros(n_points, size).index_add(0, point, share.unsqueeze(-1) * g)
+    outer = (share.unsqueeze(-1) * g).unsqueeze(-1) * g.unsqueeze(-2)
+    scatter = y.new_zeros(n_points, size, size).index_add(0, point, outer)
+    shares = share.new_zeros(residual[..., 0].numel()).index_add(0, images.row, share).reshape(residual.shape[:-1])
+    local = torch.einsum("sbk,bkij->sbij", shares, precision)
+    shape = y.shape[:2]
+    return log_prob.reshape(shape), slope.reshape(y.shape), local, scatter.reshape(*shape, size, size)
 
 
 def _is_peak(precision: Tensor, scatter: Tensor) -> Tensor:
@@ -103,8 +141,7 @@ def _is_peak(precision: Tensor, scatter: Tensor) -> Tensor:
 def _distinct(
     mixture: GaussianMixture, y: Tensor, log_prob: Tensor, precision: Tensor, peak: Tensor, merge: float
 ) -> Modes:
-    period = None if mixture.period is None else mixture.period.double()
-    between = nearest_image(y.unsqueeze(-2) - y.unsqueeze(-3), period)  # (*batch, S, S, D)
+    between = nearest_image(y.unsqueeze(-2) - y.unsqueeze(-3), mixture.period)  # (B, S, S, D)
     distance = torch.einsum("...sti,...sij,...stj->...st", between, precision, between)
     same = torch.minimum(distance, distance.mT) < merge**2
     order = torch.where(peak, log_prob, -torch.inf).argsort(dim=-1, descending=True, stable=True)
@@ -113,17 +150,19 @@ def _distinct(
     keep = peak.gather(-1, order)
     for t in range(1, n):
         keep[..., t] &= ~(same[..., t, :t] & keep[..., :t]).any(-1)
-    owner = (same & keep.unsqueeze(-2)).int().argmax(-1)  # (*batch, S): the first mode each start is the same as
+    owner = (same & keep.unsqueeze(-2)).int().argmax(-1)  # (B, S): the first mode each start is the same as
     owned = (same & keep.unsqueeze(-2)).any(-1)
-    weights = mixture.weights.double().gather(-1, order) * owned
+    weights = torch.zeros_like(log_prob)
+    weights[:, : mixture.n_components] = mixture.weights
+    weights = weights.gather(-1, order) * owned
     weight = torch.zeros_like(weights).scatter_add_(-1, owner, weights)
     front = (~keep).to(torch.int8).argsort(dim=-1, stable=True)
     keep = keep.gather(-1, front)
     final = order.gather(-1, front)
-    loc = wrap(y.gather(-2, final.unsqueeze(-1).expand_as(y)).to(mixture.loc.dtype), mixture.period)
+    loc = wrap(y.gather(-2, final.unsqueeze(-1).expand_as(y)), mixture.period)
     return Modes(
         loc=torch.where(keep.unsqueeze(-1), loc, torch.nan),
-        log_prob=torch.where(keep, log_prob.gather(-1, final), -torch.inf).to(mixture.loc.dtype),
+        log_prob=torch.where(keep, log_prob.gather(-1, final), -torch.inf),
         valid=keep,
-        weight=weight.gather(-1, front).to(mixture.loc.dtype),
+        weight=weight.gather(-1, front),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, TypeVar
@@ -32,16 +31,12 @@ class MixtureParameters(Distribution):
         scale_tril: Tensor | None = None,
         precision_tril: Tensor | None = None,
         period: Tensor | Sequence[float] | float | None = None,
-        images: int | None = None,
         validate_args: bool | None = None,
     ) -> None:
         given = {"scale": scale, "scale_tril": scale_tril, "precision_tril": precision_tril}
         self._factor = factor_from(loc, {name: value for name, value in given.items() if value is not None})
         batch_shape = self._set_broadcast(logits, loc)
         self.period = as_period(period, self.loc)
-        if images is not None and images < 0:
-            raise ShapeError(f"images is {images}; it counts images on each side: 0 or more, or None.", images=images)
-        self.images = images
         check = validate_args if self.logits.numel() else False  # torch cannot check an empty batch
         try:
             super().__init__(batch_shape, self.loc.shape[-1:], validate_args=check)
@@ -127,18 +122,15 @@ class MixtureParameters(Distribution):
     def _like(self: _Mixture, logits: Tensor, loc: Tensor, factor: Factor, dims: Sequence[int]) -> _Mixture:
         period = None if self.period is None else self.period[list(dims)]
         scale: dict[str, Any] = {factor.name: factor.value}
-        return type(self)(logits, loc, **scale, period=period, images=self.images, validate_args=False)
+        return type(self)(logits, loc, **scale, period=period, validate_args=False)
 
     @cached_property
     def _image_counts(self) -> tuple[int, ...]:
-        if self.period is None or self.images == 0:
+        """Images on each side that each coordinate by itself needs; components with a scale need no others."""
+        if self.period is None:
             return (0,) * self.event_shape[0]
-        if self.images is not None:
-            return tuple(self.images if math.isfinite(p) else 0 for p in self.period.tolist())
         with torch.no_grad():
-            stddev = self._factor.variance().sqrt()
-            if isinstance(self._factor, ScaleFactor):
-                stddev = torch.minimum(stddev, UNIFORM * self.period)
+            stddev = torch.minimum(self._factor.variance().sqrt(), UNIFORM * self.period)
             return images_needed(self.weights, stddev, self.period)
 
     def _residual(self, value: Tensor) -> Tensor:

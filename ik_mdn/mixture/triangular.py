@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 
-def triangular_log_kernel(factor: Tensor, residual: Tensor, *, inverse: bool) -> Tensor:
-    """Log density of zero-mean Gaussians without the constant -D/2 log 2π, (..., K).
+def triangular_log_kernel(factor: Tensor, residual: Tensor, *, inverse: bool) -> tuple[Tensor, Tensor]:
+    """Log density of zero-mean Gaussians without the constant -D/2 log 2π, and the whitened residuals.
 
     With precision factor A (Σ⁻¹ = AᵀA): Σᵢ log Aᵢᵢ - ½|A r|². With Cholesky factor L (Σ = LLᵀ):
     -Σᵢ log Lᵢᵢ - ½|L⁻¹ r|². One fused step with its own gradient: the general operators take two to three times
@@ -21,12 +21,13 @@ def triangular_log_kernel(factor: Tensor, residual: Tensor, *, inverse: bool) ->
         inverse: True where the factor is L of the covariance, False where it is A of the precision.
 
     Returns:
-        (*sample, *batch, K). The gradient for the factor is lower triangular.
+        (*sample, *batch, K), whose gradient for the factor is lower triangular; and z, (*sample, *batch, K, D).
     """
     if residual.shape[:-1] == factor.shape[:-2]:
-        kernel: Tensor = _LogKernel.apply(factor, residual, inverse)[0]  # type: ignore[no-untyped-call]
-        return kernel
-    return _log_kernel(factor, residual, whiten(factor, residual, inverse=inverse), inverse)
+        both: tuple[Tensor, Tensor] = _LogKernel.apply(factor, residual, inverse)  # type: ignore[no-untyped-call]
+        return both
+    z = whiten(factor, residual, inverse=inverse)
+    return _log_kernel(factor, z, inverse), z
 
 
 def whiten(factor: Tensor, residual: Tensor, *, inverse: bool) -> Tensor:
@@ -89,7 +90,7 @@ class _LogKernel(torch.autograd.Function):
     @staticmethod
     def forward(factor: Tensor, residual: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         z = substitute(factor, residual) if inverse else (factor @ residual.unsqueeze(-1)).squeeze(-1)
-        return _log_kernel(factor, residual, z, inverse), z
+        return _log_kernel(factor, z, inverse), z
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
@@ -107,7 +108,7 @@ class _LogKernel(torch.autograd.Function):
         return (*_precision_grads(factor, residual, None if twice else z, grads[0]), None)
 
 
-def _log_kernel(factor: Tensor, residual: Tensor, z: Tensor, inverse: bool) -> Tensor:
+def _log_kernel(factor: Tensor, z: Tensor, inverse: bool) -> Tensor:
     # A strided log runs unvectorised, ten times slower than the copy that makes it contiguous.
     log_det = factor.diagonal(dim1=-2, dim2=-1).contiguous().log().sum(-1)  # (*batch, K)
     return (-log_det if inverse else log_det) - 0.5 * squared_length(z)

@@ -119,19 +119,15 @@ class MixtureHead(nn.Module):
             floor: Added to every scale, so that none is smaller [rad or m].
 
         Returns:
-            A mixture that sums the nearest image only, its values unchecked.
+            A mixture, its values unchecked.
         """
         logits, mean, log_scale, tangle = self._split(self.out(hidden))
         scale = floor + log_scale.clamp(*_LOG_SCALE_RANGE).exp()
         logits = logits[..., 0]
         if self.shape.covariance != "full":
-            return GaussianMixture(
-                logits=logits, loc=mean, scale=scale, period=self.period, images=0, validate_args=False
-            )
+            return GaussianMixture(logits=logits, loc=mean, scale=scale, period=self.period, validate_args=False)
         factor = _precision_factor(scale, tangle)
-        return GaussianMixture(
-            logits=logits, loc=mean, precision_tril=factor, period=self.period, images=0, validate_args=False
-        )
+        return GaussianMixture(logits=logits, loc=mean, precision_tril=factor, period=self.period, validate_args=False)
 
     def _split(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Views (B, K, size) of the head's output; blockwise, so that no reshape can mix components."""

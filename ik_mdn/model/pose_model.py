@@ -42,14 +42,11 @@ class PoseModel(ConditionalNetwork):
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
 
-    def posterior(self, T_base_tip: Tensor, *, images: int | None = 0) -> GaussianMixture:
+    def posterior(self, T_base_tip: Tensor) -> GaussianMixture:
         """The density p(q | T) as a mixture over joint vectors.
 
         Args:
             T_base_tip: Targets, shape (B, 4, 4), float64.
-            images: Periodic images that are summed, see `GaussianMixture`. 0 is the density as it was trained; what it
-                leaves out is below 1e-6 where components are narrower than a tenth of a turn, and never raises the
-                density. None sums as many as the widest component needs: thousands, for full covariances of six joints.
 
         Returns:
             Mixture with batch shape (B,), event shape (n,), float64; turning joints circular with period 2π.
@@ -63,7 +60,6 @@ class PoseModel(ConditionalNetwork):
             precision_tril=reduced.precision_tril.double() if full else None,
             scale=None if full else reduced.scale.double(),
             period=self.period,
-            images=images,
         )
 
     def propose(self, T_base_tip: Tensor) -> Proposal:

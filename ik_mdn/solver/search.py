@@ -233,7 +233,9 @@ class _Search:
 def _within_reach(problem: Problem) -> IntArray:
     """Targets that the sum of the link lengths does not rule out."""
     linear = np.array(problem.task.rows[:3], dtype=np.float64)
-    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) * linear
+    R = problem.task.R_base_task
+    axes = np.eye(3) if R is None else np.array(R)
+    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
     near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + 1e-6) ** 2
     return near.nonzero()[0]
 

@@ -46,14 +46,18 @@ def plot_training(metrics: Sequence[Path], out: Path) -> None:
 
 
 def _read_metrics(path: Path) -> dict[str, FloatArray]:
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
     wanted = ("seconds", "loss", "floor")
-    if not rows or any(name not in rows[0] for name in wanted):
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        columns = {name: np.array([float(row[name]) for row in rows]) for name in wanted}
+    except (KeyError, TypeError, ValueError, csv.Error):
+        columns = {}
+    if not columns or not len(columns["loss"]):
         raise ShapeError(
             f"{path} holds no training metrics; give a run folder of `ik-mdn train` (columns {', '.join(wanted)})"
         )
-    return {name: np.array([float(row[name]) for row in rows]) for name in wanted}
+    return columns
 
 
 def draw_choice(choice: ModelSelection, out: Path) -> None:

@@ -198,7 +198,7 @@ def fit(
 
 @torch.no_grad()
 def mean_nll(model: ConditionalNetwork, x: Tensor, y: Tensor) -> float:
-    """Mean negative log-likelihood of a mixture network on data, nearest images only [nats].
+    """Mean negative log-likelihood of a mixture network on data [nats].
 
     Args:
         model: Of kind "mdn".

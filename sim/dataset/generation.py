@@ -8,25 +8,11 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sim.arm import Arm
-from sim.dataset.manifest import DatasetInfo, describe, info_path, read_info
-from sim.dataset.reading import check_arm, read_batches, read_samples
-from sim.dataset.sampling import Samples, make_shard
+from sim.dataset.manifest import DatasetInfo, describe, info_path
 from sim.dataset.shards import check_shard, shard_path
 from sim.dataset.workers import available_cores, write_shards
 from sim.errors import DatasetError
 from sim.files import claim_folder
-
-__all__ = [
-    "DatasetInfo",
-    "GenerateReport",
-    "Samples",
-    "check_arm",
-    "generate",
-    "make_shard",
-    "read_batches",
-    "read_info",
-    "read_samples",
-]
 
 SHARD_SIZE = 250_000
 MAX_WORKERS = 128

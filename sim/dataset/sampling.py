@@ -133,7 +133,7 @@ def reach_poses(arm: Arm, q: Float32Array) -> Samples:
     Returns:
         The N samples.
     """
-    import torch  # heavy, and the process that only hands out shards never gets here
+    import torch  # heavy, and only who makes samples needs it
 
     from sim.kinematics import forward_kinematics
 

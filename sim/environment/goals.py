@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import ShapeError
+from sim.errors import ShapeError, TaskError
 from sim.kinematics import forward_kinematics
 from sim.rotations import quat_wxyz_of, rotation_from_quat
-from sim.task import Task
+from sim.task import TASKS, Task
 
 _POINT = ("x", "y", "z")
 _TURN = {  # what stands for the rotation, by how many angular rows of the task count
@@ -153,5 +153,11 @@ def goal_space(arm: Arm, task: Task) -> GoalSpace:
 
     Returns:
         Goals in the arm's base frame.
+
+    Raises:
+        TaskError: The task counts other rows than x and y or x, y and z, or has frames of its own.
     """
+    ordered = sorted(task.rows[:3], reverse=True) == list(task.rows[:3]) and sum(task.rows[:3]) >= 2
+    if not ordered or task.R_base_task is not None or task.R_tip_task is not None:
+        raise TaskError(f"goals of task {task.name!r} are not written yet; use a task of {', '.join(TASKS)}")
     return GoalSpace(task, forward_kinematics(arm, (arm.sample_min + arm.sample_max) / 2))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sim.rendering.figure import draw_planar_arm as draw_planar_arm
     from sim.rendering.figure import new_figure as new_figure
     from sim.rendering.figure import save_figure as save_figure
+    from sim.rendering.figure import show_names_as_they_are as show_names_as_they_are
     from sim.rendering.films import FORMATS as FORMATS
     from sim.rendering.films import default_format as default_format
     from sim.rendering.films import write_film as write_film

@@ -63,9 +63,21 @@ def save_figure(figure: Figure, out: Path) -> None:
     endings = figure.canvas.get_supported_filetypes()
     if out.suffix[1:].lower() not in endings:
         raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
+    show_names_as_they_are(figure)
     with whole_file(out) as temporary:
         figure.savefig(temporary, dpi=150, bbox_inches="tight")
     plt.close(figure)
+
+
+def show_names_as_they_are(figure: Figure) -> None:
+    """Take no text of a figure for a formula, so that a link called "$a_{$" is drawn; numbers at the axes stay."""
+    from matplotlib.text import Text
+
+    every = [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]
+    ticks = {id(label) for axis in every for label in axis.get_ticklabels(which="both")}
+    for text in figure.findobj(Text):
+        if isinstance(text, Text) and id(text) not in ticks:
+            text.set_parse_math(False)
 
 
 # Okabe & Ito's palette, told apart by colour-blind readers too

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from rich.progress import Task
 
+from ik_mdn.cli import console
 from ik_mdn.cli.console import guard, plain, print_line, print_table, progress, report_error
 
 COLUMNS = ["method", "position error [mm]\nmedian / p95 / max", "rotation\n[°]", *(f"joint{i} [rad]" for i in range(7))]
@@ -18,7 +19,7 @@ ROWS = [[f"method {i}", f"-{i}3.125 / 1,234 / < 0.001", "free", *(f"-{k}.{i}2345
 def test_no_number_is_cut_and_no_line_too_long(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr(console, "_PIPE_WIDTH", width)
     print_table("a table", COLUMNS, ROWS)
     printed = capsys.readouterr().out
     assert "…" not in printed
@@ -30,8 +31,10 @@ def test_no_number_is_cut_and_no_line_too_long(
         assert max(map(len, printed.splitlines())) <= width
 
 
-def test_a_pipe_gets_whole_rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
+def test_a_pipe_gets_whole_rows_however_wide_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
     print_table("", COLUMNS, ROWS)
     lines = capsys.readouterr().out.splitlines()
     assert all(any(all(cell in line for cell in row) for line in lines) for row in ROWS)

@@ -154,6 +154,25 @@ def test_pages_of_several_arms_report_each(survey: Survey, tmp_path: Path) -> No
     assert len(ids) == len(set(ids))
 
 
+def test_tables_scroll_in_boxes_of_their_own(text: str) -> None:
+    assert text.count("<table>") == len(re.findall(r'<div class="scroll"[^>]*>\s*<table>', text)) > 0
+    assert re.search(r"\.scroll \{[^}]*overflow-x: auto", text)
+
+
+def test_the_page_tells_how_to_make_it_again_from_any_shell(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import shlex
+    from html import unescape
+
+    from sim.files import data_folder
+
+    urdf, out = tmp_path / "my $arm's.urdf", tmp_path / "the page.html"
+    urdf.write_bytes((data_folder("arms") / "planar2.urdf").read_bytes())
+    typed = [str(urdf), "--count", "5", "--seed", "1", "--execute", "0", "--model", "planar2", "--report", str(out)]
+    assert main(["compare", *typed]) == 0
+    (said,) = re.findall(r"<pre><code>(.*?)</code>", out.read_text(encoding="utf-8"))
+    assert shlex.split(unescape(said)) == ["ik-mdn", "compare", *typed]
+
+
 def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report.html"
     assert main(["compare", "planar2", "--count", "10", "--execute", "1", "--report", str(out)]) == 0

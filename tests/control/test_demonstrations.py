@@ -92,6 +92,28 @@ def test_other_settings_and_damaged_files_are_told(folder: Path, tmp_path: Path)
         next(record_demonstrations(tmp_path, SETTINGS, episodes=1))
 
 
+def test_a_changed_byte_of_an_episode_is_named_or_read(folder: Path, tmp_path: Path) -> None:
+    whole, rng = episode_path(folder, 0).read_bytes(), np.random.default_rng(0)
+    path = tmp_path / "episode.parquet"
+    refused = 0
+    for place in rng.integers(0, len(whole), 200):
+        path.write_bytes(whole[:place] + bytes([int(rng.integers(256))]) + whole[place + 1 :])
+        try:
+            read_episode(path)
+        except DatasetError:
+            refused += 1
+    assert refused > 20
+
+
+def test_a_recording_is_open_for_one_process(tmp_path: Path) -> None:
+    first = record_demonstrations(tmp_path, SETTINGS, episodes=2)
+    next(first)
+    with pytest.raises(DatasetError, match="another process is writing the demonstrations in"):
+        next(record_demonstrations(tmp_path, SETTINGS, episodes=2))
+    first.close()  # type: ignore[attr-defined]
+    assert len(list(record_demonstrations(tmp_path, SETTINGS, episodes=2))) == 2
+
+
 def test_minari_reads_what_was_exported(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     minari = pytest.importorskip("minari")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))

@@ -612,7 +612,7 @@ def test_ranges_of_shards_that_are_none_are_refused(
     assert "is no range" in capsys.readouterr().err
 
 
-def test_sampling_does_not_load_torch_in_the_process_that_hands_out_shards() -> None:
+def test_importing_datasets_loads_neither_torch_nor_arrow() -> None:
     code = "import sys, sim.dataset; sys.exit('torch' in sys.modules or 'pyarrow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
     assert sampling.BLOCK_ROWS * 8 == ROW_GROUP_ROWS

@@ -344,14 +344,6 @@ def test_narrow_components_need_no_images_and_wide_ones_do() -> None:
     assert images_needed(tensor(1 - 1e-12, 1e-12), tensor([0.1, 9.0], [1.0, 9.0]), period) == (0, 0)
 
 
-def test_more_images_than_needed_change_nothing() -> None:
-    y = torch.randn(40, 2, generator=generator(), dtype=torch.float64)
-    for kind in ("scale", "scale_tril"):
-        needed = random_mixture(kind, d=2, period=[TAU, TAU])
-        more = random_mixture(kind, d=2, period=[TAU, TAU], images=4)
-        torch.testing.assert_close(needed.log_prob(y), more.log_prob(y), atol=1e-5, rtol=0)
-
-
 def test_wrap_is_half_open_and_keeps_linear_coordinates() -> None:
     period = torch.tensor([TAU, INF])
     values = torch.linspace(-30, 30, 4001).unsqueeze(-1).expand(-1, 2)
@@ -589,7 +581,6 @@ def build(**changes: Any) -> GaussianMixture:
         ({"loc": torch.full((4, 3, 2), math.nan)}, "nothing NaN"),
         ({"period": [TAU]}, "one number per coordinate"),
         ({"period": [TAU, 0.0]}, "must be positive, or inf"),
-        ({"images": -1}, "0 or more, or None"),
     ],
 )
 def test_unfit_parameters_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
@@ -614,11 +605,3 @@ def test_unfit_arguments_of_methods_are_refused() -> None:
         mixture.conditional([0, 1], torch.zeros(4, 2))
     with pytest.raises(ShapeError, match="'loc' or by 'weight'"):
         mixture.reordered(by="size")
-
-
-def test_too_many_images_of_a_wide_full_covariance_are_refused_with_a_way_out() -> None:
-    wide: dict[str, Any] = {"scale_tril": 20 * torch.eye(3).expand(2, 3, 3), "period": [TAU] * 3}
-    y = torch.zeros(3)
-    with pytest.raises(ShapeError, match="Pass images=0"):
-        GaussianMixture(torch.zeros(2), torch.zeros(2, 3), **wide).log_prob(y)
-    assert bool(GaussianMixture(torch.zeros(2), torch.zeros(2, 3), **wide, images=1).log_prob(y).isfinite())

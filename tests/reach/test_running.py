@@ -194,6 +194,23 @@ def test_a_damaged_line_in_the_middle_is_named(kept: EpisodeFolder, tmp_path: Pa
     kept.__enter__()
 
 
+@pytest.mark.parametrize(
+    "line", [b"\xff", b"[" * 100_000, b"[]", b"3", b'{"episode": null}', b'{"episode": 1e999}', b'{"suite": "easy"}']
+)
+def test_a_line_that_is_no_episode_is_named(line: bytes, kept: EpisodeFolder, tmp_path: Path) -> None:
+    kept.__exit__(None, None, None)
+    with (tmp_path / "kept" / "episodes.jsonl").open("ab") as file:
+        file.write(line + b"\n")
+    with pytest.raises(SuiteError, match=r"episodes\.jsonl, line 3, is no episode"), kept:
+        pass
+
+
+def test_an_episode_without_its_values_is_named_when_the_figures_are_made(kept: EpisodeFolder) -> None:
+    kept.append({"episode": 2})
+    with pytest.raises(SuiteError, match="has a line that is no whole episode"):
+        kept.finish(3)
+
+
 def test_a_folder_is_open_for_one_run_at_a_time(kept: EpisodeFolder, tmp_path: Path) -> None:
     other = EpisodeFolder(tmp_path / "kept", {"arm": "a", "seed": 0})
     with pytest.raises(SuiteError, match="another process is writing"), other:
@@ -272,7 +289,7 @@ def test_user_weights_reach_the_controller_and_the_folder(tmp_path: Path, capsys
     assert main([*options, "--cost.travel", "2.5"]) == 0
     assert json.loads((tmp_path / "w" / "run.json").read_text())["cost.travel"] == 2.5
     assert main(options) == 2
-    assert "cost.travel: 2.5 there, 1.0 asked for" in capsys.readouterr().err
+    assert "cost.travel is 2.5 there, 1.0 here" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

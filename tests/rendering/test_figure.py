@@ -48,3 +48,17 @@ def test_an_ending_that_is_no_format_is_refused(tmp_path: Path, name: str) -> No
     figure, _ = new_figure(1, 1)
     with pytest.raises(ShapeError, match=r"the ending decides the format; allowed: .*png"):
         save_figure(figure, tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["$a_{$", "$x$", "\\frac", "[/x]"])
+def test_names_are_drawn_as_they_are_and_powers_of_ten_as_powers(name: str, tmp_path: Path) -> None:
+    figure, axes = new_figure(1, 1)
+    axes.plot([1, 10, 1000], [1, 2, 3], label=name)
+    axes.set(title=name, xlabel=name, xscale="log")
+    figure.legend()
+    figure.suptitle(name)
+    save_figure(figure, tmp_path / "figure.svg")
+    ticks = [label for label in axes.get_xticklabels() if "mathdefault" in label.get_text()]
+    assert ticks
+    assert all(label.get_parse_math() for label in ticks)
+    assert not axes.title.get_parse_math()

@@ -388,7 +388,7 @@ def test_the_command_solves_a_file_of_targets(suffix: str, tmp_path: Path, capsy
         ([], "0 targets given"),
         (["--point", "1", "0", "--pose", "1", "0", "0", "0", "0", "0", "1"], "2 targets given"),
         (["--pose", "1", "0", "0", "0", "0", "0", "3"], "length 3"),
-        (["--pose", "1", "0"], "got 2 numbers"),
+        (["--pose", "1", "0"], "takes 7 numbers x y z qx qy qz qw; got 2"),
         (["--point", "nan", "0"], "NaN"),
         (["--pose-file", "missing.npy"], "missing.npy"),
     ],

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from ik_mdn.training.figures import plot_training
 from ik_mdn.training.runs import RunFolder
-from sim.errors import TrainingError
+from sim.errors import ShapeError, TrainingError
 
 
 def _steps(folder: Path) -> list[int]:
@@ -104,3 +105,20 @@ def test_a_full_disk_is_named_and_the_state_before_stays(tmp_path: Path, monkeyp
     found = run.load()
     assert found is not None
     assert found[1] == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"step,seconds,loss,floor\n",
+        b"loss\n1\n",
+        b"seconds,loss,floor\n1,2\n",
+        b"\xff",
+        b"seconds,loss,floor\n1,x,3\n",
+    ],
+)
+def test_a_file_that_holds_no_metrics_is_refused_for_drawing(text: bytes, tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_bytes(text)
+    with pytest.raises(ShapeError, match="holds no training metrics"):
+        plot_training([tmp_path / "metrics.csv"], tmp_path / "figure.png")

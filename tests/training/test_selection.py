@@ -118,6 +118,31 @@ def test_the_fold_left_out_is_never_trained_on(monkeypatch: pytest.MonkeyPatch) 
     assert set.union(*left_out) == set(range(10))
 
 
+def test_the_validation_score_is_of_the_fold_left_out_and_of_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ik_mdn.training import selection
+
+    trained: list[set[float]] = []
+    scored: list[set[float]] = []
+
+    def watch_fit(stream: FixedStream, *args: object, **options: object) -> None:
+        trained.append(set(stream.x[:, 0].tolist()))
+
+    def watch_score(model: object, x: torch.Tensor, y: torch.Tensor) -> float:
+        scored.append(set(x[:, 0].tolist()))
+        return float(len(scored))
+
+    monkeypatch.setattr(selection, "fit", watch_fit)
+    monkeypatch.setattr(selection, "mean_nll", watch_score)
+    x = torch.arange(10.0)[:, None]
+    choice = choose(x, torch.zeros(10, 1), QUICK, components=(1,), folds=3)
+    (candidate,) = choice.candidates
+    for score, rows_of in (
+        (candidate.training, lambda fit: fit),
+        (candidate.validation, lambda fit: set(range(10)) - fit),
+    ):
+        assert [scored[int(value) - 1] for value in score.folds] == [rows_of(fit) for fit in trained]
+
+
 def test_impossible_requests_are_refused() -> None:
     x, y = three_answers().draw(12, generator())
     with pytest.raises(ShapeError, match="0 candidates"):

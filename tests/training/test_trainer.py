@@ -198,6 +198,54 @@ def test_the_floor_falls_from_start_to_end_and_stays(arm: sim.Arm) -> None:
     assert floors[-3] == pytest.approx(TINY.floor)
 
 
+def test_the_learning_rate_warms_up_and_falls_along_half_a_cosine(arm: sim.Arm) -> None:
+    trainer, rates = _trainer(arm, TINY), []
+    for step in range(121):
+        trainer.step = step
+        rates.append(trainer._schedule()[1] / TINY.learning_rate)
+    peak = rates.index(max(rates))
+    assert rates[0] < 0.2
+    assert max(rates) > 0.95
+    assert 0 < peak < 12  # a tenth of the run
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[60] == pytest.approx(0.505)  # half way between the peak and its hundredth
+    assert rates[120] == pytest.approx(0.01)
+
+
+def test_every_step_uses_the_scheduled_rate(arm: sim.Arm) -> None:
+    trainer = _trainer(arm, TINY)
+    batches = trainer.stream.batches(64, trainer.generator, 0)
+    for step in (0, 60, 119):
+        trainer.step = step
+        expected = trainer._schedule()[1]
+        trainer._advance(*next(batches))
+        assert [group["lr"] for group in trainer.optimizer.param_groups] == [expected]
+
+
+def test_gradients_longer_than_the_clip_are_cut_to_it(arm: sim.Arm) -> None:
+    lengths = {}
+    for clip in (1e-3, 1e6):
+        trainer = _trainer(arm, replace(TINY, clip=clip))
+        trainer._advance(*next(trainer.stream.batches(64, trainer.generator, 0)))
+        gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
+        lengths[clip] = torch.stack([g.square().sum() for g in gradients]).sum().sqrt().item()
+    assert lengths[1e-3] == pytest.approx(1e-3, rel=1e-3)
+    assert lengths[1e6] > 0.1
+
+
+def test_an_untrained_mixture_starts_from_means_spread_over_the_joint_space(arm: sim.Arm) -> None:
+    """Every configuration has a starting mean nearer than where all begin at one point."""
+    trainer = _trainer(arm, replace(TINY, components=12))
+    x, q = trainer.stream.draw(300, torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        mixture = trainer.model.mixture(x.float())
+    gap = torch.remainder(q[:, None] - mixture.loc.double() + np.pi, 2 * np.pi) - np.pi
+    away = gap.norm(dim=-1)  # (N, K)
+    assert away.amin(1).mean() < 0.5 * away.mean()
+    assert mixture.loc[0].std(0).min() > 1.0
+    torch.testing.assert_close(mixture.scale.mean(), torch.tensor(TINY.start_scale + TINY.floor), atol=0.15, rtol=0)
+
+
 def test_a_short_training_finds_both_elbows_where_squared_error_finds_none(arm: sim.Arm, tmp_path: Path) -> None:
     config = replace(TINY, steps=600)
     solver = ik_mdn.train(arm, config)

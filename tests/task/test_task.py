@@ -257,7 +257,7 @@ def test_poses_rounded_to_float32_are_accepted() -> None:
 @pytest.mark.parametrize("decimals", [4, 5])
 def test_typed_rotations_become_the_nearest_ones(decimals: int, caplog: pytest.LogCaptureFixture) -> None:
     typed = draw_poses(1000).numpy().round(decimals)
-    with caplog.at_level("INFO", "sim.task"):
+    with caplog.at_level("INFO", "sim.task.targets"):
         R = as_targets(TASKS["pose"], typed)[:, :3, :3].numpy()
     assert "taken as the nearest rotation" in caplog.text
     made = (typed[:, :3, :3] != R).any(axis=(1, 2))

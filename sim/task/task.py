@@ -1,0 +1,175 @@
+"""Which part of the tip's pose counts, and how far a pose is from a target under it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import roma
+import torch
+from torch import Tensor
+
+from sim.errors import TaskError
+
+Rows = tuple[tuple[float, ...], ...]
+
+ANGULAR_ROWS = ((False,) * 3, (False, False, True), (True, True, False), (True,) * 3)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A choice among the six constraints of a pose.
+
+    One angular row alone is the twist about its axis, two are the direction of the third axis. Which axes these are
+    is free: frames turned against the base's and the tip's can be given.
+
+    Args:
+        name: What the command line calls it.
+        rows: Which errors count: linear x, y, z in the base frame, angular x, y, z in the tip frame.
+        about: One line for people.
+        R_base_task: Axes of the linear rows seen from the base, the rows of a rotation matrix; None: the base's own.
+        R_tip_task: Axes of the angular rows seen from the tip; None: the tip's own.
+
+    Raises:
+        TaskError: The angular rows are none of the four choices, or a frame is no rotation.
+    """
+
+    name: str
+    rows: tuple[bool, bool, bool, bool, bool, bool]
+    about: str
+    R_base_task: Rows | None = None
+    R_tip_task: Rows | None = None
+
+    def __post_init__(self) -> None:
+        for R in (np.array(frame) for frame in (self.R_base_task, self.R_tip_task) if frame is not None):
+            if R.shape != (3, 3) or np.abs(R @ R.T - np.eye(3)).max() > 1e-9 or np.linalg.det(R) < 0:
+                raise TaskError(f"task {self.name!r}: {R.tolist()} is no rotation; give three rows of three numbers")
+        if self.rows[3:] not in ANGULAR_ROWS:
+            raise TaskError(
+                f"task {self.name!r} counts the angular rows {self.rows[3:]}; allowed: none, z (heading), "
+                "x and y (tool axis), or all three"
+            )
+
+    @property
+    def constraints(self) -> tuple[int, ...]:
+        """Which of the six errors count, ascending."""
+        return tuple(i for i, on in enumerate(self.rows) if on)
+
+    @property
+    def n_constraints(self) -> int:
+        """How many numbers the target fixes."""
+        return sum(self.rows)
+
+    @property
+    def point_size(self) -> int:
+        """Length of the point that may stand for the target: 2 or 3, or 0 where a rotation is needed too."""
+        if any(self.rows[3:]):
+            return 0
+        return 2 if self.rows[:3] == (True, True, False) and self.R_base_task is None else 3
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("planar_position", (True, True, False, False, False, False), "x and y of the tip"),
+        Task("planar_pose", (True, True, False, False, False, True), "x, y and heading of the tip"),
+        Task("position", (True, True, True, False, False, False), "position of the tip"),
+        Task(
+            "position_axis",
+            (True, True, True, True, True, False),
+            "position and tool (z) axis; roll about it is free",
+        ),
+        Task("pose", (True, True, True, True, True, True), "position and orientation"),
+    )
+}
+
+
+def task_error(task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
+    """The step that would take the tip to the target, in the constraints of a task.
+
+    Linear rows are p_target - p_tip in the base frame; angular rows the rotation vector of
+    R_tip^T R_target in the tip frame, for `position_axis` the shortest one that aligns the z axes.
+
+    Args:
+        task: Which rows count; the others are zero.
+        T_base_tip: Where the tip is, shape (..., 4, 4).
+        T_base_target: Where it should be, broadcastable with it.
+
+    Returns:
+        Shape (..., 6), [m] and [rad].
+    """
+    T_base_tip, T_base_target = _in_frames(task, T_base_tip), _in_frames(task, T_base_target)
+    linear = T_base_target[..., :3, 3] - T_base_tip[..., :3, 3]
+    if not any(task.rows[3:]):
+        return torch.cat([linear, torch.zeros_like(linear)], dim=-1) * _mask(task, linear.dtype, linear.device)
+    R = T_base_tip[..., :3, :3].mT @ T_base_target[..., :3, :3]
+    if all(task.rows[3:]):
+        angular = roma.rotmat_to_rotvec(R)
+    elif not task.rows[5]:
+        angular = _align_z(R[..., :, 2])
+    else:
+        yaw = torch.atan2(R[..., 1, 0] - R[..., 0, 1], R[..., 0, 0] + R[..., 1, 1])
+        angular = torch.stack([torch.zeros_like(yaw), torch.zeros_like(yaw), yaw], dim=-1)
+    return torch.cat([linear, angular], dim=-1) * _mask(task, linear.dtype, linear.device)
+
+
+def error_norms(error: Tensor) -> tuple[Tensor, Tensor]:
+    """Length of the linear part [m] and angle of the angular part [rad] of errors (..., 6)."""
+    return error[..., :3].norm(dim=-1), error[..., 3:].norm(dim=-1)
+
+
+def task_jacobian(task: Task, jacobian: Tensor, T_base_tip: Tensor) -> Tensor:
+    """The Jacobian of the rows that count: linear in the base frame, angular in the tip frame.
+
+    Args:
+        task: The task, m constraints.
+        jacobian: Geometric Jacobian in the base frame, shape (..., 6, n).
+        T_base_tip: The pose it was taken at, shape (..., 4, 4).
+
+    Returns:
+        Shape (..., m, n).
+    """
+    keep = list(task.constraints)
+    if task.R_base_task is not None:
+        R = jacobian.new_tensor(task.R_base_task)
+        jacobian = torch.cat([R.mT @ jacobian[..., :3, :], R.mT @ jacobian[..., 3:, :]], dim=-2)
+    T_base_tip = _in_frames(task, T_base_tip)
+    if max(keep) < 3:
+        return jacobian[..., keep, :]
+    angular = T_base_tip[..., :3, :3].mT @ jacobian[..., 3:, :]
+    return torch.cat([jacobian[..., :3, :], angular], dim=-2)[..., keep, :]
+
+
+def _in_frames(task: Task, T_base_tip: Tensor) -> Tensor:
+    """Poses of the tip's frame of the task, seen from its frame at the base."""
+    if task.R_base_task is None and task.R_tip_task is None:
+        return T_base_tip
+    before, behind = (T_base_tip.new_tensor(_homogeneous(R)) for R in (task.R_base_task, task.R_tip_task))
+    T: Tensor = before.mT @ T_base_tip @ behind
+    return T
+
+
+def _homogeneous(R: Rows | None) -> list[list[float]]:
+    T = np.eye(4)
+    T[:3, :3] = T[:3, :3] if R is None else R
+    rows: list[list[float]] = T.tolist()
+    return rows
+
+
+@lru_cache(maxsize=64)
+def _mask(task: Task, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.tensor(task.rows, dtype=dtype, device=device)
+
+
+def _align_z(z_target: Tensor) -> Tensor:
+    """Rotation vector (..., 3) of the shortest turn of (0, 0, 1) onto a unit vector (..., 3)."""
+    x, y, z = z_target.unbind(-1)
+    length = torch.hypot(x, y)
+    angle = torch.atan2(length, z)
+    tiny = length < torch.finfo(x.dtype).tiny
+    scale = angle / torch.where(tiny, torch.ones_like(length), length)
+    # towards -z every horizontal axis is shortest: take x, so that the angle is not lost
+    wx = torch.where(tiny, torch.where(z < 0, angle, -y), -y * scale)
+    wy = torch.where(tiny, x, x * scale)
+    return torch.stack([wx, wy, torch.zeros_like(wx)], dim=-1)
