@@ -30,7 +30,7 @@ def test_the_exact_law_scores_better_than_the_network_and_no_opinion(name: str) 
 def test_scores_by_hand() -> None:
     arm = load_arm("planar2")
     q = np.array([[0.3, 0.9], [-1.0, 0.7], [0.0, 3.0]])
-    found = IKSolver(arm).solve(np.stack([held for held in _poses(q)]))
+    found = IKSolver(arm).solve(_poses(q))
     one = score_weights(arm, found[:2], q[:2])
     weight = [w.weight[np.abs(w.q - made_by).sum(axis=1).argmin()] for w, made_by in zip(found, q[:2], strict=False)]
     assert one.exact == pytest.approx(-np.log(weight).mean())
