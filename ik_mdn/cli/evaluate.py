@@ -116,8 +116,8 @@ def _density_rows(result: Evaluation) -> list[list[str]]:
 
 
 def _mode_rows(result: Evaluation) -> list[list[str]]:
-    modes = result.modes
-    if modes is None:
+    modes, weights = result.modes, result.weights
+    if modes is None or weights is None:
         return [["modes", "not compared: more joints than constraints, the solutions form a continuum"]]
     return [
         [f"true solutions, modes per pose ({modes.poses} poses)", f"{modes.solutions:.2f}, {modes.modes:.2f}"],
@@ -127,6 +127,10 @@ def _mode_rows(result: Evaluation) -> list[list[str]]:
             f"{100 * modes.precision:.2f} % (they carry {100 * modes.mass:.2f} % of the probability)",
         ],
         ["recall after refinement", f"{100 * modes.refined_recall:.2f} %"],
+        [
+            "log score of weights: exact, network, uniform",
+            f"{weights.exact:.3f}, {weights.network:.3f}, {weights.uniform:.3f} nats",
+        ],
     ]
 
 

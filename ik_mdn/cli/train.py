@@ -140,7 +140,7 @@ def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
 
 
 def _show_report(solver: IKSolver, out: Path) -> None:
-    from ik_mdn.evaluation import DEGREES
+    from ik_mdn.evaluation import DEGREES, is_under_trained
 
     report = _model(solver).report.values
     training, raw = report["training"], report["raw"]
@@ -164,7 +164,20 @@ def _show_report(solver: IKSolver, out: Path) -> None:
     if "branches" in report:
         branches = report["branches"]
         found = f"{100 * branches['recall']:.2f} % of {branches['per_pose']:.2f} per pose"
-        rows.insert(-1, ["branches of thorough mode found", found])
-        rows.insert(-1, ["generating configuration found again", f"{100 * report['recall']:.2f} %"])
+        score = report["log_score"]
+        rows[-1:-1] = [
+            ["branches of thorough mode found", found],
+            ["the same, random seeds instead of the network", f"{100 * branches['random']:.2f} %"],
+            ["branches that a component stands for, unrefined", f"{100 * branches['known']:.2f} %"],
+            ["generating configuration found again", f"{100 * report['recall']:.2f} %"],
+            [
+                "log score of weights: exact, network, uniform",
+                " ".join(f"{score[name]:.3f}" for name in ("exact", "network", "uniform")) + " nats",
+            ],
+        ]
+    if is_under_trained(report):
+        report_note(
+            "warning: the network stands for less than half of the branches; refinement found the others. Train longer."
+        )
     count = report["poses"]["count"]
     print_table(f"{out}: report card on {count} held-out poses", ["measured", "value"], rows, text=True)

@@ -16,6 +16,7 @@ from ik_mdn.evaluation.matching import LEAST_MASS, ModeScores, mode_scores
 from ik_mdn.evaluation.metrics import ErrorSummary, pose_errors, summarise_errors
 from ik_mdn.evaluation.report import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.scores import energy_score
+from ik_mdn.evaluation.weights import WeightScores, score_weights
 from ik_mdn.mixture import find_modes
 from sim.errors import CheckpointError, ShapeError
 
@@ -73,6 +74,7 @@ class Evaluation:
         energy: Energy score [rad, m mixed]; see `ik_mdn.evaluation.scores.energy_score`.
         errors: Of answers by name: "likely", the mean of the heaviest component; "best", the component mean nearest
             to the target by FK; "refined", the solver's first solution.
+        weights: How good the probabilities of solutions are; None as for modes.
         modes: None for an arm with more joints than the task has constraints: its solutions form a continuum.
         T_base_tip: The poses, (N, 4, 4).
     """
@@ -91,6 +93,7 @@ class Evaluation:
     crps: Tensor
     energy: float
     errors: dict[str, ErrorSummary]
+    weights: WeightScores | None
     modes: ModeScores | None
     T_base_tip: Tensor
 
@@ -114,6 +117,7 @@ class Evaluation:
             "calibration": {"exact": self.exact.to_dict(), "blurred": self.blurred.to_dict()},
             "crps": self.crps.tolist(),
             "energy_score": self.energy,
+            "weights": None if self.weights is None else vars(self.weights),
             "modes": None if self.modes is None else vars(self.modes),
             "errors": {name: summary.to_dict() for name, summary in self.errors.items()},
         }
@@ -160,6 +164,7 @@ def evaluate(
     found = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
     redundant = solver.arm.n_joints > solver.task.n_constraints
     modes = None if redundant else _score_modes(solver, model, T[:mode_count], say)
+    weights = None if redundant else score_weights(solver.arm, solver.solve(T, windings=True), q.numpy())
     return Evaluation(
         arm=solver.arm.name,
         task=solver.task.name,
@@ -175,6 +180,7 @@ def evaluate(
         crps=found["crps"].mean(0),
         energy=float(found["energy"].mean()),
         errors=_errors(solver, model, T, say),
+        weights=weights,
         modes=modes,
         T_base_tip=T,
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +12,9 @@ import torch
 from torch import Tensor
 
 from ik_mdn.evaluation.calibration import coverage, density_level
+from ik_mdn.evaluation.matching import LEAST_MASS, NEAR
 from ik_mdn.evaluation.metrics import joint_distance, pose_errors, summarise_errors
+from ik_mdn.evaluation.weights import score_weights
 from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 HELD_OUT_SEED = 7_777_777  # far from the small seeds that training uses
 _FEWER = 500  # poses for what takes longer
 _DRAWS = 200  # of the mixture, per pose, for its coverage
+_KNOWN = 0.5  # share of the branches that a network should stand for by itself
 _SAME_BRANCH = 1e-3  # [rad, m]: two configurations nearer than this in every joint are one solution
 
 
@@ -54,7 +59,9 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
         mixture: NLL, the share solved in limits from the mixture's seeds alone (`solved`), the time per pose, and how
         often its 50 and 90 % regions hold the generating configuration (`coverage`); unless the arm is redundant for
         the task, also the share of poses whose generating configuration was found again (`recall`) and, on the first
-        500, of the branches of thorough mode (`branches`).
+        500, what share of the branches of thorough mode is found (`branches`): `recall` by the network's seeds,
+        `random` by as many random ones instead, `known` the share that a component mean stands for before any
+        refinement (`matching.NEAR`); and the log scores of the weights (`log_score`, see `WeightScores`).
     """
     model = solver.model
     assert model is not None, "a report card needs a model"
@@ -81,19 +88,38 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
     if solver.task.n_constraints == solver.arm.n_joints:
         report["recall"] = float(_found_again(solver, found, q).mean())
         report["branches"] = _branch_recall(solver, T[:_FEWER])
+        wound = solver.solve(T[:_FEWER], windings=True)
+        report["log_score"] = asdict(score_weights(solver.arm, wound, q[:_FEWER].numpy()))
     return report
 
 
+def is_under_trained(report: dict[str, Any]) -> bool:
+    """Whether a report card says that refinement did the work: the network stands for less than half of the branches."""
+    return "branches" in report and report["branches"].get("known", 1.0) < _KNOWN
+
+
 def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:
-    """Share of the branches of thorough mode that a plain solve finds, and their mean number per pose."""
-    every, found = solver.solve(T, thorough=True), solver.solve(T, restarts=0)
-    period, hits = torch.tensor(solver.arm.period), 0
-    for true, ours in zip(every, found, strict=True):
-        if len(true.q) and len(ours.q):
-            distance = joint_distance(torch.as_tensor(true.q)[:, None], torch.as_tensor(ours.q)[None], period)
-            hits += int((distance.amin(dim=1) < _SAME_BRANCH).sum())
-    total = len(every.q)
-    return {"recall": hits / max(total, 1), "per_pose": total / len(T), "poses": len(T)}
+    """What share of the branches of thorough mode is found, by whom, and their mean number per pose."""
+    assert solver.model is not None
+    every, period = solver.solve(T, thorough=True), torch.tensor(solver.arm.period)
+    without = type(solver)(solver.arm, task=solver.task)
+    means, weight = solver.model.propose(T)
+
+    def share(answers: Iterable[Tensor], tolerance: float) -> float:
+        hits = 0
+        for true, ours in zip(every, answers, strict=True):
+            if len(true.q) and len(ours):
+                distance = joint_distance(torch.as_tensor(true.q)[:, None], ours[None], period)
+                hits += int((distance.amin(dim=1) < tolerance).sum())
+        return hits / max(len(every.q), 1)
+
+    return {
+        "recall": share((torch.as_tensor(one.q) for one in solver.solve(T, restarts=0)), _SAME_BRANCH),
+        "random": share((torch.as_tensor(one.q) for one in without.solve(T, restarts=1)), _SAME_BRANCH),
+        "known": share((q[heavy] for q, heavy in zip(means, weight >= LEAST_MASS, strict=True)), NEAR),
+        "per_pose": len(every.q) / len(T),
+        "poses": len(T),
+    }
 
 
 def _coverage(model: PoseModel, T: Tensor, q: Tensor) -> dict[str, float]:

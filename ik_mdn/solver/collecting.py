@@ -9,6 +9,7 @@ import torch
 
 from ik_mdn.solver.branches import wind
 from ik_mdn.solver.engine import Engine, Found, Problem
+from ik_mdn.solver.probabilities import Law, solution_weights
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
 from sim.arm import Arm
@@ -23,6 +24,7 @@ def collect(
     problem: Problem,
     outcome: Outcome,
     rank: Rank,
+    law: Law,
     *,
     windings: bool = False,
     max_jump: float | None = None,
@@ -35,6 +37,7 @@ def collect(
         problem: What was solved for.
         outcome: What was found.
         rank: What solutions are ordered by.
+        law: What their weights are to be.
         windings: Whether to add the other windings of each solution inside the limits.
         max_jump: Leave out what is further from the problem's `near` in a joint [rad, m].
         max_solutions: Keep only so many of the best per target.
@@ -48,10 +51,18 @@ def collect(
     status[found.pose] = STATUSES.index(Status.TOO_FAR)
     if windings:
         found = _wound(problem.arm, found)
+    weight = found.weight
+    if law is Law.EXACT:
+        _, manipulability = engine.condition(found.q)
+        offsets = found.pose.searchsorted(targets)
+        weight = solution_weights(problem.arm, offsets, found.q, manipulability, windings=windings)
     if max_jump is not None:
         assert problem.near is not None
-        found = found.take(np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump)
-    found = found.take(_order(found.pose.searchsorted(targets), _key(engine, problem, found, rank), max_solutions))
+        near = np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump
+        found, weight = found.take(near), weight[near]
+    offsets = found.pose.searchsorted(targets)
+    order = _order(offsets, _key(engine, problem, found.q, found.pose, weight, rank), max_solutions)
+    found, weight = found.take(order), weight[order]
     offsets = found.pose.searchsorted(targets)
     if outcome.refined:
         solved = (offsets[1:] > offsets[:-1]).nonzero()[0]
@@ -59,7 +70,8 @@ def collect(
         status[solved] = np.where(singular, STATUSES.index(Status.SINGULAR), STATUSES.index(Status.SOLVED))
     else:
         status[:] = STATUSES.index(Status.PROPOSED)
-    return SolutionBatch(found.q, found.weight, found.err_pos, found.err_rot, offsets, status.astype(np.uint8))
+    rows = (found.q, weight, found.weight, found.err_pos, found.err_rot)
+    return SolutionBatch(*rows, offsets, status.astype(np.uint8), law)
 
 
 def _wound(arm: Arm, found: Found) -> Found:
@@ -71,17 +83,17 @@ def _wound(arm: Arm, found: Found) -> Found:
     return every._replace(q=q.numpy(), weight=every.weight / count[rows])
 
 
-def _key(engine: Engine, problem: Problem, found: Found, rank: Rank) -> FloatArray:
+def _key(engine: Engine, problem: Problem, q: FloatArray, pose: IntArray, weight: FloatArray, rank: Rank) -> FloatArray:
     """What to sort by, ascending, (M,)."""
     arm = problem.arm
     if rank == "weight":
-        return -found.weight
+        return -weight
     if rank == "distance":
         assert problem.near is not None
-        return np.asarray(np.linalg.norm(found.q - problem.near[found.pose], axis=1))
+        return np.asarray(np.linalg.norm(q - problem.near[pose], axis=1))
     if rank == "margin":
-        return np.asarray(-np.minimum(found.q - arm.q_min, arm.q_max - found.q).min(axis=1, initial=np.inf))
-    return -engine.condition(found.q)[1]
+        return np.asarray(-np.minimum(q - arm.q_min, arm.q_max - q).min(axis=1, initial=np.inf))
+    return -engine.condition(q)[1]
 
 
 def _order(offsets: IntArray, key: FloatArray, most: int | None) -> IntArray:

@@ -19,7 +19,6 @@ class Law(str, Enum):
     """What the weights of solutions are; `about` says it in a sentence."""
 
     EXACT = "exact"
-    DENSITY = "density"
     PROPOSALS = "proposals"
 
     @property
@@ -32,21 +31,19 @@ class Law(str, Enum):
 
 
 _ABOUT = {
-    Law.EXACT: "probability given the pose, for joints uniform in limits, among the solutions found",
-    Law.DENSITY: "density along the self-motion given the pose, for joints uniform in limits, relative to the others",
+    Law.EXACT: "probability given the pose where joints are uniform in limits, among the solutions found",
     Law.PROPOSALS: "share of the proposals that led to the solution",
 }
 
 
 def solution_weights(
-    arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray, *, windings: bool
+    arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray, *, windings: bool = False
 ) -> FloatArray:
     """The probability of each solution of each pose under joint vectors drawn uniformly in limits.
 
     Where the task has as many constraints as the arm has joints, the change of variables gives
     `p(q_b | T) ∝ 1 / |det J(q_b)|` over all solutions in limits, every winding counted (Bishop, Pattern Recognition and
-    Machine Learning, 2006, equation 1.27). With joints to spare it is the density along the curve of solutions,
-    `1 / sqrt(det J Jᵀ)` per arc length, by the coarea formula (Federer, Geometric Measure Theory, 1969, 3.2.12).
+    Machine Learning, 2006, equation 1.27).
 
     Args:
         arm: The arm.

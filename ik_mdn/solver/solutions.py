@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ik_mdn.solver.probabilities import Law
 from sim.arrays import FloatArray
 
 
@@ -43,6 +44,7 @@ _ABOUT = {
     Status.TIMED_OUT: "the time was over before the search was",
 }
 STATUSES = tuple(Status)
+_PER_SOLUTION = ("weight", "proposal_weight", "err_pos", "err_rot")
 
 
 def _count(solutions: int) -> str:
@@ -74,18 +76,25 @@ class Solutions:
 
     Args:
         q: Joint vectors [rad, m for prismatic], shape (m, n), float64; m = 0 when there is none.
-        weight: Probability that the proposals give each solution, shape (m,).
+        weight: How probable each solution is given the pose, shape (m,); `law` says by what. Sums to 1 over all that were
+            found; a solution stands for all its windings where these have no rows of their own.
         err_pos: Distance of the tip from the target by forward kinematics [m], shape (m,).
         err_rot: Angle between tip and target by forward kinematics [rad], shape (m,).
+        proposal_weight: Share of the proposals (a model's components by their weight, or random seeds) that led to each
+            solution, shape (m,): what the model believes, and 0 for what only restarts found.
+        law: What `weight` is: exact for an arm with as many joints as the task has constraints, otherwise, and where
+            the search stopped at the first solution, the proposals' share.
         status: How solving ended: why there are solutions, or none.
         closest: Where nothing was found and it was asked for: the joint vector in limits nearest to the target.
     """
 
     q: FloatArray
     weight: FloatArray
+    proposal_weight: FloatArray
     err_pos: FloatArray
     err_rot: FloatArray
     status: Status
+    law: Law
     closest: Closest | None = None
 
     def __post_init__(self) -> None:
@@ -102,9 +111,9 @@ class Solutions:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        arrays = {key: getattr(self, key).tolist() for key in ("q", "weight", "err_pos", "err_rot")}
+        arrays = {key: getattr(self, key).tolist() for key in ("q", *_PER_SOLUTION)}
         closest = {} if self.closest is None else {"closest": self.closest.to_dict()}
-        return {"status": self.status.value, **arrays, **closest}
+        return {"status": self.status.value, "law": self.law.value, **arrays, **closest}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -113,18 +122,21 @@ class SolutionBatch(Sequence[Solutions]):
 
     Args:
         q: All joint vectors, shape (M, n), pose by pose, best first within each.
-        weight, err_pos, err_rot: As in `Solutions`, shape (M,).
+        weight, proposal_weight, err_pos, err_rot: As in `Solutions`, shape (M,).
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,), int64.
         status_index: Place of each pose's status in `tuple(Status)`, shape (B,), uint8.
+        law: What `weight` is; see `Solutions`.
         closest: See `Solutions`, by pose.
     """
 
     q: FloatArray
     weight: FloatArray
+    proposal_weight: FloatArray
     err_pos: FloatArray
     err_rot: FloatArray
     offsets: NDArray[np.int64]
     status_index: NDArray[np.uint8]
+    law: Law
     closest: Mapping[int, Closest] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -145,7 +157,8 @@ class SolutionBatch(Sequence[Solutions]):
         rows = slice(self.offsets[i], self.offsets[i + 1])
         status = STATUSES[self.status_index[i]]
         closest = self.closest.get(i)
-        return Solutions(self.q[rows], self.weight[rows], self.err_pos[rows], self.err_rot[rows], status, closest)
+        values = {name: getattr(self, name)[rows] for name in _PER_SOLUTION}
+        return Solutions(self.q[rows], **values, status=status, law=self.law, closest=closest)
 
     def __iter__(self) -> Iterator[Solutions]:
         return (self[i] for i in range(len(self)))
@@ -190,10 +203,9 @@ class SolutionBatch(Sequence[Solutions]):
         rows = np.repeat(self.offsets[chosen] - offsets[:-1], count) + np.arange(offsets[-1])
         return SolutionBatch(
             self.q[rows],
-            self.weight[rows],
-            self.err_pos[rows],
-            self.err_rot[rows],
-            offsets,
-            self.status_index[chosen],
-            {place: self.closest[i] for place, i in enumerate(poses) if i in self.closest},
+            **{name: getattr(self, name)[rows] for name in _PER_SOLUTION},
+            offsets=offsets,
+            status_index=self.status_index[chosen],
+            law=self.law,
+            closest={place: self.closest[i] for place, i in enumerate(poses) if i in self.closest},
         )

@@ -18,6 +18,7 @@ from torch import Tensor
 from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import RANKS, Rank, collect
 from ik_mdn.solver.engine import Engine, Problem
+from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.refinement import compiled_kernel
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
@@ -138,7 +139,7 @@ class IKSolver:
                 to it, and solutions ordered by distance from it.
             max_jump: Largest change of any joint from `q_seed` [rad, m]; solutions further away are left out, and
                 where none is left the status is `too_far`: there is no continuous continuation.
-            rank: What the best solution comes first by: "weight" (the mixture's probability), "distance" (from
+            rank: What the best solution comes first by: "weight" (its probability), "distance" (from
                 `q_seed`), "margin" (to the nearest limit) or "manipulability" (sqrt det J Jᵀ). Default: "distance"
                 with `q_seed`, otherwise "weight".
             max_solutions: Keep only so many of the best per target; default: all. 1 with rank "weight" stops at the
@@ -159,9 +160,9 @@ class IKSolver:
             seed: Of the random seeds.
 
         Returns:
-            `SolutionBatch` of length B (1 for a single target), numpy arrays. Without a model a solution's
-            weight is the share of the seeds that led to it; with one, the weight of the components that did,
-            0 for what only random seeds found.
+            `SolutionBatch` of length B (1 for a single target), numpy arrays. Weights are exact probabilities of the
+            solutions found where the arm has as many joints as the task has constraints, for joints uniform in limits;
+            `Solutions.law` says what they are, `Solutions.proposal_weight` what the model makes of them.
 
         Raises:
             ShapeError, PoseError: The targets, `q_seed` or a number make no sense, or do not go together.
@@ -187,9 +188,15 @@ class IKSolver:
         problem = Problem(self.arm, self.task, T, near, tolerance)
         engine = self._engine(problem, device)
         if not refine:
-            return collect(engine, problem, propose(engine, problem, seeds), by, max_solutions=max_solutions)
+            return collect(
+                engine, problem, propose(engine, problem, seeds), by, Law.PROPOSALS, max_solutions=max_solutions
+            )
         outcome = search(engine, problem, effort)
-        batch = collect(engine, problem, outcome, by, windings=windings, max_jump=max_jump, max_solutions=max_solutions)
+        square = self.task.n_constraints == self.arm.n_joints
+        law = Law.EXACT if square and not effort.first else Law.PROPOSALS
+        batch = collect(
+            engine, problem, outcome, by, law, windings=windings, max_jump=max_jump, max_solutions=max_solutions
+        )
         return with_closest(problem, batch, seed=seed) if closest else batch
 
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> tuple[FloatArray, torch.device]:

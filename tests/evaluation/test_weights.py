@@ -1,0 +1,53 @@
+"""Log scores of stated probabilities: least for the true ones, and by hand for few poses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ik_mdn.evaluation.report import held_out, is_under_trained
+from ik_mdn.evaluation.weights import score_weights
+from ik_mdn.solver.solver import IKSolver
+from sim.arm import load_arm
+
+
+@pytest.mark.parametrize("name", ["ur5e", "puma560"])
+def test_the_exact_law_scores_better_than_the_network_and_no_opinion(name: str) -> None:
+    arm = load_arm(name)
+    q, T = held_out(arm, 1000)
+    found = IKSolver.load(name).solve(T, windings=True)
+    scores = score_weights(arm, found, q.numpy())
+    assert scores.poses >= 998
+    assert scores.exact < scores.network - 0.02
+    assert scores.exact < scores.uniform - 0.02
+    flatter = found.weight**0.5  # any other statement scores worse in the mean
+    totals = np.add.reduceat(flatter, found.offsets[:-1]).repeat(found.count)
+    assert score_weights(arm, replace(found, weight=flatter / totals), q.numpy()).exact > scores.exact
+
+
+def test_scores_by_hand() -> None:
+    arm = load_arm("planar2")
+    q = np.array([[0.3, 0.9], [-1.0, 0.7], [0.0, 3.0]])
+    found = IKSolver(arm).solve(_poses(q))
+    one = score_weights(arm, found[:2], q[:2])
+    weight = [w.weight[np.abs(w.q - made_by).sum(axis=1).argmin()] for w, made_by in zip(found, q[:2], strict=False)]
+    assert one.exact == pytest.approx(-np.log(weight).mean())
+    assert one.uniform == pytest.approx(np.log(2))
+    assert one.poses == 2
+    nowhere = score_weights(arm, found[:1], q[:1] + 0.5)
+    assert nowhere.poses == 0
+    assert np.isnan(nowhere.exact)
+
+
+def _poses(q: np.ndarray) -> np.ndarray:
+    from sim.kinematics import forward_kinematics
+
+    return np.asarray(forward_kinematics(load_arm("planar2"), q))
+
+
+def test_a_network_that_stands_for_few_branches_is_called_under_trained() -> None:
+    assert is_under_trained({"branches": {"known": 0.06, "recall": 0.99}})
+    assert not is_under_trained({"branches": {"known": 0.8, "recall": 0.99}})
+    assert not is_under_trained({"raw": {}})  # a regressor, or a redundant arm
