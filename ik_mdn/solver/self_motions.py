@@ -67,7 +67,7 @@ class SelfMotion:
     def spacing(self) -> FloatArray:
         """Arc length between neighbours on each curve, shape (c,); half of it lies before the first and behind the last."""
         count = np.bincount(self.curve, minlength=len(self.length)) if len(self.length) else np.ones(0)
-        return self.length / np.maximum(count, 1)
+        return np.asarray(self.length / np.maximum(count, 1))
 
     @property
     def density(self) -> FloatArray:
