@@ -149,7 +149,7 @@ def draw_elbows(out: Path, effort: float) -> None:
 
 def _draw_elbow_angle(right: Axes, solver: IKSolver, regressor: PoseModel) -> None:
     """The elbow angle over the distance of the target: exact, the mixture's, and the regressor's."""
-    r = np.linspace(0.05, 1.98, 80)
+    r = np.linspace(0.05, 1.98, 80, dtype=np.float64)
     T = _points(r, np.zeros_like(r))
     proposal = solver.model.propose(torch.tensor(T))  # type: ignore[union-attr]
     weight, elbow = proposal.weight.numpy(), np.rad2deg(_wrapped(proposal.q[..., 1].numpy()))
