@@ -60,6 +60,16 @@ def resolve_meshes(path: Path, *, meshes: bool = True) -> str:
     return ElementTree.tostring(tree.getroot(), encoding="unicode")
 
 
+def find_mesh(reference: str, urdf: Path) -> Path | None:
+    """The file that a URDF calls a mesh, looked for as `resolve_meshes` does; None where there is none.
+
+    Args:
+        reference: What the URDF writes: a path, or one that begins with package://, model:// or file://.
+        urdf: The URDF's own path.
+    """
+    return _find(reference, _search_folders(urdf))
+
+
 def _search_folders(path: Path) -> list[Path]:
     folder = path.resolve().parent
     ros = [Path(entry) for entry in os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep) if entry]

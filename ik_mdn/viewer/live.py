@@ -1,0 +1,298 @@
+"""One arm being looked at in browsers: workers that answer the newest target, a picture and a panel that follow."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ik_mdn.viewer.answer import Answer, Details
+from ik_mdn.viewer.curves import Curve, trace_curves
+from ik_mdn.viewer.density import joint_density, marginals, plane_variance, tip_spread
+from ik_mdn.viewer.ghosts import RAW_MOST, other_ghosts, solid_row, solution_ghosts
+from ik_mdn.viewer.html import curve_html, density_html, heat, marginals_svg
+from ik_mdn.viewer.judge import FPS, Judge, Verdict
+from ik_mdn.viewer.newest import Newest
+from ik_mdn.viewer.panel import CURVES, Offers, Panel
+from ik_mdn.viewer.poses import degrees_of, pose_of
+from ik_mdn.viewer.scene import SPREADS, SceneView
+from ik_mdn.viewer.session import MOST, Session
+from ik_mdn.viewer.visuals import Looks
+from sim.arrays import FloatArray
+from sim.errors import IKError
+from sim.kinematics import forward_kinematics
+from sim.rotations import pose_from_rpy
+from sim.scenes import Scene
+
+OTHERS = RAW_MOST + 3  # arms drawn besides solutions: raw means, the regressor's, the nearest approach, one on a curve
+_QUIET = 0.15  # [s] that a target must rest before the controller is asked and curves are traced
+
+
+class Live:
+    """The picture and the panel of one arm, and what moves them. What several browsers do goes to the same one.
+
+    Args:
+        server: viser's, with an empty scene and panel.
+        session: The arm and its models.
+        looks: The arm's shapes.
+        scene: Obstacles, or None.
+        offers: What else can be looked at.
+        look_at: Called with what a person chose instead (arm, model, task or scene).
+    """
+
+    def __init__(
+        self,
+        server: Any,
+        session: Session,
+        looks: Looks,
+        scene: Scene | None,
+        offers: Offers,
+        look_at: Callable[..., None],
+    ) -> None:
+        self._server, self.session, self._looks, self._obstacles = server, session, looks, scene
+        self.look_at = look_at
+        self._lock = threading.RLock()
+        self._answer: Answer | None = None
+        self._details: Details | None = None
+        self._verdict: Verdict | None = None
+        self._selected: int | None = None  # branch
+        self._curves: list[Curve] = []
+        self._along: FloatArray | None = None
+        self._judge = Judge(session.solver, meshes=not looks.lost)
+        self._judge.set_scene(scene)
+        arm, task = session.arm, session.task
+        self._view = SceneView(server.scene, arm, looks, most=MOST, others=OTHERS)
+        self._has_curves = arm.n_joints == task.n_constraints + 1
+        self._panel = Panel(
+            server.gui,
+            arm,
+            self,
+            offers,
+            rotation=session.rotation,
+            has_mse=session.mse is not None,
+            has_model=session.solver.model is not None,
+            has_curves=self._has_curves,
+            q_now=session.q_now,
+        )
+        self._fast: Newest[FloatArray] = Newest(self._follow)
+        self._slow: Newest[Answer] = Newest(self._settle, quiet=_QUIET)
+        self._mover: Newest[FloatArray] = Newest(self._execute)
+        T = session.start_target()
+        self._view.add_target(T, rotation=session.rotation, on_drag=self._dragged)
+        self._view.draw_robot(session.q_now)
+        self.show_obstacles()
+        self._draw_workspace(T)
+        self._fast.put(T)
+
+    def close(self) -> None:
+        """End the workers and the physics world."""
+        for worker in (self._fast, self._slow, self._mover):
+            worker.close()
+        self._judge.close()
+
+    # --- what a person does -----------------------------------------------------------------------------------
+
+    async def _dragged(self, event: Any) -> None:
+        self._fast.put(pose_of(event.target.position, event.target.wxyz))
+
+    def type_target(self, position: Sequence[float], degrees: Sequence[float]) -> None:
+        """A target from its fields."""
+        self._aim(pose_from_rpy(position, np.radians(degrees).tolist()))
+
+    def target_at_tip(self) -> None:
+        """The target at the tip of the arm where it stands."""
+        self._aim(forward_kinematics(self.session.arm, self.session.q_now))
+
+    def select(self, row: int) -> None:
+        """Select the solution in a row."""
+        if self._answer is not None and row < len(self._answer):
+            self._selected, self._along = int(self._answer.branch[row]), None
+            self.redraw()
+
+    def next_branch(self) -> None:
+        """Select the solution in the next row."""
+        if self._answer is not None and len(self._answer):
+            solid = self._solid()
+            self.select((0 if solid is None else solid + 1) % len(self._answer))
+
+    def go(self) -> None:
+        """Execute the selected solution, or the configuration picked on a self-motion."""
+        solid = self._solid()
+        if self._along is not None:
+            self._mover.put(self._along)
+        elif self._answer is not None and solid is not None:
+            self._mover.put(self._answer.q[solid])
+
+    def move_joints(self, q: FloatArray) -> None:
+        """Put the arm somewhere else."""
+        self.session.q_now = q
+        self._view.draw_robot(q)
+        self._again()
+
+    def slide(self, curve: int, share: float) -> None:
+        """Pick a configuration on a self-motion."""
+        if curve < len(self._curves):
+            self._along = self._curves[curve].at(share)
+            self.redraw()
+
+    def limit_jump(self, degrees: float) -> None:
+        """Only solutions no joint of which is further than so many degrees from where the arm stands; 0: all."""
+        self.session.max_jump = float(np.radians(degrees)) if degrees > 0 else None
+        self._again()
+
+    def show_obstacles(self) -> None:
+        """Draw the obstacles and let the controller know of them, as the panel's switches say."""
+        panel, scene = self._panel, self._obstacles if self._panel.obstacles.value else None
+        self._view.draw_obstacles(scene, on_move=self._obstacle_moved if panel.handles.value else None)
+        self._again()
+
+    def _obstacle_moved(self, number: int, node: Any) -> None:
+        if self._obstacles is None:
+            return
+        obstacles = list(self._obstacles.obstacles)
+        obstacles[number] = replace(obstacles[number], T_world_obstacle=pose_of(node.position, node.wxyz))
+        self._obstacles = replace(self._obstacles, obstacles=tuple(obstacles))
+        self._again()
+
+    def _aim(self, T_base_target: FloatArray) -> None:
+        self._view.move_target(T_base_target)
+        self._fast.put(T_base_target)
+
+    def _again(self) -> None:
+        if self._answer is not None:
+            self._fast.put(self._answer.T_base_target)
+
+    # --- what follows from it ---------------------------------------------------------------------------------
+
+    def _follow(self, T: FloatArray) -> None:
+        """Solve a target, draw the ghosts at once, then the rest."""
+        answer = self.session.answer(T)
+        with self._lock:
+            self._answer, self._verdict, self._along = answer, None, None
+            self._draw_solutions()
+            self._server.flush()
+        details = self.session.details(answer)
+        with self._lock:
+            self._details = details
+            self._draw_rest()
+            self._panel.show_target(T[:3, 3].tolist(), degrees_of(T[:3, :3]).tolist())
+            self._draw_plot()
+            self._server.flush()
+        self._slow.put(answer)
+
+    def _settle(self, answer: Answer) -> None:
+        """What takes longer, once the target rests: the controller's verdict, the self-motions."""
+        scene = self._obstacles if self._panel.obstacles.value else None
+        self._judge.set_scene(scene)
+        verdict = self._judged(answer)
+        if self._answer is not answer:
+            return
+        with self._lock:
+            self._verdict = verdict
+            self._draw_solutions()
+            self._draw_rest()
+            self._server.flush()
+        if self._has_curves:
+            curves = trace_curves(self.session.solver, answer.T_base_target, CURVES)
+            with self._lock:
+                self._curves = curves
+                self._panel.show_curves([_bar(i, curve) for i, curve in enumerate(curves)])
+                self._server.flush()
+
+    def _judged(self, answer: Answer) -> Verdict:
+        try:
+            return self._judge.decide(answer, self.session.q_now)
+        except IKError as error:
+            nothing = ("",) * len(answer)
+            return Verdict(None, nothing, (False,) * len(answer), f"The controller cannot judge: {error}")
+
+    def _execute(self, q: FloatArray) -> None:
+        """Move there in PyBullet, then play it back at its own pace."""
+        answer, session = self._answer, self.session
+        if answer is None:
+            return
+        self._panel.say("moving in PyBullet …")
+        try:
+            motion = self._judge.go(q, answer.T_base_target, session.q_now)
+        except IKError as error:
+            self._panel.say(str(error))
+            return
+        begin = time.monotonic()
+        for number, row in enumerate(motion.q):
+            time.sleep(max(0.0, begin + number / FPS - time.monotonic()))
+            self._view.draw_robot(row)
+            self._server.flush()
+        session.q_now = np.clip(motion.q[-1], session.arm.q_min, session.arm.q_max)
+        self._panel.say(motion.sentence)
+        self._panel.show_joints(session.q_now)
+        self._again()
+
+    # --- how it is drawn --------------------------------------------------------------------------------------
+
+    def redraw(self) -> None:
+        """Draw what is known again, after a switch or a selection."""
+        with self._lock:
+            self._view.show_robot(self._panel.robot.value)
+            if self._answer is not None and self._details is not None:
+                self._draw_solutions()
+                self._draw_rest()
+            self._server.flush()
+
+    def _solid(self) -> int | None:
+        if self._answer is None:
+            return None
+        verdict = self._verdict
+        chosen = None if verdict is None or verdict.chosen is None else int(self._answer.branch[verdict.chosen])
+        return solid_row(self._answer, self._selected, chosen)
+
+    def _draw_solutions(self) -> None:
+        assert self._answer is not None
+        solid = None if self._along is not None else self._solid()
+        self._view.solutions.draw(solution_ghosts(self._answer, solid))
+        self._view.mark(self._answer.T_base_target)
+
+    def _draw_rest(self) -> None:
+        answer, details, panel = self._answer, self._details, self._panel
+        if answer is None or details is None or len(details.err_pos) != len(answer):
+            return
+        target, n = answer.T_base_target[:3, 3], self.session.arm.n_joints
+        self._view.others.draw(other_ghosts(details, mse=panel.mse.value, raw=panel.raw.value, along=self._along, n=n))
+        rotation = self.session.rotation
+        self._view.draw_miss("mse", details.mse if panel.mse.value else None, target, rotation=rotation)
+        self._view.draw_miss("nearest", details.nearest, target, rotation=rotation)
+        self._draw_spread(answer, panel.spread.value)
+        notes = (self._looks.missing, self._judge.note)
+        panel.show_answer(answer, details, self._verdict, self._solid(), notes)
+
+    def _draw_spread(self, answer: Answer, wanted: bool) -> None:
+        model = self.session.solver.model
+        if wanted and model is not None:
+            self._view.draw_spread(*tip_spread(model, answer.T_base_target, SPREADS))
+        else:
+            self._view.draw_spread(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3)))
+
+    def _draw_plot(self) -> None:
+        model, answer, details, arm = self.session.solver.model, self._answer, self._details, self.session.arm
+        if model is None or answer is None or details is None:
+            return
+        q_mse = None if details.mse is None else details.mse.q
+        T = answer.T_base_target
+        if arm.n_joints == 2:
+            self._panel.plot.content = density_html(arm, joint_density(model, T), answer, q_mse)
+        else:
+            self._panel.plot.content = marginals_svg(arm, marginals(model, T), answer, q_mse)
+
+    def _draw_workspace(self, T_base_target: FloatArray) -> None:
+        model = self.session.solver.model
+        if model is not None and self.session.arm.is_planar:
+            variance = plane_variance(model, T_base_target)
+            self._view.draw_workspace(heat(np.sqrt(variance / np.nanmax(variance)) * 0.6))
+
+
+def _bar(number: int, curve: Curve) -> str:
+    kind = "closed" if curve.closed else "from limit to limit"
+    return curve_html(curve.share, f"self-motion {number + 1}: {curve.length:.2f} rad, {kind}; dark: probable")
