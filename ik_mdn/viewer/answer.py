@@ -114,5 +114,6 @@ class Details:
 
 def say_miss(placed: Placed, *, rotation: bool) -> str:
     """How far a configuration is from the target: "93 mm", "93 mm and 4.1°"."""
-    angle = f" and {np.degrees(placed.err_rot):.2g}°" if rotation else ""
+    degrees = float(np.degrees(placed.err_rot))
+    angle = f" and {degrees:.0f}°" if rotation and degrees >= 10 else f" and {degrees:.2g}°" if rotation else ""
     return f"{1e3 * placed.err_pos:.3g} mm{angle}" if placed.err_pos < 1 else f"{placed.err_pos:.3g} m{angle}"

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import io
-import logging
 import threading
-from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from ik_mdn.viewer.live import Live
 from ik_mdn.viewer.newest import Newest
 from ik_mdn.viewer.panel import Offers
+from ik_mdn.viewer.serving import close_server, open_server, place_camera
 from ik_mdn.viewer.session import Session
 from ik_mdn.viewer.visuals import load_looks
 from sim.arm import Arm, builtin_arms, load_arm
@@ -21,10 +17,7 @@ from sim.errors import IKError
 from sim.scenes import load_scene, scene_names
 from sim.task import TASKS, load_task
 
-_BRAND = (38, 112, 214)
 _PANEL = 420  # width of the panel [px]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,6 +87,10 @@ class App:
         assert self._live is not None
         return self._live
 
+    def clients(self) -> tuple[Any, ...]:
+        """viser's handles of the browsers that are connected."""
+        return tuple(self._server.get_clients().values())
+
     def wait(self) -> None:
         """Return when it is closed."""
         while not self._closed.wait(1.0):
@@ -104,7 +101,7 @@ class App:
         self._closed.set()
         self._builder.close()
         self.live.close()
-        self._server.stop()
+        close_server(self._server)
 
     def _look_at(self, choice: Choice) -> None:
         """Show something else; what cannot be shown is said in the browsers."""
@@ -125,7 +122,7 @@ class App:
         server.gui.main_panel.dock_right()
         server.gui.main_panel.set_width(_PANEL)
         server.gui.set_panel_label(f"IK-MDN · {session.arm.name}")
-        _place_camera(server, session.arm)
+        place_camera(server, session.arm)
 
         def look_at(**changes: str) -> None:
             self._builder.put(choice.changed(**changes))
@@ -143,31 +140,11 @@ class App:
         )
 
 
-def open_server(host: str, port: int) -> Any:
-    """A viser server that prints nothing, with the look of this viewer."""
-    import viser
-
-    for name in ("websockets.server", "websockets", "asyncio"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # browsers that go away are no error
-    with redirect_stdout(io.StringIO()):  # it prints a banner
-        server = viser.ViserServer(host=host, port=port, verbose=False)
-    server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=_BRAND, control_width="large")
-    return server
-
-
 def _load(choice: Choice) -> tuple[Any, ...]:
     arm = choice.load_arm()
     session = Session.load(arm, model=choice.model, task=choice.task)
     scene = load_scene(choice.scene, arm)
     return session, load_looks(arm), scene if scene.obstacles else None
-
-
-def _place_camera(server: Any, arm: Arm) -> None:
-    reach, origin = arm.reach, arm.offsets[0, :3, 3]
-    eye = (0.0, -0.3, 2.3) if arm.is_planar else (0.95, -1.0, 0.75)
-    centre = (0.0, 0.0, 0.0) if arm.is_planar else (0.15, 0.0, 0.18)
-    server.initial_camera.position = tuple((origin + reach * np.array(eye)).tolist())
-    server.initial_camera.look_at = tuple((origin + reach * np.array(centre)).tolist())
 
 
 def _fits(arm: Arm, task: str) -> bool:

@@ -104,9 +104,9 @@ def other_ghosts(details: Details, *, mse: bool, raw: bool, along: FloatArray | 
     if mse and details.mse is not None:
         rows.append((details.mse.q, MSE, 0.75))
     if details.nearest is not None:
-        rows.append((details.nearest.q, NEAREST, 0.9))
+        rows.append((details.nearest.q, NEAREST, 0.75))
     if along is not None:
-        rows.append((along, ALONG, 0.95))
+        rows.append((along, ALONG, 0.75))
     if raw and details.raw is not None and details.raw_weight is not None:
         top = details.raw_weight / max(float(details.raw_weight.max()), 1e-300)
         rows += [(details.raw[i], RAW, 0.1 + 0.25 * float(top[i])) for i in range(min(RAW_MOST, len(top)))]

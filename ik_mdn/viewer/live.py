@@ -83,6 +83,7 @@ class Live:
         self._mover: Newest[FloatArray] = Newest(self._execute)
         T = session.start_target()
         self._view.add_target(T, rotation=session.rotation, on_drag=self._dragged)
+        self._view.solutions.on_pick(self.select)
         self._view.draw_robot(session.q_now)
         self.show_obstacles()
         self._draw_workspace(T)
@@ -93,6 +94,25 @@ class Live:
         for worker in (self._fast, self._slow, self._mover):
             worker.close()
         self._judge.close()
+
+    @property
+    def latest(self) -> Answer | None:
+        """The answer that is drawn."""
+        return self._answer
+
+    @property
+    def settled(self) -> bool:
+        """Whether the controller's verdict on it is there."""
+        return self._verdict is not None
+
+    @property
+    def solid(self) -> int | None:
+        """The row that is drawn solid: selected by a person, else the controller's, else the most probable."""
+        if self._answer is None:
+            return None
+        verdict = self._verdict
+        chosen = None if verdict is None or verdict.chosen is None else int(self._answer.branch[verdict.chosen])
+        return solid_row(self._answer, self._selected, chosen)
 
     # --- what a person does -----------------------------------------------------------------------------------
 
@@ -116,12 +136,12 @@ class Live:
     def next_branch(self) -> None:
         """Select the solution in the next row."""
         if self._answer is not None and len(self._answer):
-            solid = self._solid()
+            solid = self.solid
             self.select((0 if solid is None else solid + 1) % len(self._answer))
 
     def go(self) -> None:
         """Execute the selected solution, or the configuration picked on a self-motion."""
-        solid = self._solid()
+        solid = self.solid
         if self._along is not None:
             self._mover.put(self._along)
         elif self._answer is not None and solid is not None:
@@ -242,16 +262,9 @@ class Live:
                 self._draw_rest()
             self._server.flush()
 
-    def _solid(self) -> int | None:
-        if self._answer is None:
-            return None
-        verdict = self._verdict
-        chosen = None if verdict is None or verdict.chosen is None else int(self._answer.branch[verdict.chosen])
-        return solid_row(self._answer, self._selected, chosen)
-
     def _draw_solutions(self) -> None:
         assert self._answer is not None
-        solid = None if self._along is not None else self._solid()
+        solid = None if self._along is not None else self.solid
         self._view.solutions.draw(solution_ghosts(self._answer, solid))
         self._view.mark(self._answer.T_base_target)
 
@@ -266,7 +279,7 @@ class Live:
         self._view.draw_miss("nearest", details.nearest, target, rotation=rotation)
         self._draw_spread(answer, panel.spread.value)
         notes = (self._looks.missing, self._judge.note)
-        panel.show_answer(answer, details, self._verdict, self._solid(), notes)
+        panel.show_answer(answer, details, self._verdict, self.solid, notes)
 
     def _draw_spread(self, answer: Answer, wanted: bool) -> None:
         model = self.session.solver.model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -17,62 +19,95 @@ from sim.arrays import FloatArray
 from sim.scenes import Obstacle, Scene
 
 SPREADS = 8  # ellipsoids of the tip
+LEVELS, OTHER_LEVELS = (0.12, 0.25, 0.45, 1.0), (0.2, 0.75)  # of opacity: of solutions; of raw means and misses
+_AWAY = 1e4  # [m] in every direction: out of sight
 
 
 class ArmBatch:
-    """Many copies of one arm, drawn as one batch of instances per joint's frame.
+    """Many copies of one arm: for each level of opacity, and each joint's frame, one batch of instances.
+
+    viser builds a batch anew when its opacities change, which flickers; so a level keeps its opacity, and a copy changes
+    level. Copies that are not shown lie far away, where they cost nothing.
 
     Args:
         scene: viser's scene.
         name: Of the nodes.
         arm: The arm.
         visuals: Its shapes.
+        levels: Opacities, rising; 1 is solid.
         capacity: Most copies.
     """
 
-    def __init__(self, scene: Any, name: str, arm: Arm, visuals: tuple[Visual, ...], capacity: int) -> None:
-        self._arm, self._capacity = arm, capacity
-        self._drawn: tuple[bytes, bytes, bytes] = (b"", b"", b"")
-        nothing = {
-            "batched_wxyzs": np.tile([1.0, 0, 0, 0], (capacity, 1)),
-            "batched_positions": np.zeros((capacity, 3)),
-        }
-        self.handles: dict[int, Any] = {}
-        for frame, (vertices, faces) in merge_by_frame(visuals).items():
-            self.handles[frame] = scene.add_batched_meshes_simple(
-                f"{name}/{frame}",
-                vertices,
-                faces,
-                **nothing,
-                batched_scales=np.zeros(capacity),
-                batched_colors=np.full((capacity, 3), 200, dtype=np.uint8),
-                batched_opacities=np.full(capacity, 0.5),
-                lod="off",
-                cast_shadow=False,
-                receive_shadow=False,
-            )
+    def __init__(
+        self,
+        scene: Any,
+        name: str,
+        arm: Arm,
+        visuals: tuple[Visual, ...],
+        *,
+        levels: tuple[float, ...],
+        capacity: int,
+    ) -> None:
+        self._arm, self._levels, self._capacity = arm, np.array(levels), capacity
+        self._nodes: list[dict[int, Any]] = []
+        self._drawn: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+        self._rows: list[list[int]] = [[] for _ in levels]
+        for number, level in enumerate(levels):
+            nodes = {}
+            for frame, (vertices, faces) in merge_by_frame(visuals).items():
+                nodes[frame] = scene.add_batched_meshes_simple(
+                    f"{name}/{number}/{frame}",
+                    vertices,
+                    faces,
+                    np.tile(np.array([1.0, 0, 0, 0], dtype=np.float32), (capacity, 1)),
+                    np.full((capacity, 3), _AWAY, dtype=np.float32),
+                    batched_colors=np.full((capacity, 3), 200, dtype=np.uint8),
+                    opacity=None if level >= 1 else level,
+                    lod="off",
+                    cast_shadow=False,
+                    receive_shadow=False,
+                )
+            self._nodes.append(nodes)
 
     def draw(self, ghosts: Ghosts) -> None:
         """Show these arms and no others; more than the capacity are left out."""
-        count = min(len(ghosts), self._capacity)
-        q = np.zeros((self._capacity, self._arm.n_joints))
-        q[:count] = ghosts.q[:count]
-        frames = link_frames(self._arm, q)
-        colour = np.zeros((self._capacity, 3), dtype=np.uint8)
-        colour[:count] = ghosts.colour[:count]
-        opacity, scale = np.zeros(self._capacity, np.float32), np.zeros(self._capacity, np.float32)
-        opacity[:count], scale[:count] = ghosts.opacity[:count], 1.0
-        looks = (colour.tobytes(), np.round(opacity, 2).tobytes(), scale.tobytes())
-        for frame, handle in self.handles.items():
-            handle.batched_positions = frames[:, frame, :3, 3].astype(np.float32)
-            handle.batched_wxyzs = quat_wxyz(frames[:, frame, :3, :3]).astype(np.float32)
-            if looks[0] != self._drawn[0]:
-                handle.batched_colors = colour
-            if looks[1] != self._drawn[1]:
-                handle.batched_opacities = opacity
-            if looks[2] != self._drawn[2]:
-                handle.batched_scales = scale
-        self._drawn = looks
+        level = np.abs(ghosts.opacity[:, None] - self._levels).argmin(axis=1)
+        frames = link_frames(self._arm, ghosts.q)
+        positions, wxyz = frames[..., :3, 3], quat_wxyz(frames[..., :3, :3])
+        order = np.lexsort(ghosts.colour.T)  # so that colours seldom change places
+        for number, nodes in enumerate(self._nodes):
+            rows = [int(row) for row in order if level[row] == number][: self._capacity]
+            self._rows[number] = rows
+            colour = np.full((self._capacity, 3), 200, dtype=np.uint8)
+            colour[: len(rows)] = ghosts.colour[rows]
+            for frame, node in nodes.items():
+                self._update(node, (number, frame), positions[rows, frame], wxyz[rows, frame], colour)
+
+    def on_pick(self, pick: Callable[[int], None]) -> None:
+        """Call `pick` with the row of an arm that is clicked."""
+        for number, nodes in enumerate(self._nodes):
+            for node in nodes.values():
+                node.on_click(partial(self._clicked, number, pick))
+
+    def _clicked(self, level: int, pick: Callable[[int], None], event: Any) -> None:
+        rows = self._rows[level]
+        if event.instance_index is not None and event.instance_index < len(rows):
+            pick(rows[event.instance_index])
+
+    def _update(
+        self, node: Any, key: tuple[int, int], positions: FloatArray, wxyz: FloatArray, colour: NDArray[np.uint8]
+    ) -> None:
+        """Send what has changed."""
+        moved, painted = positions.tobytes() + wxyz.tobytes(), colour.tobytes()
+        before = self._drawn.get(key)
+        if before is None or before[0] != moved:
+            everywhere = np.full((self._capacity, 3), _AWAY, dtype=np.float32)
+            turned = np.tile(np.array([1.0, 0, 0, 0], dtype=np.float32), (self._capacity, 1))
+            everywhere[: len(positions)], turned[: len(positions)] = positions, wxyz
+            node.batched_positions, node.batched_wxyzs = everywhere, turned
+        if before is None or before[1] != painted:
+            node.batched_colors = colour
+        self._drawn[key] = (moved, painted)
 
 
 class SceneView:
@@ -91,8 +126,8 @@ class SceneView:
         scene.set_up_direction("+z")
         scene.configure_default_lights(True, cast_shadow=False)
         coarse = tuple(coarsened(visual, arm.reach / 250) for visual in looks.visuals)
-        self.solutions = ArmBatch(scene, "/solutions", arm, coarse, most)
-        self.others = ArmBatch(scene, "/others", arm, coarse, others)
+        self.solutions = ArmBatch(scene, "/solutions", arm, coarse, levels=LEVELS, capacity=most)
+        self.others = ArmBatch(scene, "/others", arm, coarse, levels=OTHER_LEVELS, capacity=others)
         self._robot = self._add_robot(looks.visuals)
         self.target: Any = None
         self._answered = scene.add_icosphere("/answered", 0.012 * arm.reach, color=(240, 140, 20))
@@ -125,7 +160,7 @@ class SceneView:
         self.target.on_update(on_drag)
 
     def move_target(self, T_base_target: FloatArray) -> None:
-        """Put the gizmo at a pose."""
+        """Put the gizmo, or the axes, at a pose."""
         self.target.position, self.target.wxyz = T_base_target[:3, 3], quat_wxyz(T_base_target[:3, :3])
 
     def draw_robot(self, q: FloatArray) -> None:
@@ -143,6 +178,12 @@ class SceneView:
     def mark(self, T_base_target: FloatArray) -> None:
         """Mark the target that the solutions shown are of."""
         self._answered.position = T_base_target[:3, 3]
+
+    def add_frame(self, T_base_target: FloatArray) -> None:
+        """Axes at the target, in place of a gizmo."""
+        length = 0.1 * self._arm.reach
+        self.target = self._scene.add_frame("/target", axes_length=length, axes_radius=0.04 * length)
+        self.move_target(T_base_target)
 
     def draw_miss(self, which: str, placed: Placed | None, target: FloatArray, *, rotation: bool) -> None:
         """The line from a tip to the target, with its length written beside it; None hides it."""
