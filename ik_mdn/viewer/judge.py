@@ -38,6 +38,19 @@ class Verdict:
     collides: tuple[bool, ...]
     sentence: str
 
+    def carried(self, before: Answer, after: Answer) -> Verdict | None:
+        """The same verdict on the branches of a later answer; None where one of them was not judged."""
+        rows = [before.row_of(branch) for branch in after.branch.tolist()]
+        known = [row for row in rows if row is not None]
+        if len(known) < len(rows) or (self.chosen is not None and self.chosen not in known):
+            return None
+        return Verdict(
+            None if self.chosen is None else known.index(self.chosen),
+            tuple(self.reasons[row] for row in known),
+            tuple(self.collides[row] for row in known),
+            self.sentence,
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Motion:
@@ -105,7 +118,7 @@ class Judge:
         sentence = (
             _sentence(decision.reason)
             if chosen is None
-            else f"The controller would take {chosen + 1}: {why_chosen(decision)}."
+            else f"The controller takes the one marked ✔: {why_chosen(decision)}."
         )
         collides = tuple(each is not None and each.rejected is not None for each in by_row)
         return Verdict(chosen, tuple(reasons), collides, sentence)

@@ -58,7 +58,8 @@ class Live:
         self._lock = threading.RLock()
         self._answer: Answer | None = None
         self._details: Details | None = None
-        self._verdict: Verdict | None = None
+        self._verdict: Verdict | None = None  # on the answer, or carried from a little before
+        self._judged: Answer | None = None  # the last one that the controller was asked of
         self._selected: int | None = None  # branch
         self._curves: list[Curve] = []
         self._along: FloatArray | None = None
@@ -102,8 +103,8 @@ class Live:
 
     @property
     def settled(self) -> bool:
-        """Whether the controller's verdict on it is there."""
-        return self._verdict is not None
+        """Whether the controller has judged it."""
+        return self._judged is not None and self._judged is self._answer
 
     @property
     def solid(self) -> int | None:
@@ -192,7 +193,9 @@ class Live:
         """Solve a target, draw the ghosts at once, then the rest."""
         answer = self.session.answer(T)
         with self._lock:
-            self._answer, self._verdict, self._along = answer, None, None
+            before, verdict = self._answer, self._verdict
+            carried = verdict.carried(before, answer) if verdict is not None and before is not None else None
+            self._answer, self._verdict, self._along = answer, carried, None
             self._draw_solutions()
             self._server.flush()
         details = self.session.details(answer)
@@ -208,11 +211,11 @@ class Live:
         """What takes longer, once the target rests: the controller's verdict, the self-motions."""
         scene = self._obstacles if self._panel.obstacles.value else None
         self._judge.set_scene(scene)
-        verdict = self._judged(answer)
+        verdict = self._ask(answer)
         if self._answer is not answer:
             return
         with self._lock:
-            self._verdict = verdict
+            self._verdict, self._judged = verdict, answer
             self._draw_solutions()
             self._draw_rest()
             self._server.flush()
@@ -223,7 +226,7 @@ class Live:
                 self._panel.show_curves([_bar(i, curve) for i, curve in enumerate(curves)])
                 self._server.flush()
 
-    def _judged(self, answer: Answer) -> Verdict:
+    def _ask(self, answer: Answer) -> Verdict:
         try:
             return self._judge.decide(answer, self.session.q_now)
         except IKError as error:

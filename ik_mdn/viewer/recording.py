@@ -24,6 +24,7 @@ STOPS = 96
 
 _PANEL = """
 <style>
+#root{{width:calc(100vw - 424px)!important}}
 #ik-panel{{position:fixed;top:12px;right:12px;width:400px;max-height:calc(100vh - 80px);overflow:auto;z-index:5;
 background:#fff;border-radius:8px;box-shadow:0 1px 14px rgba(0,0,0,.14);padding:8px 2px}}
 #ik-panel h1{{font:600 15px system-ui,sans-serif;margin:2px 10px 6px;color:#22252b}}

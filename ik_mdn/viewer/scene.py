@@ -55,6 +55,8 @@ class ArmBatch:
         for number, level in enumerate(levels):
             nodes = {}
             for frame, (vertices, faces) in merge_by_frame(visuals).items():
+                if frame == 0:
+                    continue  # the base is the same for all: the robot's own is seen
                 nodes[frame] = scene.add_batched_meshes_simple(
                     f"{name}/{number}/{frame}",
                     vertices,
@@ -171,9 +173,9 @@ class SceneView:
             node.wxyz = quat_wxyz(frames[frame, :3, :3])
 
     def show_robot(self, visible: bool) -> None:
-        """Show or hide the arm where it stands."""
-        for node in self._robot.values():
-            node.visible = visible
+        """Show or hide the arm where it stands, but for its base."""
+        for frame, node in self._robot.items():
+            node.visible = visible or frame == 0
 
     def mark(self, T_base_target: FloatArray) -> None:
         """Mark the target that the solutions shown are of."""

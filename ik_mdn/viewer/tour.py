@@ -23,7 +23,7 @@ class Stop:
 
     Args:
         answer, details: Of the target there.
-        verdict: Of the controller, as far as it was asked there.
+        verdict: Of the controller, there or a little before; None: it is not asked.
         solid: Row drawn solid, or None.
     """
 
@@ -50,19 +50,19 @@ def target_path(session: Session, stops: int) -> FloatArray:
 def make_tour(session: Session, targets: FloatArray, judge: Judge | None = None) -> Iterator[Stop]:
     """What is shown at each target in turn.
 
-    The controller's choice is followed from one of its verdicts to the next.
+    The controller is asked now and then, and wherever there is a new branch; in between its verdict stands.
 
     Args:
         session: The arm.
         targets: Shape (s, 4, 4).
         judge: The controller's world; None leaves its verdicts out.
     """
-    chosen: int | None = None
+    judged: tuple[Answer, Verdict] | None = None
     for number, T in enumerate(targets):
         answer = session.answer(T)
-        details = session.details(answer)
-        ask = judge is not None and (number % _ASK_EVERY == 0 or answer.row_of(chosen) is None)
-        verdict = judge.decide(answer, session.q_now) if judge is not None and ask else None
-        if verdict is not None:
-            chosen = None if verdict.chosen is None else int(answer.branch[verdict.chosen])
-        yield Stop(answer, details, verdict, solid_row(answer, None, chosen))
+        verdict = None if judged is None or number % _ASK_EVERY == 0 else judged[1].carried(judged[0], answer)
+        if verdict is None and judge is not None:
+            verdict = judge.decide(answer, session.q_now)
+            judged = (answer, verdict)
+        chosen = None if verdict is None or verdict.chosen is None else int(answer.branch[verdict.chosen])
+        yield Stop(answer, session.details(answer), verdict, solid_row(answer, None, chosen))

@@ -63,7 +63,7 @@ def test_the_page_says_how_many_solutions_there_are(page: Any) -> None:
 
 def test_the_controllers_verdict_appears(page: Any) -> None:
     page.wait_for_function(
-        "document.querySelector('#solutions').innerText.includes('The controller would take')", timeout=SLOW
+        "document.querySelector('#solutions').innerText.includes('The controller takes')", timeout=SLOW
     )
     assert page.locator("#solutions").inner_text().count("cost") >= 2
 

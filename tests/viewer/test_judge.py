@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,24 @@ def test_every_row_gets_a_reason_and_one_is_chosen(session: Session) -> None:
     assert len(verdict.reasons) == len(answer)
     assert all(verdict.reasons)
     assert "cost" in verdict.reasons[verdict.chosen]
-    assert f"take {verdict.chosen + 1}" in verdict.sentence
+    assert "✔" in verdict.sentence
+
+
+def test_a_verdict_goes_with_the_branches_to_the_next_answer(session: Session) -> None:
+    T = session.start_target()
+    before = session.answer(T)
+    verdict = Judge(session.solver).decide(before, session.q_now)
+    T[0, 3] += 0.01
+    after = session.answer(T)
+    carried = verdict.carried(before, after)
+    assert carried is not None
+    assert carried.chosen is not None
+    assert verdict.chosen is not None
+    assert after.branch[carried.chosen] == before.branch[verdict.chosen]
+    order = [before.row_of(branch) for branch in after.branch.tolist()]
+    assert carried.reasons == tuple(verdict.reasons[row] for row in order if row is not None)
+    fewer = replace(before, q=before.q[:3], branch=before.branch[:3], weight=before.weight[:3])
+    assert verdict.carried(fewer, before) is None
 
 
 def test_an_obstacle_at_the_target_rejects_every_solution_by_name(session: Session) -> None:
