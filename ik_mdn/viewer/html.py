@@ -175,7 +175,8 @@ def density_html(arm: Arm, density: FloatArray, answer: Answer, q_mse: FloatArra
     ends = [f"{np.degrees(v):.0f}°" for v in (low[0], arm.sample_max[0], low[1], arm.sample_max[1])]
     return (
         f'<div style="{_TEXT}"><svg id="density" viewBox="0 0 330 312" width="100%" style="font:11px system-ui,sans-serif">'
-        f'<image href="{picture}" x="40" y="6" width="280" height="280" preserveAspectRatio="none"/>{dots}'
+        f'<image href="{picture}" x="40" y="6" width="280" height="280" preserveAspectRatio="none"/>'
+        f'<rect x="40" y="6" width="280" height="280" fill="none" stroke="#9aa1ad"/>{dots}'
         f'<text x="40" y="300">{ends[0]}</text><text x="320" y="300" text-anchor="end">{ends[1]}</text>'
         f'<text x="180" y="300" text-anchor="middle">{escape(arm.joint_names[0])}</text>'
         f'<text x="36" y="286" text-anchor="end">{ends[2]}</text><text x="36" y="16" text-anchor="end">{ends[3]}</text>'
@@ -219,10 +220,10 @@ def heat_png(level: FloatArray) -> str:
 
 
 def heat(level: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """White to dark blue for values in [0, 1]; NaN is light grey; shape (..., 3), 0 to 255."""
+    """White to dark blue for values in [0, 1]; NaN is white; shape (..., 3), 0 to 255."""
     value = np.nan_to_num(np.clip(level, 0.0, 1.0))[..., None]
     rgb = 255 * (1 - value) + np.array([24, 66, 148]) * value
-    return np.where(np.isnan(level)[..., None], 244, rgb).astype(np.uint8)
+    return np.where(np.isnan(level)[..., None], 255, rgb).astype(np.uint8)
 
 
 def _blue(value: float) -> Colour:

@@ -29,6 +29,7 @@ from sim.rotations import pose_from_rpy
 from sim.scenes import Scene
 
 OTHERS = RAW_MOST + 3  # arms drawn besides solutions: raw means, the regressor's, the nearest approach, one on a curve
+_PLANE = "Floor: the darker, the more the mixture's components disagree there (variance between them)."
 _QUIET = 0.15  # [s] that a target must rest before the controller is asked and curves are traced
 
 
@@ -58,17 +59,17 @@ class Live:
         self._lock = threading.RLock()
         self._answer: Answer | None = None
         self._details: Details | None = None
-        self._verdict: Verdict | None = None  # on the answer, or carried from a little before
+        self.verdict: Verdict | None = None  # on the answer, or carried from a little before
         self._judged: Answer | None = None  # the last one that the controller was asked of
         self._selected: int | None = None  # branch
-        self._curves: list[Curve] = []
-        self._along: FloatArray | None = None
+        self.curves: list[Curve] = []
+        self.along: FloatArray | None = None
         self._judge = Judge(session.solver, meshes=not looks.lost)
         self._judge.set_scene(scene)
         arm, task = session.arm, session.task
         self._view = SceneView(server.scene, arm, looks, most=MOST, others=OTHERS)
         self._has_curves = arm.n_joints == task.n_constraints + 1
-        self._panel = Panel(
+        self.panel = Panel(
             server.gui,
             arm,
             self,
@@ -111,7 +112,7 @@ class Live:
         """The row that is drawn solid: selected by a person, else the controller's, else the most probable."""
         if self._answer is None:
             return None
-        verdict = self._verdict
+        verdict = self.verdict
         chosen = None if verdict is None or verdict.chosen is None else int(self._answer.branch[verdict.chosen])
         return solid_row(self._answer, self._selected, chosen)
 
@@ -131,7 +132,7 @@ class Live:
     def select(self, row: int) -> None:
         """Select the solution in a row."""
         if self._answer is not None and row < len(self._answer):
-            self._selected, self._along = int(self._answer.branch[row]), None
+            self._selected, self.along = int(self._answer.branch[row]), None
             self.redraw()
 
     def next_branch(self) -> None:
@@ -143,8 +144,8 @@ class Live:
     def go(self) -> None:
         """Execute the selected solution, or the configuration picked on a self-motion."""
         solid = self.solid
-        if self._along is not None:
-            self._mover.put(self._along)
+        if self.along is not None:
+            self._mover.put(self.along)
         elif self._answer is not None and solid is not None:
             self._mover.put(self._answer.q[solid])
 
@@ -156,8 +157,8 @@ class Live:
 
     def slide(self, curve: int, share: float) -> None:
         """Pick a configuration on a self-motion."""
-        if curve < len(self._curves):
-            self._along = self._curves[curve].at(share)
+        if curve < len(self.curves):
+            self.along = self.curves[curve].at(share)
             self.redraw()
 
     def limit_jump(self, degrees: float) -> None:
@@ -167,11 +168,12 @@ class Live:
 
     def show_obstacles(self) -> None:
         """Draw the obstacles and let the controller know of them, as the panel's switches say."""
-        panel, scene = self._panel, self._obstacles if self._panel.obstacles.value else None
-        self._view.draw_obstacles(scene, on_move=self._obstacle_moved if panel.handles.value else None)
+        panel, scene = self.panel, self._obstacles if self.panel.obstacles.value else None
+        self._view.draw_obstacles(scene, on_move=self.move_obstacle if panel.handles.value else None)
         self._again()
 
-    def _obstacle_moved(self, number: int, node: Any) -> None:
+    def move_obstacle(self, number: int, node: Any) -> None:
+        """Put an obstacle where its handle is."""
         if self._obstacles is None:
             return
         obstacles = list(self._obstacles.obstacles)
@@ -193,37 +195,37 @@ class Live:
         """Solve a target, draw the ghosts at once, then the rest."""
         answer = self.session.answer(T)
         with self._lock:
-            before, verdict = self._answer, self._verdict
+            before, verdict = self._answer, self.verdict
             carried = verdict.carried(before, answer) if verdict is not None and before is not None else None
-            self._answer, self._verdict, self._along = answer, carried, None
+            self._answer, self.verdict, self.along = answer, carried, None
             self._draw_solutions()
             self._server.flush()
         details = self.session.details(answer)
         with self._lock:
             self._details = details
             self._draw_rest()
-            self._panel.show_target(T[:3, 3].tolist(), degrees_of(T[:3, :3]).tolist())
+            self.panel.show_target(T[:3, 3].tolist(), degrees_of(T[:3, :3]).tolist())
             self._draw_plot()
             self._server.flush()
         self._slow.put(answer)
 
     def _settle(self, answer: Answer) -> None:
         """What takes longer, once the target rests: the controller's verdict, the self-motions."""
-        scene = self._obstacles if self._panel.obstacles.value else None
+        scene = self._obstacles if self.panel.obstacles.value else None
         self._judge.set_scene(scene)
         verdict = self._ask(answer)
         if self._answer is not answer:
             return
         with self._lock:
-            self._verdict, self._judged = verdict, answer
+            self.verdict, self._judged = verdict, answer
             self._draw_solutions()
             self._draw_rest()
             self._server.flush()
         if self._has_curves:
             curves = trace_curves(self.session.solver, answer.T_base_target, CURVES)
             with self._lock:
-                self._curves = curves
-                self._panel.show_curves([_bar(i, curve) for i, curve in enumerate(curves)])
+                self.curves = curves
+                self.panel.show_curves([_bar(i, curve) for i, curve in enumerate(curves)])
                 self._server.flush()
 
     def _ask(self, answer: Answer) -> Verdict:
@@ -238,11 +240,11 @@ class Live:
         answer, session = self._answer, self.session
         if answer is None:
             return
-        self._panel.say("moving in PyBullet …")
+        self.panel.say("moving in PyBullet …")
         try:
             motion = self._judge.go(q, answer.T_base_target, session.q_now)
         except IKError as error:
-            self._panel.say(str(error))
+            self.panel.say(str(error))
             return
         begin = time.monotonic()
         for number, row in enumerate(motion.q):
@@ -250,8 +252,8 @@ class Live:
             self._view.draw_robot(row)
             self._server.flush()
         session.q_now = np.clip(motion.q[-1], session.arm.q_min, session.arm.q_max)
-        self._panel.say(motion.sentence)
-        self._panel.show_joints(session.q_now)
+        self.panel.say(motion.sentence)
+        self.panel.show_joints(session.q_now)
         self._again()
 
     # --- how it is drawn --------------------------------------------------------------------------------------
@@ -259,7 +261,7 @@ class Live:
     def redraw(self) -> None:
         """Draw what is known again, after a switch or a selection."""
         with self._lock:
-            self._view.show_robot(self._panel.robot.value)
+            self._view.show_robot(self.panel.robot.value)
             if self._answer is not None and self._details is not None:
                 self._draw_solutions()
                 self._draw_rest()
@@ -267,22 +269,22 @@ class Live:
 
     def _draw_solutions(self) -> None:
         assert self._answer is not None
-        solid = None if self._along is not None else self.solid
+        solid = None if self.along is not None else self.solid
         self._view.solutions.draw(solution_ghosts(self._answer, solid))
         self._view.mark(self._answer.T_base_target)
 
     def _draw_rest(self) -> None:
-        answer, details, panel = self._answer, self._details, self._panel
+        answer, details, panel = self._answer, self._details, self.panel
         if answer is None or details is None or len(details.err_pos) != len(answer):
             return
         target, n = answer.T_base_target[:3, 3], self.session.arm.n_joints
-        self._view.others.draw(other_ghosts(details, mse=panel.mse.value, raw=panel.raw.value, along=self._along, n=n))
+        self._view.others.draw(other_ghosts(details, mse=panel.mse.value, raw=panel.raw.value, along=self.along, n=n))
         rotation = self.session.rotation
         self._view.draw_miss("mse", details.mse if panel.mse.value else None, target, rotation=rotation)
         self._view.draw_miss("nearest", details.nearest, target, rotation=rotation)
         self._draw_spread(answer, panel.spread.value)
-        notes = (self._looks.missing, self._judge.note)
-        panel.show_answer(answer, details, self._verdict, self.solid, notes)
+        notes = (self._looks.missing, self._judge.note, _PLANE if self.session.arm.is_planar else "")
+        panel.show_answer(answer, details, self.verdict, self.solid, notes)
 
     def _draw_spread(self, answer: Answer, wanted: bool) -> None:
         model = self.session.solver.model
@@ -298,9 +300,9 @@ class Live:
         q_mse = None if details.mse is None else details.mse.q
         T = answer.T_base_target
         if arm.n_joints == 2:
-            self._panel.plot.content = density_html(arm, joint_density(model, T), answer, q_mse)
+            self.panel.plot.content = density_html(arm, joint_density(model, T), answer, q_mse)
         else:
-            self._panel.plot.content = marginals_svg(arm, marginals(model, T), answer, q_mse)
+            self.panel.plot.content = marginals_svg(arm, marginals(model, T), answer, q_mse)
 
     def _draw_workspace(self, T_base_target: FloatArray) -> None:
         model = self.session.solver.model

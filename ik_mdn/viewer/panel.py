@@ -100,7 +100,7 @@ class Panel:
 
     def show_target(self, position: Sequence[float], degrees: Sequence[float]) -> None:
         """Write the target into its fields."""
-        self._position.value = tuple(round(float(x), 4) for x in position)
+        self._position.value = tuple(round(float(x), 4) for x in position[: self._axes])
         if self._turn is not None:
             self._turn.value = tuple(round(float(x), 2) for x in degrees)
 
@@ -133,14 +133,12 @@ class Panel:
 
     def _add_target(self) -> None:
         gui, limit = self._gui, 3 * self._arm.reach
-        self._position = gui.add_vector3(
-            "target [m]",
-            (0.0, 0.0, 0.0),
-            step=0.005,
-            min=(-limit,) * 3,
-            max=(limit,) * 3,
-            hint="x, y, z in the base frame",
-        )
+        self._axes = 2 if self._arm.is_planar else 3
+        add, axes = (gui.add_vector2, "x, y") if self._arm.is_planar else (gui.add_vector3, "x, y, z")
+        nowhere, most = (0.0,) * self._axes, (limit,) * self._axes
+        least = tuple(-x for x in most)
+        hint = f"{axes} in the base frame"
+        self._position = add("target [m]", nowhere, step=0.005, min=least, max=most, hint=hint)
         self._turn = (
             gui.add_vector3("turn [°]", (0.0, 0.0, 0.0), step=1.0, hint="roll, pitch, yaw about the base's x, y, z")
             if self._rotation
@@ -151,7 +149,8 @@ class Panel:
                 field.on_update(_from_person(lambda _: self._typed()))
 
     def _typed(self) -> None:
-        self._actions.type_target(self._position.value, self._turn.value if self._turn is not None else (0.0, 0.0, 0.0))
+        position = (*self._position.value, 0.0)[:3]
+        self._actions.type_target(position, self._turn.value if self._turn is not None else (0.0, 0.0, 0.0))
 
     def _add_solutions(self) -> None:
         gui, actions = self._gui, self._actions

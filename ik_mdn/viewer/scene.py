@@ -126,7 +126,10 @@ class SceneView:
     def __init__(self, scene: Any, arm: Arm, looks: Looks, *, most: int, others: int) -> None:
         self._scene, self._arm = scene, arm
         scene.set_up_direction("+z")
-        scene.configure_default_lights(True, cast_shadow=False)
+        scene.configure_default_lights(False)
+        scene.add_light_ambient("/lights/ambient", intensity=1.4)
+        above = tuple((arm.reach * np.array([1.5, -2.5, 4.0])).tolist())
+        scene.add_light_directional("/lights/sun", intensity=1.6, position=above, cast_shadow=False)
         coarse = tuple(coarsened(visual, arm.reach / 250) for visual in looks.visuals)
         self.solutions = ArmBatch(scene, "/solutions", arm, coarse, levels=LEVELS, capacity=most)
         self.others = ArmBatch(scene, "/others", arm, coarse, levels=OTHER_LEVELS, capacity=others)
@@ -210,7 +213,14 @@ class SceneView:
         side = 2 * self._arm.reach
         x, y, z = self._arm.offsets[0, :3, 3]
         self._scene.add_image(
-            "/workspace", picture, side, side, position=(x, y, z - 0.06), wxyz=(0.0, 1.0, 0.0, 0.0), cast_shadow=False
+            "/workspace",
+            picture,
+            side,
+            side,
+            position=(x, y, z - 0.06),
+            wxyz=(0.0, 1.0, 0.0, 0.0),
+            format="png",
+            cast_shadow=False,
         )
 
     def draw_obstacles(self, scene: Scene | None, *, on_move: Any = None) -> None:

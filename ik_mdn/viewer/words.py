@@ -5,6 +5,7 @@ from __future__ import annotations
 from ik_mdn.control import Candidate, CostWeights, Decision
 
 _CLEAR = 0.2  # [m] distances are measured up to this
+_TIE = 5e-3  # difference of costs that nobody sees
 
 
 def why_not(candidate: Candidate, chosen: Candidate | None, weights: CostWeights) -> str:
@@ -32,6 +33,8 @@ def why_not(candidate: Candidate, chosen: Candidate | None, weights: CostWeights
             - _lack(chosen.manipulability, weights.manipulability_wanted)
         ),
     }
+    if candidate.cost - chosen.cost < _TIE:
+        return f"as good, cost {candidate.cost:.2f}"
     worst = max(terms, key=lambda words: terms[words])
     cost = f"cost {candidate.cost:.2f}, not {chosen.cost:.2f}"
     return f"{cost}: {worst}" if terms[worst] > 0 else cost

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from urllib.request import urlopen
 
 import numpy as np
@@ -94,6 +95,36 @@ def test_the_newest_target_wins_over_a_flood(app: App) -> None:
     for number in range(300):
         live.type_target((0.4, 0.001 * number, 0.3), (180.0, 0.0, 0.0))
     assert until(lambda: live.latest is not None and live.latest.T_base_target[1, 3] == 0.299, seconds=10.0)
+
+
+def test_a_configuration_picked_on_a_self_motion_is_gone_to() -> None:
+    app = App(Choice("panda"), port=8320)
+    try:
+        live = app.live
+        assert until(lambda: live.settled and len(live.curves) > 0)
+        live.slide(0, 0.6)
+        wanted = live.curves[0].at(0.6)
+        np.testing.assert_array_equal(live.along, wanted)
+        live.go()
+        assert until(lambda: np.abs(live.session.q_now - wanted).max() < 2e-3)
+    finally:
+        app.close()
+
+
+def test_an_obstacle_dragged_onto_the_target_blocks_it_until_obstacles_are_off() -> None:
+    app = App(Choice("ur5e", scene="table"), port=8340)
+    try:
+        live = app.live
+        assert until(lambda: live.settled)
+        assert live.latest is not None
+        on_target = SimpleNamespace(position=live.latest.T_base_target[:3, 3], wxyz=(1.0, 0.0, 0.0, 0.0))
+        live.move_obstacle(0, on_target)
+        assert until(lambda: live.verdict is not None and live.settled and all(live.verdict.collides))
+        live.panel.obstacles.value = False
+        live.show_obstacles()
+        assert until(lambda: live.verdict is not None and live.settled and not any(live.verdict.collides))
+    finally:
+        app.close()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
