@@ -113,12 +113,11 @@ def main() -> None:
         sys.exit(f"nothing can be measured: {missing()}")
     torch.set_num_threads(1)
     load = os.getloadavg()[0]
+    rows = []
     with open_browser() as browser:
-        rows = [
-            measure(name, browser, moves=options.moves, port=options.port + i) for i, name in enumerate(options.arms)
-        ]
-    for row in rows:
-        print(json.dumps(row))
+        for number, name in enumerate(options.arms):
+            rows.append(measure(name, browser, moves=options.moves, port=options.port + number))
+            print(json.dumps(rows[-1]), flush=True)
     print(f"load of the machine: {load:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores")
     if options.json:
         machine = {"cores": os.cpu_count(), "load_before": load, "load_after": os.getloadavg()[0]}

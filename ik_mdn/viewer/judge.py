@@ -40,6 +40,8 @@ class Verdict:
 
     def carried(self, before: Answer, after: Answer) -> Verdict | None:
         """The same verdict on the branches of a later answer; None where one of them was not judged."""
+        if before is after:
+            return self
         rows = [before.row_of(branch) for branch in after.branch.tolist()]
         known = [row for row in rows if row is not None]
         if len(known) < len(rows) or (self.chosen is not None and self.chosen not in known):

@@ -30,6 +30,7 @@ from sim.scenes import Scene
 
 OTHERS = RAW_MOST + 3  # arms drawn besides solutions: raw means, the regressor's, the nearest approach, one on a curve
 _PLANE = "Floor: the darker, the more the mixture's components disagree there (variance between them)."
+_DETAILS = 0.1  # [s] between two times that numbers, words and plots are written
 _QUIET = 0.15  # [s] that a target must rest before the controller is asked and curves are traced
 
 
@@ -58,9 +59,8 @@ class Live:
         self.look_at = look_at
         self._lock = threading.RLock()
         self._answer: Answer | None = None
-        self._details: Details | None = None
-        self.verdict: Verdict | None = None  # on the answer, or carried from a little before
-        self._judged: Answer | None = None  # the last one that the controller was asked of
+        self._detailed: tuple[Answer, Details] | None = None  # the last answer that was measured
+        self._judged: tuple[Answer, Verdict] | None = None  # the last one that the controller was asked of
         self._selected: int | None = None  # branch
         self.curves: list[Curve] = []
         self.along: FloatArray | None = None
@@ -81,6 +81,7 @@ class Live:
             q_now=session.q_now,
         )
         self._fast: Newest[FloatArray] = Newest(self._follow)
+        self._rest: Newest[Answer] = Newest(self._detail, every=_DETAILS)
         self._slow: Newest[Answer] = Newest(self._settle, quiet=_QUIET)
         self._mover: Newest[FloatArray] = Newest(self._execute)
         T = session.start_target()
@@ -93,7 +94,7 @@ class Live:
 
     def close(self) -> None:
         """End the workers and the physics world."""
-        for worker in (self._fast, self._slow, self._mover):
+        for worker in (self._fast, self._rest, self._slow, self._mover):
             worker.close()
         self._judge.close()
 
@@ -105,16 +106,25 @@ class Live:
     @property
     def settled(self) -> bool:
         """Whether the controller has judged it."""
-        return self._judged is not None and self._judged is self._answer
+        return self._judged is not None and self._judged[0] is self._answer
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The controller's verdict on the answer that is drawn, or one a little before on the same branches."""
+        return None if self._answer is None else self._verdict_on(self._answer)
 
     @property
     def solid(self) -> int | None:
         """The row that is drawn solid: selected by a person, else the controller's, else the most probable."""
-        if self._answer is None:
-            return None
-        verdict = self.verdict
-        chosen = None if verdict is None or verdict.chosen is None else int(self._answer.branch[verdict.chosen])
-        return solid_row(self._answer, self._selected, chosen)
+        return None if self._answer is None else self._solid_of(self._answer)
+
+    def _verdict_on(self, answer: Answer) -> Verdict | None:
+        return None if self._judged is None else self._judged[1].carried(self._judged[0], answer)
+
+    def _solid_of(self, answer: Answer) -> int | None:
+        verdict = self._verdict_on(answer)
+        chosen = None if verdict is None or verdict.chosen is None else int(answer.branch[verdict.chosen])
+        return solid_row(answer, self._selected, chosen)
 
     # --- what a person does -----------------------------------------------------------------------------------
 
@@ -192,35 +202,32 @@ class Live:
     # --- what follows from it ---------------------------------------------------------------------------------
 
     def _follow(self, T: FloatArray) -> None:
-        """Solve a target, draw the ghosts at once, then the rest."""
+        """Solve a target and draw its solutions at once; the rest may come a little later."""
         answer = self.session.answer(T)
         with self._lock:
-            before, verdict = self._answer, self.verdict
-            carried = verdict.carried(before, answer) if verdict is not None and before is not None else None
-            self._answer, self.verdict, self.along = answer, carried, None
+            self._answer, self.along = answer, None
             self._draw_solutions()
             self._server.flush()
-        details = self.session.details(answer)
+        self._rest.put(answer)
+        self._slow.put(answer)
+
+    def _detail(self, answer: Answer) -> None:
+        """What a person reads and cannot read faster: numbers, words, plots, what misses the target."""
+        details, T = self.session.details(answer), answer.T_base_target
         with self._lock:
-            self._details = details
+            self._detailed = (answer, details)
             self._draw_rest()
             self.panel.show_target(T[:3, 3].tolist(), degrees_of(T[:3, :3]).tolist())
-            self._draw_plot()
+            self._draw_plot(answer, details)
             self._server.flush()
-        self._slow.put(answer)
 
     def _settle(self, answer: Answer) -> None:
         """What takes longer, once the target rests: the controller's verdict, the self-motions."""
-        scene = self._obstacles if self.panel.obstacles.value else None
-        self._judge.set_scene(scene)
+        self._judge.set_scene(self._obstacles if self.panel.obstacles.value else None)
         verdict = self._ask(answer)
-        if self._answer is not answer:
-            return
         with self._lock:
-            self.verdict, self._judged = verdict, answer
-            self._draw_solutions()
-            self._draw_rest()
-            self._server.flush()
+            self._judged = (answer, verdict)
+            self.redraw()
         if self._has_curves:
             curves = trace_curves(self.session.solver, answer.T_base_target, CURVES)
             with self._lock:
@@ -262,29 +269,26 @@ class Live:
         """Draw what is known again, after a switch or a selection."""
         with self._lock:
             self._view.show_robot(self.panel.robot.value)
-            if self._answer is not None and self._details is not None:
-                self._draw_solutions()
-                self._draw_rest()
+            self._draw_solutions()
+            self._draw_rest()
             self._server.flush()
 
     def _draw_solutions(self) -> None:
-        assert self._answer is not None
-        solid = None if self.along is not None else self.solid
-        self._view.solutions.draw(solution_ghosts(self._answer, solid))
-        self._view.mark(self._answer.T_base_target)
+        if self._answer is not None:
+            self._view.solutions.draw(solution_ghosts(self._answer, None if self.along is not None else self.solid))
+            self._view.mark(self._answer.T_base_target)
 
     def _draw_rest(self) -> None:
-        answer, details, panel = self._answer, self._details, self.panel
-        if answer is None or details is None or len(details.err_pos) != len(answer):
+        if self._detailed is None:
             return
+        (answer, details), panel, rotation = self._detailed, self.panel, self.session.rotation
         target, n = answer.T_base_target[:3, 3], self.session.arm.n_joints
         self._view.others.draw(other_ghosts(details, mse=panel.mse.value, raw=panel.raw.value, along=self.along, n=n))
-        rotation = self.session.rotation
         self._view.draw_miss("mse", details.mse if panel.mse.value else None, target, rotation=rotation)
         self._view.draw_miss("nearest", details.nearest, target, rotation=rotation)
         self._draw_spread(answer, panel.spread.value)
         notes = (self._looks.missing, self._judge.note, _PLANE if self.session.arm.is_planar else "")
-        panel.show_answer(answer, details, self.verdict, self.solid, notes)
+        panel.show_answer(answer, details, self._verdict_on(answer), self._solid_of(answer), notes)
 
     def _draw_spread(self, answer: Answer, wanted: bool) -> None:
         model = self.session.solver.model
@@ -293,9 +297,9 @@ class Live:
         else:
             self._view.draw_spread(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3)))
 
-    def _draw_plot(self) -> None:
-        model, answer, details, arm = self.session.solver.model, self._answer, self._details, self.session.arm
-        if model is None or answer is None or details is None:
+    def _draw_plot(self, answer: Answer, details: Details) -> None:
+        model, arm = self.session.solver.model, self.session.arm
+        if model is None:
             return
         q_mse = None if details.mse is None else details.mse.q
         T = answer.T_base_target

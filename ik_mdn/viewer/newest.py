@@ -21,14 +21,17 @@ class Newest(Generic[T]):
     Args:
         work: The function.
         quiet: Wait until nothing new has come in for so long [s].
+        every: Begin no call sooner after the last one began [s].
     """
 
-    def __init__(self, work: Callable[[T], None], *, quiet: float = 0.0) -> None:
-        self._work, self._quiet = work, quiet
+    def __init__(self, work: Callable[[T], None], *, quiet: float = 0.0, every: float = 0.0) -> None:
+        self._work, self._quiet, self._every = work, quiet, every
         self._changed = threading.Condition()
         self._items: list[T] = []
-        self._put_at, self._closed = 0.0, False
-        self._thread = threading.Thread(target=self._run, daemon=True, name=f"newest-{work.__name__}")
+        self._put_at, self._begun, self._closed = 0.0, 0.0, False
+        self._thread = threading.Thread(
+            target=self._run, daemon=True, name=f"newest {getattr(work, '__name__', 'work')}"
+        )
         self._thread.start()
 
     @property
@@ -55,9 +58,10 @@ class Newest(Generic[T]):
         """The newest item once it is quiet, as a list of one; an empty list at the end."""
         with self._changed:
             while not self._closed:
-                left = self._put_at + self._quiet - time.monotonic()
+                now = time.monotonic()
+                left = max(self._put_at + self._quiet, self._begun + self._every) - now
                 if self._items and left <= 0:
-                    items, self._items = self._items, []
+                    items, self._items, self._begun = self._items, [], now
                     return items
                 self._changed.wait(left if self._items else None)
         return []

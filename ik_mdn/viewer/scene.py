@@ -16,6 +16,7 @@ from ik_mdn.viewer.poses import quat_wxyz
 from ik_mdn.viewer.visuals import Looks, Visual, coarsened, link_frames
 from sim.arm import Arm
 from sim.arrays import FloatArray
+from sim.rendering import floor_height
 from sim.scenes import Obstacle, Scene
 
 SPREADS = 8  # ellipsoids of the tip
@@ -126,6 +127,7 @@ class SceneView:
     def __init__(self, scene: Any, arm: Arm, looks: Looks, *, most: int, others: int) -> None:
         self._scene, self._arm = scene, arm
         scene.set_up_direction("+z")
+        scene.configure_environment_map("studio", environment_intensity=0.3)
         scene.configure_default_lights(False)
         scene.add_light_ambient("/lights/ambient", intensity=1.4)
         above = tuple((arm.reach * np.array([1.5, -2.5, 4.0])).tolist())
@@ -142,7 +144,7 @@ class SceneView:
         }
         self._spread = self._add_spread()
         self._obstacles: list[Any] = []
-        self._add_floor()
+        self._floor = self._add_floor()
 
     def add_target(self, T_base_target: FloatArray, *, rotation: bool, on_drag: Any) -> None:
         """A gizmo to drag the target by: in the plane for a planar arm, without turning where no rotation counts.
@@ -228,6 +230,8 @@ class SceneView:
         for node in self._obstacles:
             node.remove()
         self._obstacles = []
+        lowest = floor_height(self._arm, scene, depth=0.0)
+        self._floor.position = (0.0, 0.0, lowest - (0.04 if self._arm.is_planar else 0.002))
         for number, obstacle in enumerate(scene.obstacles if scene else ()):
             self._add_obstacle(number, obstacle, on_move)
 
@@ -290,9 +294,9 @@ class SceneView:
             cast_shadow=False,
         )
 
-    def _add_floor(self) -> None:
+    def _add_floor(self) -> Any:
         size = 3.2 * self._arm.reach
-        self._scene.add_grid(
+        return self._scene.add_grid(
             "/floor",
             size,
             size,
@@ -300,7 +304,6 @@ class SceneView:
             section_size=0.5 * self._arm.reach,
             cell_color=(232, 234, 238),
             section_color=(200, 204, 212),
-            position=(0.0, 0.0, -0.08 if self._arm.is_planar else -0.002),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -42,6 +43,18 @@ def test_it_waits_until_nothing_new_comes_in() -> None:
     time.sleep(1.0)
     worker.close()
     assert done == [4]
+
+
+def test_calls_keep_their_distance_and_the_last_item_is_worked_on() -> None:
+    done: list[tuple[int, float]] = []
+    worker = Newest(lambda item: done.append((item, time.monotonic())), every=0.2)
+    for item in range(25):
+        worker.put(item)
+        time.sleep(0.02)
+    time.sleep(0.5)
+    worker.close()
+    assert done[-1][0] == 24
+    assert all(later - sooner >= 0.2 for (_, sooner), (_, later) in itertools.pairwise(done))
 
 
 def test_an_error_is_logged_and_the_next_item_still_worked_on(caplog: pytest.LogCaptureFixture) -> None:
