@@ -126,7 +126,7 @@ def test_going_there_ends_at_the_selected_solution(app: Any, page: Any) -> None:
     assert until(lambda: app.live.settled)
     wanted = app.live.latest.q[app.live.solid]
     page.get_by_role("button", name="Go there").click()
-    page.wait_for_function("document.querySelector('#said').innerText.includes('Reached')", timeout=SLOW)
+    page.wait_for_function("document.body.innerText.includes('Reached in')", timeout=SLOW)
     np.testing.assert_allclose(app.live.session.q_now, wanted, atol=1e-3)
 
 
