@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.viewer.answer import Placed, say_miss
-from ik_mdn.viewer.ghosts import MSE, NEAREST, Colour, Ghosts
+from ik_mdn.viewer.ghosts import MSE, NEAREST, RAW, Colour, Ghosts
 from ik_mdn.viewer.poses import quat_wxyz
 from ik_mdn.viewer.visuals import Looks, Visual, coarsened, link_frames
 from sim.arm import Arm
@@ -82,7 +82,7 @@ class ArmBatch:
             rows = [int(row) for row in order if level[row] == number][: self._capacity]
             self._rows[number] = rows
             colour = np.full((self._capacity, 3), 200, dtype=np.uint8)
-            colour[: len(rows)] = ghosts.colour[rows]
+            colour[: len(rows)] = linear(ghosts.colour[rows])
             for frame, node in nodes.items():
                 self._update(node, (number, frame), positions[rows, frame], wxyz[rows, frame], colour)
 
@@ -288,7 +288,7 @@ class SceneView:
             np.tile([1.0, 0, 0, 0], (SPREADS, 1)),
             np.zeros((SPREADS, 3)),
             batched_scales=np.zeros((SPREADS, 3)),
-            batched_colors=(70, 90, 120),
+            batched_colors=tuple(linear(np.array(RAW)).tolist()),
             opacity=0.35,
             lod="off",
             cast_shadow=False,
@@ -305,6 +305,11 @@ class SceneView:
             cell_color=(232, 234, 238),
             section_color=(200, 204, 212),
         )
+
+
+def linear(colour: NDArray[Any]) -> NDArray[np.uint8]:
+    """Colours as viser's batches take them: linear light, where everything else takes sRGB; 0 to 255, any shape."""
+    return np.asarray(np.round(255.0 * (np.asarray(colour) / 255.0) ** 2.2), dtype=np.uint8)
 
 
 def merge_by_frame(visuals: tuple[Visual, ...]) -> dict[int, tuple[NDArray[np.float32], NDArray[np.uint32]]]:
