@@ -24,6 +24,7 @@ from viewer_browser import missing, open_browser, open_page, pixel_of
 from ik_mdn.viewer import App, Choice
 
 MOVES = 240
+_SIZE = (740, 420)  # of the page [px]: small, because without a graphics card drawing takes all of the time
 PERIOD = 1 / 30  # [s] between two moves of the mouse
 _WATCH = """
 window.ikSent = []; window.ikGot = [];
@@ -55,7 +56,7 @@ def measure(name: str, browser: Any, *, moves: int, port: int) -> dict[str, Any]
     context = browser.new_context()
     context.add_init_script(_WATCH)
     try:
-        page = open_page(context, app.address, [])
+        page = open_page(context, app.address, [], size=_SIZE)
         while app.live.latest is None or not app.live.settled:
             time.sleep(0.1)
         page.wait_for_timeout(3000)

@@ -48,10 +48,10 @@ def open_browser() -> Iterator[Any]:
             browser.close()
 
 
-def open_page(browser: Any, address: str, complaints: list[str]) -> Any:
+def open_page(browser: Any, address: str, complaints: list[str], *, size: tuple[int, int] = (900, 640)) -> Any:
     """A page of the viewer once its picture is there; errors of its console are added to `complaints`."""
     page = browser.new_page()
-    page.set_viewport_size({"width": 900, "height": 640})
+    page.set_viewport_size({"width": size[0], "height": size[1]})
     page.set_default_timeout(SLOW)
     page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))

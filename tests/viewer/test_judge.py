@@ -42,6 +42,10 @@ def test_a_verdict_goes_with_the_branches_to_the_next_answer(session: Session) -
     assert after.branch[carried.chosen] == before.branch[verdict.chosen]
     order = [before.row_of(branch) for branch in after.branch.tolist()]
     assert carried.reasons == tuple(verdict.reasons[row] for row in order if row is not None)
+    turned = verdict.carried(before, replace(before, q=before.q[::-1], branch=before.branch[::-1]))
+    assert turned is not None
+    assert turned.chosen == len(before) - 1 - verdict.chosen
+    assert turned.reasons == verdict.reasons[::-1]
     fewer = replace(before, q=before.q[:3], branch=before.branch[:3], weight=before.weight[:3])
     assert verdict.carried(fewer, before) is None
 
