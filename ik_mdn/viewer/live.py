@@ -86,7 +86,6 @@ class Live:
         self._mover: Newest[FloatArray] = Newest(self._execute)
         T = session.start_target()
         self._view.add_target(T, rotation=session.rotation, on_drag=self._dragged)
-        self._view.solutions.on_pick(self.select)
         self._view.draw_robot(session.q_now)
         self.show_obstacles()
         self._draw_workspace(T)

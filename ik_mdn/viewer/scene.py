@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -52,7 +50,6 @@ class ArmBatch:
         self._arm, self._levels, self._capacity = arm, np.array(levels), capacity
         self._nodes: list[dict[int, Any]] = []
         self._drawn: dict[tuple[int, int], tuple[bytes, bytes]] = {}
-        self._rows: list[list[int]] = [[] for _ in levels]
         for number, level in enumerate(levels):
             nodes = {}
             for frame, (vertices, faces) in merge_by_frame(visuals).items():
@@ -80,22 +77,10 @@ class ArmBatch:
         order = np.lexsort(ghosts.colour.T)  # so that colours seldom change places
         for number, nodes in enumerate(self._nodes):
             rows = [int(row) for row in order if level[row] == number][: self._capacity]
-            self._rows[number] = rows
             colour = np.full((self._capacity, 3), 200, dtype=np.uint8)
             colour[: len(rows)] = linear(ghosts.colour[rows])
             for frame, node in nodes.items():
                 self._update(node, (number, frame), positions[rows, frame], wxyz[rows, frame], colour)
-
-    def on_pick(self, pick: Callable[[int], None]) -> None:
-        """Call `pick` with the row of an arm that is clicked."""
-        for number, nodes in enumerate(self._nodes):
-            for node in nodes.values():
-                node.on_click(partial(self._clicked, number, pick))
-
-    def _clicked(self, level: int, pick: Callable[[int], None], event: Any) -> None:
-        rows = self._rows[level]
-        if event.instance_index is not None and event.instance_index < len(rows):
-            pick(rows[event.instance_index])
 
     def _update(
         self, node: Any, key: tuple[int, int], positions: FloatArray, wxyz: FloatArray, colour: NDArray[np.uint8]
