@@ -37,7 +37,7 @@ def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None
     assert "unknown command 'trian' (did you mean 'train'?); allowed: arms" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["arms", "generate", "train", "solve", "reach", "compare"])
+@pytest.mark.parametrize("command", ["arms", "generate", "train", "solve", "reach", "compare", "view"])
 def test_a_misspelt_arm_is_named_with_what_is_allowed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = {"generate": ["--count", "10", "--out", "never"], "solve": ["--point", "1", "0"]}.get(command, [])
     assert main([command, "xram6", *options]) == 2
