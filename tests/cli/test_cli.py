@@ -170,7 +170,7 @@ def test_messages_speak_of_options(tmp_path: Path, capsys: pytest.CaptureFixture
     joint = '<joint name="{0}" type="revolute"><parent link="a"/><child link="{0}"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint><link name="{0}"/>'
     fork.write_text(f'<robot name="fork"><link name="a"/>{joint.format("b")}{joint.format("c")}</robot>')
     assert main(["arms", str(fork)]) == 2
-    assert "--tip, one of: b, c" in (error := capsys.readouterr().err)
+    assert "name the tip with --tip; those with most moving joints: b (1), c (1)" in (error := capsys.readouterr().err)
     assert "tip=" not in error
 
 
