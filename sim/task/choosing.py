@@ -57,12 +57,12 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
             that axis of the tip) and rotation (all of it), as in "x,y,z,yaw" or "x,z".
 
     Returns:
-        The task.
+        The task. It may fix more numbers than the arm has joints: then the arm meets the targets of a set without
+        volume, those that some joint vector makes, and no other.
 
     Raises:
         UnknownNameError: No task of that name.
-        TaskError: A planar task for an arm that leaves the plane, one with more constraints than joints, or rows that
-            the arm cannot move.
+        TaskError: A planar task for an arm that leaves the plane, or rows that the arm cannot move.
     """
     if name is None or name == "movable":
         return default_task(arm)
@@ -76,10 +76,6 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
         raise TaskError(
             f"the z axis of tip {arm.tip!r} of arm {arm.name!r} is not perpendicular to the plane, so it has no "
             "heading; use task planar_position or another tip"
-        )
-    if task.n_constraints > arm.n_joints:
-        raise TaskError(
-            f"task {task.name!r} fixes {task.n_constraints} numbers, arm {arm.name!r} has {arm.n_joints} joints"
         )
     return task
 

@@ -162,7 +162,6 @@ def test_rows_that_have_a_name_are_that_task() -> None:
         ("ur5e", "roll,pitch", UnknownNameError, "one of roll"),
         ("ur5e", "", UnknownNameError, "unknown task ''"),
         ("planar3", "x,z", TaskError, "'planar3' cannot move its tip 'tool0' along z of 'base_link'"),
-        ("planar2", "x,y,yaw", TaskError, "fixes 3 numbers, arm 'planar2' has 2 joints"),
     ],
 )
 def test_rows_that_make_no_task_are_refused(arm: str, task: str, error: type[Exception], message: str) -> None:

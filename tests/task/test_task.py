@@ -116,7 +116,6 @@ def test_a_task_is_found_by_name_by_itself_or_by_default() -> None:
         ("ur5e", "posiion", UnknownNameError, "unknown task 'posiion'; allowed: planar_position, .*pose"),
         ("ur5e", "planar_pose", TaskError, "'ur5e' leaves the x-y plane of 'base_link'"),
         ("planar3", "pose", TaskError, "'planar3' is planar; use task planar_position or planar_pose"),
-        ("planar2", "planar_pose", TaskError, "fixes 3 numbers, arm 'planar2' has 2 joints"),
     ],
 )
 def test_a_task_that_does_not_fit_is_refused(arm: str, task: str, error: type[Exception], message: str) -> None:
