@@ -20,7 +20,6 @@ from sim.task import Task, error_norms, task_error
 
 _DRAWS = 1024  # random joint vectors, the nearest of which are started from
 _STARTS = 6
-_EVALUATIONS = 100  # of one start; SciPy would allow 100 per joint, and takes seconds where it crawls along a limit
 
 
 def with_closest(problem: Problem, batch: SolutionBatch, *, seed: int) -> SolutionBatch:
@@ -85,7 +84,7 @@ def closest_approach(
 
     with suppress(_TimeIsOver):
         for i in order:
-            least_squares(watched, draws[i], slope, bounds, xtol=1e-10, ftol=1e-12, max_nfev=_EVALUATIONS)
+            least_squares(watched, draws[i], slope, bounds, xtol=1e-10, ftol=1e-12)
     q = np.clip(best.x * unit, arm.q_min, arm.q_max)
     tip = forward_kinematics(arm, torch.from_numpy(q))
     err_pos, err_rot = error_norms(task_error(task, tip, target))

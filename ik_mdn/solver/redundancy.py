@@ -14,11 +14,12 @@ from torch import Tensor
 from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine import starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
+from ik_mdn.solver.options import check_counts, check_seeds, check_sizes
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
-from sim.errors import ShapeError, TaskError
+from sim.errors import TaskError
 from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -74,11 +75,10 @@ def self_motion(
     arm, chosen, model_solver = resolve(solver, task)
     if seeds is None:
         seeds = SEEDS if model_solver is None else SEEDS_OF_MODEL
-    if count < 1 or seeds < 1 or restarts < 0 or seed < 0 or not tolerance > 0:
-        raise ShapeError(
-            f"got count={count}, seeds={seeds}, restarts={restarts}, seed={seed}, tolerance={tolerance}; allowed: "
-            "count >= 1, seeds >= 1, restarts >= 0, seed >= 0, tolerance > 0"
-        )
+    check_counts(1, count=count, seeds=seeds)
+    check_counts(0, restarts=restarts, seed=seed)
+    check_seeds(seeds, restarts)
+    check_sizes(tolerance=tolerance)
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
     job = _Job(arm, chosen, model_solver, count, seeds, restarts, tolerance, seed)
     curves = arm.n_joints == chosen.n_constraints + 1

@@ -178,7 +178,12 @@ class SolutionBatch(Sequence[Solutions]):
 
     @property
     def solved(self) -> NDArray[np.bool_]:
-        """Which poses have an exact solution in limits, shape (B,); `nearly` ones have none."""
+        """Which poses have a solution in limits, exact or `nearly`, shape (B,)."""
+        return self.exact | (self.status_index == STATUSES.index(Status.NEARLY))
+
+    @property
+    def exact(self) -> NDArray[np.bool_]:
+        """Which poses have an exact solution in limits, shape (B,): `solved` without those that are `nearly` met."""
         exact = [STATUSES.index(status) for status in (Status.SOLVED, Status.SINGULAR, Status.CONTINUUM)]
         return np.isin(self.status_index, exact)
 

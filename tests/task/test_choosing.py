@@ -61,7 +61,7 @@ ARMS = {
     "rail": (chain(("prismatic", "0 1 0", LINK)), "y"),
     "slanted rail": (chain(("prismatic", "1 1 0", LINK)), "movable"),
     "crane": (chain(*[("prismatic", axis, "0 0 0") for axis in ("1 0 0", "0 1 0", "0 0 1")]), "position"),
-    "turn and three pitches": (chain(*PINCER), "position"),
+    "turn and three pitches": (chain(*PINCER), "x,y,z,pitch"),
     **{name: (sim.load_arm(name), task) for name, task in (("planar2", "planar_position"), ("planar3", "planar_pose"))},
     **{name: (sim.load_arm(name), "pose") for name in ("ur5e", "puma560", "xarm6", "panda", "iiwa")},
 }
