@@ -37,9 +37,7 @@ _ABOUT = {
 }
 
 
-def solution_weights(
-    arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray, *, windings: bool = False
-) -> FloatArray:
+def solution_weights(arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray) -> FloatArray:
     """The probability of each solution of each pose under joint vectors drawn uniformly in limits.
 
     Where the task has as many constraints as the arm has joints, the change of variables gives
@@ -51,14 +49,12 @@ def solution_weights(
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
         q: Solutions in limits [rad, m], shape (M, n).
         manipulability: `sqrt(det J Jᵀ)` of the task's Jacobian in any fixed units, shape (M,).
-        windings: Whether every winding has a row of its own; otherwise a row has the probability of all its windings.
 
     Returns:
-        Shape (M,); sums to 1 over each pose that has rows.
+        Shape (M,), each the probability of all windings of a solution; sums to 1 over each pose that has rows.
     """
     log_weight = -np.log(np.maximum(manipulability, _LEAST))
-    if not windings:
-        log_weight += np.log(count_windings(arm, q))
+    log_weight += np.log(count_windings(arm, q))
     return normalise(offsets, log_weight)
 
 

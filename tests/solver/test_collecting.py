@@ -27,7 +27,7 @@ NEAR = np.full((5, 2), 0.3)
 
 
 def collected(rank: Any = "weight", *, rows: Any = slice(None), poses: int = 5, **options: Any) -> SolutionBatch:
-    """What is collected of the rows, target 1 being met outside the limits, and 4 late."""
+    """What is collected of the rows, target 1 being met outside the limits, and 4 late; weights are the proposals'."""
     found = Found(POSE[rows], Q[rows], WEIGHT[rows], np.arange(8.0)[rows], np.zeros(8)[rows])
     T = forward_kinematics(ARM, np.zeros((poses, 2)))
     problem = Problem(ARM, TASK, T, NEAR[:poses], 1e-8)
@@ -35,7 +35,7 @@ def collected(rank: Any = "weight", *, rows: Any = slice(None), poses: int = 5, 
     return collect(
         TorchEngine(problem, None),
         problem,
-        Outcome(found, met, late),
+        Outcome(found, met, late, np.zeros(poses, np.bool_)),
         rank,
         options.pop("law", Law.PROPOSALS),
         **options,
@@ -90,8 +90,8 @@ def test_a_stretched_arm_is_singular() -> None:
     found = Found(np.zeros(1, np.int64), np.zeros((1, 2)), np.ones(1), np.zeros(1), np.zeros(1))
     yes, no = np.ones(1, np.bool_), np.zeros(1, np.bool_)
     engine = TorchEngine(problem, None)
-    assert collect(engine, problem, Outcome(found, yes, no), "weight", Law.EXACT)[0].status is Status.SINGULAR
-    raw = Outcome(found, no, no, refined=False)
+    assert collect(engine, problem, Outcome(found, yes, no, no), "weight", Law.EXACT)[0].status is Status.SINGULAR
+    raw = Outcome(found, no, no, no, refined=False)
     assert collect(engine, problem, raw, "weight", Law.PROPOSALS)[0].status is Status.PROPOSED
 
 

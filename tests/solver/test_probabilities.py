@@ -81,7 +81,7 @@ def test_weights_sum_to_one_and_poses_without_solutions_have_none() -> None:
 def test_an_exactly_singular_solution_takes_all() -> None:
     arm = load_arm("planar2")
     q = np.array([[0.1, 0.0], [0.2, 0.5]])
-    weight = solution_weights(arm, np.array([0, 2]), q, np.array([0.0, 0.4]), windings=True)
+    weight = solution_weights(arm, np.array([0, 2]), q, np.array([0.0, 0.4]))
     np.testing.assert_allclose(weight, [1.0, 0.0], atol=1e-12)
 
 
