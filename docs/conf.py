@@ -1,0 +1,64 @@
+"""Sphinx's settings: what is generated first, what runs, what is checked."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
+
+import docs_pages  # noqa: E402
+
+import ik_mdn  # noqa: E402
+
+docs_pages.write_pages(ROOT / "docs" / "generated")
+
+project, author, release = "IK-MDN", "The IK-MDN authors", ik_mdn.__version__
+copyright = f"2026, {author}"
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
+html_theme, html_title = "furo", f"IK-MDN {release}"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_copy_source = html_show_sourcelink = False
+
+# Notebooks are kept as text and run in every build; an error in a cell is an error of the build.
+nb_execution_mode = "cache"
+nb_execution_timeout = 240
+nb_execution_raise_on_error = True
+nb_merge_streams = True
+myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
+myst_heading_anchors = 3
+
+# Docstrings are plain text with names in `backticks`.
+default_role = "code"
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+napoleon_numpy_docstring = False
+autosummary_generate = False
+add_module_names = False
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 88
+
+# Only internal links are checked: the build is offline.
+linkcheck_ignore = [r"https?://.*"]
+
+
+def _plain(app, what, name, obj, options, lines):
+    """Stars, bars and trailing underscores of a docstring mean themselves; code is what stands in backticks."""
+    for i, line in enumerate(lines):
+        parts = re.split(r"(`[^`]*`)", line)
+        parts[::2] = [re.sub(r"([*|\\])|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+        lines[i] = "".join(parts)
+
+
+def _skip(app, what, name, obj, skip, options):
+    """Fields of named tuples describe themselves by a number only."""
+    return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
+def setup(app):
+    """Hooks on docstrings."""
+    app.connect("autodoc-process-docstring", _plain, priority=100)
+    app.connect("autodoc-skip-member", _skip)
