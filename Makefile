@@ -15,7 +15,7 @@ test: .venv/installed
 
 # The pages for people, without network: docs/_build/html/index.html. Tutorials run; warnings are errors; links are checked.
 docs: .venv/installed-docs
-	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python scripts/check_links.py docs/_build/html
 
 models: .venv/installed

@@ -23,7 +23,8 @@ html_css_files = ["pages.css"]
 html_copy_source = html_show_sourcelink = False
 
 # Notebooks are kept as text and run in every build; an error in a cell is an error of the build.
-nb_execution_mode = "cache"
+# While writing: sphinx-build -D nb_execution_mode=cache docs docs/_build/html
+nb_execution_mode = "force"
 nb_execution_timeout = 240
 nb_execution_raise_on_error = True
 nb_merge_streams = True

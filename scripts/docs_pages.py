@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -80,20 +80,12 @@ def results_pages() -> dict[str, str]:
 
 def comparison_page(found: Mapping[str, Any]) -> str:
     """Every method on held-out poses, and executed in the simulator."""
-    arms = found["arms"]
-    on_poses = _methods_table(arms, "methods", _pose_cell)
-    executed = _methods_table(arms, "executed", _executed_cell)
     return _page(
         "The comparison",
-        f"Mean squared error, one Gaussian, the mixture, refinement and PyBullet's own inverse kinematics. {found['count']:,} "
-        f"held-out poses per arm, seed {found['seed']}, nothing trimmed: median position error, and the share answered "
-        "within 1 mm and 0.01 rad with every joint inside its limits.",
-        on_poses,
-        f"The same methods executed in PyBullet, {found['targets']} targets per arm and method: share that came to rest "
-        "within 1 mm and 0.01 rad without touching itself, and in brackets the share of motions on which links touched "
-        "(only the controller looks at that). Answers beyond a limit were clamped to it.",
-        executed,
+        "Mean squared error, one Gaussian, the mixture, refinement and PyBullet's own inverse kinematics, on the same poses.",
+        comparison_tables(found),
         "![Where the regressor's arm ends, and the mixture's modes](../../../data/figures/compare_poses.png)",
+        f"*{_CAPTIONS['compare_poses.png']}*",
         "![Distribution of the position error of each method](../../../data/figures/compare_errors.png)",
         "Random restarts through the same refinement are as exact; what the network adds is which answers there are, how "
         "probable each is, and how few steps it takes to get to all of them.",
@@ -101,6 +93,26 @@ def comparison_page(found: Mapping[str, Any]) -> str:
             "compare_arms.json",
             f"python scripts/compare_arms.py --count {found['count']} --targets {found['targets']} --seed {found['seed']}",
         ),
+    )
+
+
+def comparison_tables(found: Mapping[str, Any]) -> str:
+    """The two tables of the comparison, and what their numbers mean.
+
+    Args:
+        found: What `data/results/compare_arms.json` holds.
+    """
+    arms = found["arms"]
+    return "\n\n".join(
+        [
+            f"{found['count']:,} held-out poses per arm, seed {found['seed']}, nothing trimmed: median position error, and the "
+            "share answered within 1 mm and 0.01 rad with every joint inside its limits.",
+            _methods_table(arms, "methods", _pose_cell),
+            f"The same methods executed in PyBullet, {found['targets']} targets per arm and method: share that came to rest "
+            "within 1 mm and 0.01 rad without touching itself, and in brackets the share of motions on which links "
+            "touched (only the controller looks at that). Answers beyond a limit were clamped to it.",
+            _methods_table(arms, "executed", _executed_cell),
+        ]
     )
 
 
@@ -204,10 +216,11 @@ def kruse_page(found: Mapping[str, Any]) -> str:
     )
 
 
-def _methods_table(arms: Sequence[Mapping[str, Any]], part: str, cell: Any) -> str:
+def _methods_table(arms: Sequence[Mapping[str, Any]], part: str, cell: Callable[[Mapping[str, Any]], str]) -> str:
     columns = [{result["method"]: cell(result) for result in arm[part]} for arm in arms]
     names = dict.fromkeys(name for column in columns for name in column)
     rows = [[name, *(column.get(name, "–") for column in columns)] for name in names]
+    rows = [[f"**{row[0]}**" if "+ refinement" in row[0] and "MDN" in row[0] else row[0], *row[1:]] for row in rows]
     return to_markdown(["method", *(arm["arm"] for arm in arms)], rows)
 
 
@@ -229,7 +242,10 @@ def _scores(scores: Mapping[str, float]) -> list[str]:
 
 def _kruse_rows(name: str, one: Mapping[str, Any]) -> list[list[str]]:
     """Raw and refined draws of one model: numbers of one seed, or mean and standard deviation of several."""
-    rows, about = [], f"{name}, {one['parameters'] / 1e6:.2f} M parameters, {one['steps']:,} steps" if "steps" in one else name
+    rows, about = (
+        [],
+        f"{name}, {one['parameters'] / 1e6:.2f} M parameters, {one['steps']:,} steps" if "steps" in one else name,
+    )
     for kind in ("raw", "refined"):
         if kind in one:
             cells = _scores(one[kind])
@@ -247,7 +263,9 @@ def _tally(statuses: Mapping[str, int]) -> str:
 
 
 def _made_by(name: str, command: str) -> str:
-    return f"Made from `data/results/{name}` when these pages were built. The numbers come from\n\n```sh\n{command}\n```"
+    return (
+        f"Made from `data/results/{name}` when these pages were built. The numbers come from\n\n```sh\n{command}\n```"
+    )
 
 
 def _read(name: str) -> Any:
@@ -296,7 +314,9 @@ def model_card(name: str, model: Any) -> str:
         ["symmetries divided out", "yes" if config.symmetries else "no"],
         ["trained on", "joint vectors uniform in the arm's limits"],
     ]
-    measured = [[key, f"{value:,}" if isinstance(value, int) else f"{value:.4g}"] for key, value in _flat(report).items()]
+    measured = [
+        [key, f"{value:,}" if isinstance(value, int) else f"{value:.4g}"] for key, value in _flat(report).items()
+    ]
     return _page(
         f"Model `{name}`",
         to_markdown(["", "what it is"], facts),
@@ -392,7 +412,9 @@ def room_page(package: str) -> str:
 def _described(package: str, names: Sequence[str]) -> str:
     """Directives for functions and classes, from their docstrings, and a table of constants."""
     module, parts, constants = import_module(package), [], []
-    described = [name for name in names if inspect.isclass(getattr(module, name)) or inspect.isroutine(getattr(module, name))]
+    described = [
+        name for name in names if inspect.isclass(getattr(module, name)) or inspect.isroutine(getattr(module, name))
+    ]
     if described:
         listing = "\n".join(f"   {name}" for name in described)
         parts.append(f".. currentmodule:: {package}\n\n.. autosummary::\n   :nosignatures:\n\n{listing}\n")
@@ -400,7 +422,9 @@ def _described(package: str, names: Sequence[str]) -> str:
         thing = getattr(module, name)
         if name not in described:
             text = " ".join(repr(thing).split())
-            constants.append([f"`{name}`", f"`{text}`" if len(text) < 70 and "object at" not in text else type(thing).__name__])
+            constants.append(
+                [f"`{name}`", f"`{text}`" if len(text) < 70 and "object at" not in text else type(thing).__name__]
+            )
         elif inspect.isclass(thing):
             inherit = "\n   :inherited-members: Distribution" if name == "GaussianMixture" else ""
             parts.append(f".. autoclass:: {name}\n   :members:{inherit}\n")
@@ -413,7 +437,9 @@ def _described(package: str, names: Sequence[str]) -> str:
 
 def _first_line(thing: Any) -> str:
     """The first line of a docstring that is its own, for a table."""
-    text = inspect.getdoc(thing) if inspect.isclass(thing) or inspect.isroutine(thing) or inspect.ismodule(thing) else ""
+    text = (
+        inspect.getdoc(thing) if inspect.isclass(thing) or inspect.isroutine(thing) or inspect.ismodule(thing) else ""
+    )
     return (text or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|").replace("*", "\\*")
 
 
