@@ -4,6 +4,9 @@ import re
 import sys
 from pathlib import Path
 
+from docutils import nodes
+from docutils.utils.math.latex2mathml import tex2mathml
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts")]
 
@@ -15,12 +18,13 @@ docs_pages.write_pages(ROOT / "docs" / "generated")
 
 project, author, release = "IK-MDN", "The IK-MDN authors", ik_mdn.__version__
 copyright = f"2026, {author}"
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 html_theme, html_title = "furo", f"IK-MDN {release}"
 html_static_path = ["_static"]
 html_css_files = ["pages.css"]
 html_copy_source = html_show_sourcelink = False
+html_math_renderer = "mathml"  # what browsers draw themselves: no script, no network
 
 # Notebooks are kept as text and run in every build; an error in a cell is an error of the build.
 # While writing: sphinx-build -D nb_execution_mode=cache docs docs/_build/html
@@ -59,7 +63,24 @@ def _skip(app, what, name, obj, skip, options):
     return True if (getattr(obj, "__doc__", None) or "").startswith("Alias for field number") else None
 
 
+def _mathml(node, as_block):
+    return tex2mathml(node.astext().replace(r"\dots", r"\ldots"), as_block=as_block)
+
+
+def _inline_math(writer, node):
+    """A formula in a line, as MathML."""
+    writer.body.append(_mathml(node, as_block=False))
+    raise nodes.SkipNode
+
+
+def _block_math(writer, node):
+    """A formula on lines of its own, as MathML."""
+    writer.body.append(f'<div class="math">{_mathml(node, as_block=True)}</div>')
+    raise nodes.SkipNode
+
+
 def setup(app):
-    """Hooks on docstrings."""
+    """Hooks on docstrings, and formulas without a script."""
+    app.add_html_math_renderer("mathml", (_inline_math, None), (_block_math, None))
     app.connect("autodoc-process-docstring", _plain, priority=100)
     app.connect("autodoc-skip-member", _skip)

@@ -49,6 +49,7 @@ def broken_links(folder: Path) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    found = sorted(set(broken_links(Path(sys.argv[1]))))
+    built = Path(sys.argv[1])
+    found = sorted(set(broken_links(built))) if (built / "index.html").exists() else [f"{built} has no index.html"]
     print("\n".join(found) or "all internal links lead somewhere")
     sys.exit(bool(found))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -290,7 +291,7 @@ def model_pages() -> dict[str, str]:
         "Shipped models",
         "Each file carries the report card that was measured on held-out poses right after training; these pages show it. "
         "`IKSolver.load(name).model.report` is the same in Python, and `ik-mdn evaluate ARM` measures more.",
-        to_markdown(["model", "arm", "task", "kind", "raw error, best answer, median"], rows),
+        _words(["model", "arm", "task", "kind", "raw error, best answer, median"], rows),
         toc,
     )
     return {"models/index.md": index, **{f"models/{name}.md": model_card(name, each) for name, each in models.items()}}
@@ -319,12 +320,12 @@ def model_card(name: str, model: Any) -> str:
     ]
     return _page(
         f"Model `{name}`",
-        to_markdown(["", "what it is"], facts),
+        _words(["", "what it is"], facts),
         "**Meant for** seeds of the solver, densities and teaching, on this arm and task only: the solver refuses it for an "
         "arm with another fingerprint. **Not meant for** raw answers where millimetres count, or postures drawn in another way "
         "than uniformly in limits: train one on your own.",
         "Measured on held-out poses after training ([m], [rad], nats; nothing trimmed):",
-        to_markdown(["what", "value"], measured) if measured else "This file carries no report card.",
+        _words(["what", "value"], measured) if measured else "This file carries no report card.",
         f"```python\nsolver = ik_mdn.IKSolver.load({name!r})\n```" if config.kind == "mdn" else "",
     )
 
@@ -375,7 +376,7 @@ def api_pages() -> dict[str, str]:
         "API reference",
         "What each package offers; what its door does not name is private. `sim` and `ik_mdn` offer the names that programs "
         "need most, which live in the rooms below them.",
-        to_markdown(["package", ""], tops + rows),
+        _words(["package", ""], tops + rows),
         toc,
     )
     return {
@@ -398,7 +399,7 @@ def top_page(package: str) -> str:
     return _page(
         f"`{package}`",
         inspect.getdoc(module) or "",
-        to_markdown(["name", "", "described in"], rows),
+        _words(["name", "", "described in"], rows),
         _described(package, own),
     )
 
@@ -430,7 +431,7 @@ def _described(package: str, names: Sequence[str]) -> str:
             parts.append(f".. autoclass:: {name}\n   :members:{inherit}\n")
         else:
             parts.append(f".. autofunction:: {name}\n")
-    table = to_markdown(["constant", "value"], constants) if constants else ""
+    table = _words(["constant", "value"], constants) if constants else ""
     directives = "```{eval-rst}\n" + "\n".join(parts) + "```" if parts else ""
     return "\n\n".join(part for part in (directives, table) if part)
 
@@ -443,8 +444,14 @@ def _first_line(thing: Any) -> str:
     return (text or "").split("\n\n")[0].replace("\n", " ").replace("|", "\\|").replace("*", "\\*")
 
 
+def _words(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of words: every column starts at the left."""
+    return to_markdown(header, rows).replace("---:", "---", len(header))
+
+
 def _page(title: str, *parts: str) -> str:
-    return f"# {title}\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+    text = f"# {title}\n\n" + "\n\n".join(part for part in parts if part) + "\n"
+    return re.sub(r"(?<=\d) (?=(%|mm|µs)(\W|$))", "\u00a0", text, flags=re.M)  # a number and its unit on one line
 
 
 if __name__ == "__main__":

@@ -77,12 +77,10 @@ def test_the_numbers_of_the_readme_are_those_of_the_results() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [page for page in PAGES if _blocks(page, "python")], ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_as_it_stands(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     code = "\n".join(_blocks(page, "python"))
-    if not code:
-        pytest.skip(f"{page.name} has no Python")
     if "gymnasium" in code:
         pytest.importorskip("gymnasium")
     names: dict[str, object] = {"__name__": "__main__"}
@@ -102,6 +100,17 @@ def test_a_command_of_the_pages_can_be_typed_in(
     assert main(shlex.split(line)[1:]) == 0
     out, err = capfd.readouterr()
     assert out or list(tmp_path.iterdir()), err
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_dataset_tutorial_follow_one_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (block,) = _blocks(ROOT / "docs" / "tutorials" / "dataset.md", "sh")
+    assert "--minutes 1 " in block
+    for line in block.replace("--minutes 1 ", "--steps 30 ").replace("200k", "20k").splitlines():
+        assert main(shlex.split(line)[1:]) == 0, line
 
 
 @pytest.mark.slow

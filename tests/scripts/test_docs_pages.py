@@ -22,8 +22,8 @@ def test_the_comparison_page_follows_its_file() -> None:
     found = json.loads((RESULTS / "compare_arms.json").read_text())
     assert found["arms"][0]["methods"][0]["method"] == "MSE regression"
     found["arms"][0]["methods"][0]["err_pos_m"]["median"] = 0.123456
-    assert "| MSE regression | 123 mm," in docs_pages.comparison_page(found)
-    assert "| **MDN + refinement** | < 0.001 mm, 100 % |" in docs_pages.comparison_page(found)
+    assert "| MSE regression | 123\u00a0mm," in docs_pages.comparison_page(found)
+    assert "| **MDN + refinement** | < 0.001\u00a0mm, 100\u00a0% |" in docs_pages.comparison_page(found)
 
 
 def test_a_model_card_shows_the_report_card_in_the_file() -> None:
