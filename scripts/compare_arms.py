@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from docs_pages import comparison_tables
+from pages.measured import comparison_tables
 from results import DATA, run_script
 
 ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")

@@ -8,13 +8,14 @@ from pathlib import Path
 import check_links
 import docs_pages
 import pytest
-from results import RESULTS
+from pages import measured, models, reference
+from results import DATA, RESULTS
 
 from ik_mdn.model import load_model
 
 
 def test_every_result_file_has_a_page() -> None:
-    names = {Path(name).stem for name in docs_pages.results_pages()}
+    names = {Path(name).stem for name in measured.results_pages()}
     assert names == {file.stem for file in RESULTS.glob("*.json")}
 
 
@@ -22,29 +23,29 @@ def test_the_comparison_page_follows_its_file() -> None:
     found = json.loads((RESULTS / "compare_arms.json").read_text())
     assert found["arms"][0]["methods"][0]["method"] == "MSE regression"
     found["arms"][0]["methods"][0]["err_pos_m"]["median"] = 0.123456
-    assert "| MSE regression | 123\u00a0mm," in docs_pages.comparison_page(found)
-    assert "| **MDN + refinement** | < 0.001\u00a0mm, 100\u00a0% |" in docs_pages.comparison_page(found)
+    assert "| MSE regression | 123\u00a0mm," in measured.comparison_page(found)
+    assert "| **MDN + refinement** | < 0.001\u00a0mm, 100\u00a0% |" in measured.comparison_page(found)
 
 
 def test_a_model_card_shows_the_report_card_in_the_file() -> None:
     model = load_model("planar2")
-    card = docs_pages.model_card("planar2", model)
+    card = models.model_card("planar2", model)
     assert f"| nll | {model.report.values['nll']:.4g} |" in card
     assert model.arm.fingerprint in card
 
 
 def test_every_public_name_of_a_room_is_on_its_page() -> None:
-    for package, names in docs_pages.DOORS.items():
+    for package, names in reference.DOORS.items():
         for room in names:
             module = __import__(f"{package}.{room}", fromlist=["__all__"])
-            page = docs_pages.room_page(f"{package}.{room}")
+            page = reference.room_page(f"{package}.{room}")
             for name in module.__all__:
                 assert f":: {name}\n" in page or f"`{name}`" in page
 
 
 def test_every_room_with_a_door_is_in_the_reference() -> None:
-    for package, names in docs_pages.DOORS.items():
-        doors = {file.parent.name for file in (docs_pages.ROOT / package).glob("*/__init__.py")}
+    for package, names in reference.DOORS.items():
+        doors = {file.parent.name for file in (DATA.parent / package).glob("*/__init__.py")}
         assert doors - {"cli", "viewer"} == set(names)
 
 
