@@ -50,8 +50,17 @@ maximum_signature_line_length = 88
 linkcheck_ignore = [r"https?://.*"]
 
 
+def _whole_returns(lines):
+    """A colon in what is returned does not split a type from its description: there is a signature for types."""
+    for i, line in enumerate(lines[:-1]):
+        if line.strip() == "Returns:" and ":" in lines[i + 1]:
+            text = lines[i + 1].lstrip()
+            lines[i + 1] = lines[i + 1].replace(text, f": {text}")
+
+
 def _plain(app, what, name, obj, options, lines):
     """Stars, bars and trailing underscores of a docstring mean themselves; code is what stands in backticks."""
+    _whole_returns(lines)
     for i, line in enumerate(lines):
         parts = re.split(r"(`[^`]*`)", line)
         parts[::2] = [re.sub(r"([*|\\])|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
