@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3.10 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test models clean
+.PHONY: demo test docs models clean
 
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
@@ -12,6 +12,11 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# The pages for people, without network: docs/_build/html/index.html. Tutorials run; warnings are errors; links are checked.
+docs: .venv/installed-docs
+	$(BIN)/sphinx-build -E -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python scripts/check_links.py docs/_build/html
 
 models: .venv/installed
 	$(BIN)/python scripts/train_models.py
@@ -24,5 +29,9 @@ models: .venv/installed
 	$(BIN)/ik-mdn solve xarm6 --pose 0.3 0 0.2 1 0 0 0 >/dev/null # compiles what solving needs, once
 	@touch $@
 
+.venv/installed-docs: .venv/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf .venv out runs dist build
+	rm -rf .venv out runs dist build docs/_build docs/generated

@@ -337,17 +337,6 @@ def test_the_script_makes_tables_numbers_and_pictures(tmp_path: Path, capsys: py
     assert not (tmp_path / "figures" / "compare_poses.png").exists()  # planar arms are not rendered
 
 
-def test_the_script_writes_between_the_marks_and_nowhere_else(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"above\n{compare_arms.BEGIN}\nold\n{compare_arms.END}\nbelow\n")
-    compare_arms.put_between(readme, "| new |")
-    assert readme.read_text() == f"above\n{compare_arms.BEGIN}\n| new |\n{compare_arms.END}\nbelow\n"
-    readme.write_text("no marks")
-    with pytest.raises(IKError, match="lacks the lines"):
-        compare_arms.put_between(readme, "| new |")
-    assert readme.read_text() == "no marks"
-
-
 def test_the_script_says_when_no_arm_has_models(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(IKError, match="no mixture ships for any of: planar:1,2"):
         compare_arms.main(arms=("planar:1,2",))
