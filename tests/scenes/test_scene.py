@@ -36,6 +36,7 @@ def test_the_shipped_scenes_are_there_and_scale_with_the_arm() -> None:
     assert small.unit == large.unit == "metre"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARMS)
 def test_arms_stand_free_in_every_shipped_scene_and_have_room_to_move(name: str) -> None:
     arm = sim.load_arm(name)
