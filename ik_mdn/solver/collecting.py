@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from ik_mdn.solver.branches import wind
-from ik_mdn.solver.engine import Engine, Found, Problem
+from ik_mdn.solver.engine import Condition, Engine, Found, Problem
 from ik_mdn.solver.probabilities import Law, solution_weights
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
@@ -51,27 +51,29 @@ def collect(
     status[found.pose] = STATUSES.index(Status.TOO_FAR)
     if windings:
         found = _wound(problem.arm, found)
-    weight = found.weight
-    if law is Law.EXACT:
-        _, manipulability = engine.condition(found.q)
-        offsets = found.pose.searchsorted(targets)
-        weight = solution_weights(problem.arm, offsets, found.q, manipulability, windings=windings)
+    offsets, weight, condition = found.pose.searchsorted(targets), found.weight, None
+    if law is Law.EXACT or rank == "manipulability":
+        condition = engine.condition(found.q)
+    if law is Law.EXACT and condition is not None:
+        weight = solution_weights(problem.arm, offsets, found.q, condition.manipulability, windings=windings)
+    rows: IntArray = np.arange(len(weight))
     if max_jump is not None:
         assert problem.near is not None
-        near = np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump
-        found, weight = found.take(near), weight[near]
-    offsets = found.pose.searchsorted(targets)
-    order = _order(offsets, _key(engine, problem, found.q, found.pose, weight, rank), max_solutions)
-    found, weight = found.take(order), weight[order]
-    offsets = found.pose.searchsorted(targets)
+        rows = rows[np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump]
+        offsets = found.pose[rows].searchsorted(targets)
+    rows = rows[_order(offsets, _key(problem, found, weight, condition, rank)[rows], max_solutions)]
+    found, weight = found.take(rows), weight[rows]
+    if max_solutions is not None:
+        offsets = found.pose.searchsorted(targets)
     if outcome.refined:
         solved = (offsets[1:] > offsets[:-1]).nonzero()[0]
-        singular, _ = engine.condition(found.q[offsets[solved]])
+        first = offsets[solved]
+        singular = engine.condition(found.q[first]).singular if condition is None else condition.singular[rows[first]]
         status[solved] = np.where(singular, STATUSES.index(Status.SINGULAR), STATUSES.index(Status.SOLVED))
     else:
         status[:] = STATUSES.index(Status.PROPOSED)
-    rows = (found.q, weight, found.weight, found.err_pos, found.err_rot)
-    return SolutionBatch(*rows, offsets, status.astype(np.uint8), law)
+    kept = (found.q, weight, found.weight, found.err_pos, found.err_rot)
+    return SolutionBatch(*kept, offsets, status.astype(np.uint8), law)
 
 
 def _wound(arm: Arm, found: Found) -> Found:
@@ -83,17 +85,18 @@ def _wound(arm: Arm, found: Found) -> Found:
     return every._replace(q=q.numpy(), weight=every.weight / count[rows])
 
 
-def _key(engine: Engine, problem: Problem, q: FloatArray, pose: IntArray, weight: FloatArray, rank: Rank) -> FloatArray:
+def _key(problem: Problem, found: Found, weight: FloatArray, condition: Condition | None, rank: Rank) -> FloatArray:
     """What to sort by, ascending, (M,)."""
-    arm = problem.arm
+    arm, q = problem.arm, found.q
     if rank == "weight":
         return -weight
     if rank == "distance":
         assert problem.near is not None
-        return np.asarray(np.linalg.norm(q - problem.near[pose], axis=1))
+        return np.asarray(np.linalg.norm(q - problem.near[found.pose], axis=1))
     if rank == "margin":
         return np.asarray(-np.minimum(q - arm.q_min, arm.q_max - q).min(axis=1, initial=np.inf))
-    return -engine.condition(q)[1]
+    assert condition is not None
+    return -condition.manipulability
 
 
 def _order(offsets: IntArray, key: FloatArray, most: int | None) -> IntArray:

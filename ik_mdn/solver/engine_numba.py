@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 
 from ik_mdn.model import NEAR_AXIS, WAVES, MixtureHead, seeding
 from ik_mdn.solver.branches import middle
-from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, Problem, Seeds, fine_tolerance, merge_distance, starts
+from ik_mdn.solver.engine import (
+    MIN_WEIGHT,
+    SINGULAR,
+    Condition,
+    Found,
+    Problem,
+    Seeds,
+    fine_tolerance,
+    merge_distance,
+    starts,
+)
 from ik_mdn.solver.engine_torch import draw
 from ik_mdn.solver.kernels import refine as kernel
 from ik_mdn.solver.kernels.branches import BLOCK, Bounds, Candidates, compact, mark_new, settle
@@ -151,7 +161,7 @@ class CompiledEngine:
         count = np.bincount(place[near], minlength=len(poses))
         return Seeds.weightless(count, seeds[near])
 
-    def condition(self, q: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         problem, queue = describe(self.arm, self.task), np.zeros(1, np.int64)
         singular, manipulability = np.empty(len(q), np.bool_), np.empty(len(q))
 
@@ -160,7 +170,7 @@ class CompiledEngine:
             condition(problem, q, SINGULAR, singular, manipulability, queue, ws)
 
         share(work, -(-len(q) // 4096))
-        return singular, manipulability
+        return Condition(singular, manipulability)
 
     def _gather(self, poses: IntArray, start: IntArray, rows: Candidates) -> tuple[Found, NDArray[np.bool_]]:
         low, high, turns, near = _limits(self.arm)

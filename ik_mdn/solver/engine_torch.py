@@ -9,7 +9,17 @@ import torch
 from torch import Tensor
 
 from ik_mdn.solver.branches import first_of_branch, turn_into_limits
-from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, Problem, Seeds, fine_tolerance, merge_distance, starts
+from ik_mdn.solver.engine import (
+    MIN_WEIGHT,
+    SINGULAR,
+    Condition,
+    Found,
+    Problem,
+    Seeds,
+    fine_tolerance,
+    merge_distance,
+    starts,
+)
 from ik_mdn.solver.folds import seeds_across_folds
 from ik_mdn.solver.refinement import refine
 from sim.arm import Arm
@@ -88,9 +98,9 @@ class TorchEngine:
         new[order] = first == np.arange(len(pose))
         return new[len(found.pose) :]
 
-    def condition(self, q: FloatArray) -> tuple[BoolArray, FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         sigma = task_singular_values(self.arm, self.task, self.T.new_tensor(q))
-        return (sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy()
+        return Condition((sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy())
 
     def _index(self, poses: IntArray) -> Tensor:
         return torch.as_tensor(poses, device=self.T.device)

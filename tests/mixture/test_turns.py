@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ik_mdn.evaluation.calibration import angular_crps, density_level, pit
-from ik_mdn.evaluation.health import component_health, duplicate_components
+from ik_mdn.evaluation.health import Health, HealthTally, duplicate_components
 from ik_mdn.evaluation.scores import energy_score
 from ik_mdn.mixture import GaussianMixture, embed, entropy_bonus, find_modes, mse, nearest_image, nll, ordering_penalty
 from ik_mdn.mixture.circular import wrap
@@ -42,6 +42,12 @@ def closed(values: Tensor) -> Tensor:
     return embed(values, torch.tensor(PERIOD, dtype=torch.float64))
 
 
+def _health(mixture: GaussianMixture) -> Health:
+    tally = HealthTally()
+    tally.add(mixture)
+    return tally.result()
+
+
 STATISTICS: dict[str, Statistic] = {
     "nll": nll,
     "entropy bonus": lambda m, y: entropy_bonus(m, 0.7),
@@ -70,7 +76,7 @@ STATISTICS: dict[str, Statistic] = {
     "angular CRPS": lambda m, y: angular_crps(m.sample((9,), generator(5)), y, m.period),
     "energy score": lambda m, y: energy_score(m.sample((9,), generator(5)), y, m.period),
     "squared error": lambda m, y: mse(m.mean, y, m.period),
-    "health": lambda m, y: torch.tensor([component_health(m).duplicates, component_health(m).effective]),
+    "health": lambda m, y: torch.tensor([_health(m).duplicates, _health(m).effective]),
     "duplicates": lambda m, y: duplicate_components(m).double(),
 }
 

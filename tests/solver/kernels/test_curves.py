@@ -10,7 +10,7 @@ import torch
 from samples import sliding_arm
 
 from ik_mdn.solver.kernels.curves import Spread, Walk, go, trace
-from sim.arm.arm import Arm, load_arm
+from sim.arm import Arm, load_arm
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
 from sim.task import load_task
