@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from reprlib import repr as shown  # short, whatever the size of what is shown
 from typing import Any, NamedTuple
 
 from sim.arrays import FloatArray
-from sim.errors import PoseError, SceneError
+from sim.errors import PoseError, SceneError, shown
 from sim.rotations import pose
 
 _SIZE_KEYS = {"box": ("size",), "sphere": ("radius",), "cylinder": ("radius", "length"), "urdf": ("file", "scale")}

@@ -7,14 +7,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from reprlib import repr as shown  # short, whatever the size of what is shown
 from typing import Any
 
 import numpy as np
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import SceneError, UnknownNameError
+from sim.errors import SceneError, UnknownNameError, shown
 from sim.files import data_folder
 from sim.rotations import pose_to_bullet
 from sim.scenes.reading import Entry, check_keys, read_entry
