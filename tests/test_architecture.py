@@ -43,7 +43,7 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.arrays",
     "sim.lazy",
 )
-HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio")
+HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio", "viser")
 
 
 @cache

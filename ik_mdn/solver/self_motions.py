@@ -66,7 +66,8 @@ class SelfMotion:
     @property
     def spacing(self) -> FloatArray:
         """Arc length between neighbours on each curve, shape (c,); half of it lies before the first and behind the last."""
-        return self.length / np.bincount(self.curve, minlength=len(self.length)) if len(self.length) else self.length
+        count = np.bincount(self.curve, minlength=len(self.length)) if len(self.length) else np.ones(0)
+        return np.asarray(self.length / np.maximum(count, 1))
 
     @property
     def density(self) -> FloatArray:

@@ -161,9 +161,10 @@ def plain_joints(root: ET.Element, where: str) -> None:
         if plain_tag(element.tag) != "joint":
             continue
         parts = _parts(element)
-        axis = _unit(np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), f"{where}: joint")))
-        if "axis" in parts and axis.any():
-            parts["axis"].set("xyz", " ".join(map(repr, axis.tolist())))
+        axis = np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), f"{where}: joint"))
+        unit = _unit(axis)
+        if "axis" in parts and unit.any() and np.abs(unit - axis).max() > 1e-12:
+            parts["axis"].set("xyz", " ".join(map(repr, unit.tolist())))
         ends = [_read_limit(parts.get("limit"), key, f"{where}: joint") or 0.0 for key in ("lower", "upper")]
         if element.get("type") == "revolute" and min(-ends[0], ends[1]) > WIDE_TURN:
             element.set("type", "continuous")

@@ -199,7 +199,7 @@ def test_torch_targets_and_points_give_the_same(planar2: Arm) -> None:
 
 
 def test_the_seed_chooses_the_draws(planar2: Arm) -> None:
-    weights = [IKSolver(planar2).solve(np.array([1.2, 0.5]), seed=s)[0].weight for s in (0, 0, 3)]
+    weights = [IKSolver(planar2).solve(np.array([1.2, 0.5]), seed=s)[0].proposal_weight for s in (0, 0, 3)]
     np.testing.assert_array_equal(weights[0], weights[1])
     assert weights[0].tolist() != weights[2].tolist()
 
@@ -208,7 +208,8 @@ def test_solutions_are_ordered_by_weight_and_weights_are_shares(xarm6: Arm) -> N
     found = IKSolver(xarm6).solve(forward_kinematics(xarm6, sample(xarm6, 30)))
     for one in found:
         assert (np.diff(one.weight) <= 0).all()
-        assert 0 < one.weight.sum() <= 1 + 1e-12
+        assert one.weight.sum() == pytest.approx(1)
+        assert 0 < one.proposal_weight.sum() <= 1 + 1e-12
 
 
 def test_a_seed_orders_by_distance_and_chooses_the_turn(xarm6: Arm) -> None:
@@ -274,8 +275,10 @@ def test_a_model_weighs_the_branches_its_components_reach(planar2: Arm) -> None:
     elbow_down, elbow_up = both_branches(np.array([[1.2, 0.5]]))[0].tolist()
     solver = with_model(planar2, [elbow_down, elbow_up, [elbow_down[0] + 0.1 + TURN, elbow_down[1]]], [0.3, 0.4, 0.3])
     found = solver.solve(np.array([1.2, 0.5]), restarts=0)[0]
-    np.testing.assert_allclose(found.q, [elbow_down, elbow_up], atol=1e-8)
-    np.testing.assert_allclose(found.weight, [0.6, 0.4])
+    order = np.argsort(-found.proposal_weight)
+    np.testing.assert_allclose(found.q[order], [elbow_down, elbow_up], atol=1e-8)
+    np.testing.assert_allclose(found.proposal_weight[order], [0.6, 0.4])
+    np.testing.assert_allclose(found.weight, [0.5, 0.5])  # mirrored elbows are as probable, whatever the model says
 
 
 def test_components_that_weigh_nothing_are_not_refined(planar2: Arm) -> None:
@@ -292,7 +295,8 @@ def test_random_restarts_solve_what_the_model_misses_with_weight_zero(planar2: A
     assert solver.solve(np.array([1.2, 0.5]), restarts=0)[0].status is Status.OUT_OF_LIMITS
     found = solver.solve(np.array([1.2, 0.5]))[0]
     assert found.status is Status.SOLVED
-    assert found.weight.tolist() == [0.0]
+    assert found.proposal_weight.tolist() == [0.0]
+    assert found.weight.tolist() == [1.0]
 
 
 def test_raw_modes_come_unrefined_in_limits_with_their_errors(planar2: Arm) -> None:

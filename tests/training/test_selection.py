@@ -184,4 +184,4 @@ def test_the_command_prints_the_pick_and_draws(tmp_path: Path, capsys: pytest.Ca
     assert figure.exists()
     assert json.loads(file.read_text())["folds"] == 2
     assert main(["choose", "planar2", *tiny, "--folds", "1"]) == 2
-    assert "folds=1" in capsys.readouterr().err
+    assert "--folds 1" in capsys.readouterr().err

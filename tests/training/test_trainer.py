@@ -220,7 +220,7 @@ def test_the_learning_rate_warms_up_and_falls_along_half_a_cosine(arm: sim.Arm) 
 
 def test_every_step_uses_the_scheduled_rate(arm: sim.Arm) -> None:
     trainer = _trainer(arm, TINY)
-    batches = trainer.stream.batches(64, trainer.generator, 0)
+    batches = trainer.stream.batches(64, trainer.generator, seed=0)
     for step in (0, 60, 119):
         trainer.step = step
         expected = trainer._schedule()[1]
@@ -232,7 +232,7 @@ def test_gradients_longer_than_the_clip_are_cut_to_it(arm: sim.Arm) -> None:
     lengths = {}
     for clip in (1e-3, 1e6):
         trainer = _trainer(arm, replace(TINY, clip=clip))
-        trainer._advance(*next(trainer.stream.batches(64, trainer.generator, 0)))
+        trainer._advance(*next(trainer.stream.batches(64, trainer.generator, seed=0)))
         gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
         lengths[clip] = torch.stack([g.square().sum() for g in gradients]).sum().sqrt().item()
     assert lengths[1e-3] == pytest.approx(1e-3, rel=1e-3)
