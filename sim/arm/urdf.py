@@ -14,7 +14,7 @@ from xml.parsers import expat
 import numpy as np
 
 from sim.arrays import FloatArray
-from sim.errors import URDFError
+from sim.errors import URDFError, shown
 from sim.rotations import pose, rpy_of
 
 FARTHEST = 1e9  # [m] that an origin may be away: products of such numbers are still finite
@@ -277,7 +277,7 @@ def _read_vector(
     fine = len(words) == 3 and all(map(_NUMBER.fullmatch, words)) and all(np.isfinite(float(word)) for word in words)
     if not fine or (tag == "origin" and max(abs(float(word)) for word in words) > FARTHEST):
         within = f" within ±{FARTHEST:g}" if fine else ""
-        raise URDFError(f"{where} has <{tag} {attribute}={text!r}>; it must be three finite numbers{within}")
+        raise URDFError(f"{where} has <{tag} {attribute}={shown(text)}>; it must be three finite numbers{within}")
     return tuple(map(float, words))
 
 
@@ -287,7 +287,7 @@ def _read_limit(limit: ET.Element | None, attribute: str, where: str) -> float |
         return None
     word = text.strip()
     if not _NUMBER.fullmatch(word) and not _ENDLESS.fullmatch(word):
-        raise URDFError(f"{where} has <limit {attribute}={text!r}>; it must be a number")
+        raise URDFError(f"{where} has <limit {attribute}={shown(text)}>; it must be a number")
     return float(word)
 
 

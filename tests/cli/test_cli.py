@@ -12,6 +12,7 @@ import pytest
 from ik_mdn.cli import COMMANDS, main
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_without_loading_torch(command: str) -> None:
     code = (
@@ -59,6 +60,7 @@ def test_an_arm_can_be_given_by_position_or_by_name(capsys: pytest.CaptureFixtur
     assert printed[0]["joint_names"] == ["joint1", "joint2"]
 
 
+@pytest.mark.slow
 def test_training_writes_a_model_that_compare_and_solve_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--steps", "60", "--components", "4", "--width", "16", "--blocks", "1", "--batch-size", "64"]
     model, folder = tmp_path / "m.safetensors", tmp_path / "run"

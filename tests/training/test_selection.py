@@ -71,6 +71,7 @@ def test_no_candidate_is_refused() -> None:
         one_standard_error([])
 
 
+@pytest.mark.slow
 def test_the_rule_picks_three_of_three_components_in_most_seeds() -> None:
     picks = []
     for seed in range(10):
