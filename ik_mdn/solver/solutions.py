@@ -179,7 +179,7 @@ class SolutionBatch(Sequence[Solutions]):
     @property
     def solved(self) -> NDArray[np.bool_]:
         """Which poses have a solution in limits, exact or `nearly`, shape (B,)."""
-        return self.exact | (self.status_index == STATUSES.index(Status.NEARLY))
+        return np.asarray(self.exact | (self.status_index == STATUSES.index(Status.NEARLY)))
 
     @property
     def exact(self) -> NDArray[np.bool_]:
