@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ik_mdn.solver import solver_for as solver_for
     from ik_mdn.training import TrainConfig as TrainConfig
     from ik_mdn.training import train as train
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)
 
 __version__ = "0.2.0"

@@ -1,21 +1,22 @@
-"""The README's comparison: python scripts/compare_arms.py [--readme README.md] [--report out/report.html].
+"""The comparison of all methods: python scripts/compare_arms.py [--report out/report.html].
 
-Makes its tables (Markdown), its pictures (data/figures) and all numbers (data/results/compare_arms.json) in one go,
-on held-out poses with fixed seeds: what does not depend on the machine's speed comes out the same again.
+Makes its pictures (data/figures) and all numbers (data/results/compare_arms.json) in one go, and prints the tables that
+the documentation makes of them, on held-out poses with fixed seeds: what does not depend on the machine's speed comes
+out the same again.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from results import DATA, run_script, to_markdown
+from pages.measured import comparison_tables
+from results import DATA, run_script
 
 ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
-BEGIN, END = "<!-- comparison: begin -->", "<!-- comparison: end -->"
 
 
 def main(
@@ -24,7 +25,6 @@ def main(
     targets: int = 50,
     seed: int = 0,
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = DATA,
-    readme: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
 ) -> None:
     """Compare all arms that have models; print the tables as Markdown.
@@ -35,7 +35,6 @@ def main(
         targets: Targets executed per arm and method.
         seed: Of poses and targets.
         data: Pictures go to its folder figures, numbers to results.
-        readme: Replace what is between the two comparison marks of this file, instead of printing.
         report: Also write the web page to this file.
     """
     from ik_mdn.cli.compare import survey, write_report
@@ -51,52 +50,7 @@ def main(
         words = ["--arms", *arms, "--count", str(count), "--targets", str(targets), "--seed", str(seed)]
         command = shlex.join(["python", "scripts/compare_arms.py", *words, "--report", str(report)])
         write_report(str(report), surveys, command=command)
-    text = tables(surveys)
-    if readme is None:
-        print(text)
-    else:
-        put_between(readme, text)
-
-
-def tables(surveys: Sequence[Any]) -> str:
-    """The two tables of the README, and what their numbers mean."""
-    from ik_mdn.comparison import executed_names
-
-    first = surveys[0]
-    on_poses = _table(surveys, executed_names(), lambda survey: survey.results, _pose_cell)
-    executed = _table(surveys, executed_names(), lambda survey: survey.executed, _executed_cell)
-    return "\n\n".join(
-        [
-            f"{first.count:,} held-out poses per arm, seed {first.seed}, nothing trimmed: median position error, and the "
-            "share answered within 1 mm and 0.01 rad with every joint inside its limits.",
-            on_poses,
-            f"The same methods executed in PyBullet, {first.targets} targets per arm and method: share that came to rest "
-            "within 1 mm and 0.01 rad without touching itself, and in brackets the share of motions on which links "
-            "touched (only the controller looks at that). Answers beyond a limit were clamped to it.",
-            executed,
-        ]
-    )
-
-
-def put_between(readme: Path, text: str) -> None:
-    """Replace what is between the marks of a file.
-
-    Args:
-        readme: The file.
-        text: What is to stand there.
-
-    Raises:
-        IKError: The file lacks the marks.
-    """
-    from sim.errors import IKError
-    from sim.files import whole_file
-
-    before, begin, rest = readme.read_text(encoding="utf-8").partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise IKError(f"{readme} lacks the lines {BEGIN!r} and {END!r}; put them where the tables are to stand")
-    with whole_file(readme) as temporary:
-        temporary.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    print(comparison_tables(values))
 
 
 def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
@@ -159,33 +113,6 @@ def _contestants(arms: Sequence[str]) -> list[Any]:
     if not found:
         raise IKError(f"no mixture ships for any of: {', '.join(arms)}; train them with scripts/train_models.py")
     return found
-
-
-def _table(
-    surveys: Sequence[Any],
-    names: Mapping[str, str],
-    results: Callable[[Any], Sequence[Any]],
-    cell: Callable[[Any], str],
-) -> str:
-    columns = [{result.name: cell(result) for result in results(survey)} for survey in surveys]
-    rows = []
-    for name, label in names.items():
-        if any(name in column for column in columns):
-            strong = "**" if name in ("refined", "controller") else ""
-            rows.append([f"{strong}{label}{strong}", *(column.get(name, "–") for column in columns)])
-    return to_markdown(["method", *(survey.arm.name for survey in surveys)], rows)
-
-
-def _pose_cell(result: Any) -> str:
-    from ik_mdn.evaluation import millimetres, percent
-
-    return f"{millimetres(result.errors.pos.median)} mm, {percent(result.usable)}"
-
-
-def _executed_cell(result: Any) -> str:
-    from ik_mdn.evaluation import percent
-
-    return f"{percent(result.reached)} ({percent(result.touched)})"
 
 
 def _write(out: Path, content: bytes) -> None:

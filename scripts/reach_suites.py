@@ -1,4 +1,4 @@
-"""The reach suites of the README: python scripts/reach_suites.py [--episodes 200] [--only CELL ...].
+"""The reach suites of the documentation: python scripts/reach_suites.py [--episodes 200] [--only CELL ...].
 
 Runs `ik-mdn reach` for every arm, scene and suite, two processes side by side, prints a table, and writes
 data/results/reach_suites.json. A stopped run goes on where it stopped: each cell keeps its episodes in its own folder.

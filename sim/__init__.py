@@ -26,5 +26,5 @@ if TYPE_CHECKING:
     from sim.task import default_task as default_task
     from sim.task import load_task as load_task
     from sim.world import World as World
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -21,5 +21,5 @@ if TYPE_CHECKING:
     from ik_mdn.comparison.page import write_page as write_page
     from ik_mdn.comparison.survey import Survey as Survey
     from ik_mdn.comparison.survey import take_survey as take_survey
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -17,5 +17,5 @@ if TYPE_CHECKING:
     from ik_mdn.control.decision import ReachStatus as ReachStatus
     from ik_mdn.control.demonstrations import record_demonstrations as record_demonstrations
     from ik_mdn.control.expert import Expert as Expert
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

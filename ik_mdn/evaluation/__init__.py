@@ -25,5 +25,5 @@ if TYPE_CHECKING:
     from ik_mdn.evaluation.report import held_out as held_out
     from ik_mdn.evaluation.report import is_under_trained as is_under_trained
     from ik_mdn.evaluation.report import measure_report as measure_report
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -19,5 +19,5 @@ if TYPE_CHECKING:
     from ik_mdn.mixture.modes import find_modes as find_modes
     from ik_mdn.mixture.triangular import substitute as substitute
     from ik_mdn.mixture.triangular import substitute_transposed as substitute_transposed
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -25,5 +25,5 @@ if TYPE_CHECKING:
     from ik_mdn.model.pose_model import PoseModel as PoseModel
     from ik_mdn.model.tensors import read_tensors as read_tensors
     from ik_mdn.model.tensors import write_tensors as write_tensors
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

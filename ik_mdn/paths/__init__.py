@@ -16,5 +16,5 @@ if TYPE_CHECKING:
     from ik_mdn.paths.path import polyline_path as polyline_path
     from ik_mdn.paths.tracked import Tracked as Tracked
     from ik_mdn.paths.tracking import track as track
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

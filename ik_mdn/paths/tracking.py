@@ -13,8 +13,8 @@ from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, follow_branches, 
 from ik_mdn.paths.path import CartesianPath
 from ik_mdn.paths.timing import Schedule, schedule, shortest_time
 from ik_mdn.paths.tracked import PathStatus, Tracked
-from ik_mdn.solver import LIMIT_SLACK, IKSolver, Status, refine, solver_for
-from sim.arm import Arm
+from ik_mdn.solver import IKSolver, Status, refine, solver_for
+from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, WorldError
 from sim.kinematics import forward_kinematics

@@ -21,5 +21,5 @@ if TYPE_CHECKING:
     from ik_mdn.reach.suites import make_tasks as make_tasks
     from ik_mdn.reach.summary import ReachSummary as ReachSummary
     from ik_mdn.reach.summary import summarise_records as summarise_records
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -19,5 +19,5 @@ if TYPE_CHECKING:
     from ik_mdn.solver.solutions import Status as Status
     from ik_mdn.solver.solver import IKSolver as IKSolver
     from ik_mdn.solver.solver import solver_for as solver_for
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -54,34 +54,37 @@ def collect(
     status = np.where(outcome.met, _place(Status.OUT_OF_LIMITS), _place(Status.UNREACHABLE))
     status[outcome.late] = _place(Status.TIMED_OUT)
     status[found.pose] = _place(Status.TOO_FAR)
-    weight = found.weight
+    weight, condition = found.weight, None
     curved: BoolArray = np.zeros(len(problem.T), np.bool_)
-    if outcome.refined and not problem.is_redundant:
-        singular, manipulability = engine.condition(found.q)
-        curved = outcome.curved | _curved(problem, found, singular & ~outcome.curved[found.pose])
-        manipulability[singular & curved[found.pose]] = 0.0  # not to be told apart by rounding
+    if rank == "manipulability" or (outcome.refined and not problem.is_redundant):
+        condition = engine.condition(found.q)
+    if outcome.refined and not problem.is_redundant and condition is not None:
+        curved = outcome.curved | _curved(problem, found, condition.singular & ~outcome.curved[found.pose])
+        condition.manipulability[condition.singular & curved[found.pose]] = 0.0  # not to be told apart by rounding
         if law is Law.EXACT:
-            weight = solution_weights(problem.arm, found.pose.searchsorted(targets), found.q, manipulability)
+            weight = solution_weights(problem.arm, found.pose.searchsorted(targets), found.q, condition.manipulability)
+    rows: IntArray = np.arange(len(weight))  # of what was found
     if windings:
-        found, weight = _wound(problem, found, weight, max_jump)
+        found, weight, rows = _wound(problem, found, weight, max_jump)
     if max_jump is not None:
         assert problem.near is not None
         near = np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump
-        found, weight = found.take(near), weight[near]
-    offsets = found.pose.searchsorted(targets)
-    order = _order(offsets, _key(engine, problem, found.q, found.pose, weight, rank), max_solutions)
-    found, weight = found.take(order), weight[order]
+        found, weight, rows = found.take(near), weight[near], rows[near]
+    key = _key(problem, found, weight, None if condition is None else condition.manipulability[rows], rank)
+    order = _order(found.pose.searchsorted(targets), key, max_solutions)
+    found, weight, rows = found.take(order), weight[order], rows[order]
     offsets = found.pose.searchsorted(targets)
     if outcome.refined:
         solved = (offsets[1:] > offsets[:-1]).nonzero()[0]
-        singular, _ = engine.condition(found.q[offsets[solved]])
+        first = offsets[solved]
+        singular = engine.condition(found.q[first]).singular if condition is None else condition.singular[rows[first]]
         status[solved] = np.where(singular, _place(Status.SINGULAR), _place(Status.SOLVED))
         status[solved[curved[solved]]] = _place(Status.CONTINUUM)
         status[solved[outcome.nearly[solved]]] = _place(Status.NEARLY)
     else:
         status[:] = _place(Status.PROPOSED)
-    rows = (found.q, weight, found.weight, found.err_pos, found.err_rot)
-    return SolutionBatch(*rows, offsets, status.astype(np.uint8), law)
+    kept = (found.q, weight, found.weight, found.err_pos, found.err_rot)
+    return SolutionBatch(*kept, offsets, status.astype(np.uint8), law)
 
 
 def _place(status: Status) -> int:
@@ -98,8 +101,10 @@ def _curved(problem: Problem, found: Found, singular: BoolArray) -> BoolArray:
     return curved
 
 
-def _wound(problem: Problem, found: Found, weight: FloatArray, max_jump: float | None) -> tuple[Found, FloatArray]:
-    """Windings of each solution inside the limits, no further than `max_jump`; they share its weights.
+def _wound(
+    problem: Problem, found: Found, weight: FloatArray, max_jump: float | None
+) -> tuple[Found, FloatArray, IntArray]:
+    """Windings of each solution inside the limits, no further than `max_jump`, their weights, and whose windings they are.
 
     Where one has more than `MOST_WINDINGS` these are the nearest to `near`, or else to the middle of the limits.
     """
@@ -123,20 +128,23 @@ def _wound(problem: Problem, found: Found, weight: FloatArray, max_jump: float |
     elif cut := int((every_winding > count).sum()):
         _log.warning("%d solutions have more windings than the %d nearest ones, which are given", cut, MOST_WINDINGS)
     every = found.take(rows)
-    return every._replace(q=wound, weight=every.weight / count[rows]), weight[rows] / count[rows]
+    return every._replace(q=wound, weight=every.weight / count[rows]), weight[rows] / count[rows], rows
 
 
-def _key(engine: Engine, problem: Problem, q: FloatArray, pose: IntArray, weight: FloatArray, rank: Rank) -> FloatArray:
+def _key(
+    problem: Problem, found: Found, weight: FloatArray, manipulability: FloatArray | None, rank: Rank
+) -> FloatArray:
     """What to sort by, ascending, (M,)."""
-    arm = problem.arm
+    arm, q = problem.arm, found.q
     if rank == "weight":
         return -weight
     if rank == "distance":
         assert problem.near is not None
-        return np.asarray(np.linalg.norm(q - problem.near[pose], axis=1))
+        return np.asarray(np.linalg.norm(q - problem.near[found.pose], axis=1))
     if rank == "margin":
         return np.asarray(-np.minimum(q - arm.q_min, arm.q_max - q).min(axis=1, initial=np.inf))
-    return -engine.condition(q)[1]
+    assert manipulability is not None
+    return -manipulability
 
 
 def _order(offsets: IntArray, key: FloatArray, most: int | None) -> IntArray:

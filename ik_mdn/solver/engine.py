@@ -102,6 +102,13 @@ class Found(NamedTuple):
         return joined.take(joined.pose.argsort(kind="stable"))
 
 
+class Condition(NamedTuple):
+    """How well conditioned joint vectors are."""
+
+    singular: BoolArray  # (R,) whether the smallest singular value is below `SINGULAR`
+    manipulability: FloatArray  # (R,)
+
+
 class Engine(Protocol):
     """The work of a search; `poses` (P,) are the numbers of some targets, ascending."""
 
@@ -125,7 +132,7 @@ class Engine(Protocol):
     def is_new(self, found: Found, more: Found) -> BoolArray:
         """Which of some more solutions, distinct among themselves, are other branches than those found."""
 
-    def condition(self, q: FloatArray) -> tuple[BoolArray, FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         """Whether each joint vector (R, n) is singular, and its manipulability (R,)."""
 
 

@@ -14,6 +14,7 @@ from ik_mdn.solver.branches import middle
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
     SINGULAR,
+    Condition,
     Found,
     Problem,
     Seeds,
@@ -165,7 +166,7 @@ class CompiledEngine:
         count = np.bincount(place[near], minlength=len(poses))
         return Seeds.weightless(count, seeds[near])
 
-    def condition(self, q: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         problem, queue = describe(self.arm, self.task), np.zeros(1, np.int64)
         singular, manipulability = np.empty(len(q), np.bool_), np.empty(len(q))
 
@@ -174,7 +175,7 @@ class CompiledEngine:
             condition(problem, q, SINGULAR, singular, manipulability, queue, ws)
 
         share(work, -(-len(q) // 4096))
-        return singular, manipulability
+        return Condition(singular, manipulability)
 
     def _gather(
         self, poses: IntArray, start: IntArray, rows: Candidates, tolerance: float

@@ -12,6 +12,7 @@ from ik_mdn.solver.branches import first_of_branch, turn_into_limits
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
     SINGULAR,
+    Condition,
     Found,
     Problem,
     Seeds,
@@ -101,9 +102,9 @@ class TorchEngine:
         new[order] = first == np.arange(len(pose))
         return new[len(found.pose) :]
 
-    def condition(self, q: FloatArray) -> tuple[BoolArray, FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         sigma = task_singular_values(self.arm, self.task, self.T.new_tensor(q))
-        return (sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy()
+        return Condition((sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy())
 
     def _index(self, poses: IntArray) -> Tensor:
         return torch.as_tensor(poses, device=self.T.device)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ik_mdn.solver.branches import turn_into_limits
-from ik_mdn.solver.engine import starts
+from ik_mdn.solver.engine import Problem, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
 from ik_mdn.solver.options import check_counts, check_seeds, check_sizes
+from ik_mdn.solver.probabilities import normalise, solution_weights
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
 from sim.arm import LIMIT_SLACK, Arm
@@ -213,17 +214,33 @@ def _polished(
     exact, err_pos, err_rot = refined.q.numpy(), refined.err_pos.numpy(), refined.err_rot.numpy()
     limited = np.clip(exact, job.arm.q_min, job.arm.q_max)
     keep = (np.abs(limited - exact) <= LIMIT_SLACK).all(1) & (np.maximum(err_pos, err_rot) <= job.tolerance)
+    q, pose, curve = limited[keep], pose[keep], curve[keep]
+    offsets, curve_offsets = starts(np.bincount(pose, minlength=len(T))), starts(curves)
     return SelfMotionBatch(
-        limited[keep],
-        curve[keep],
+        q,
+        _weights(job, offsets, q, curve_offsets[pose] + curve, length),
+        curve,
         position[keep],
         err_pos[keep],
         err_rot[keep],
         length,
         closed,
-        starts(np.bincount(pose[keep], minlength=len(T))),
-        starts(curves),
+        offsets,
+        curve_offsets,
     )
+
+
+def _weights(job: _Job, offsets: IntArray, q: FloatArray, curve: IntArray, length: FloatArray) -> FloatArray:
+    """The probability of the piece of curve that each sample stands for; `curve` (M,) counts those of all poses."""
+    from ik_mdn.solver.engine_numba import CompiledEngine
+
+    problem = Problem(job.arm, job.task, np.empty((0, 4, 4)), None, job.tolerance)
+    manipulability = CompiledEngine(problem, None).condition(q).manipulability
+    weight = solution_weights(job.arm, offsets, q, manipulability)
+    if not len(length):
+        return weight
+    spacing = (length / np.bincount(curve, minlength=len(length)).clip(min=1))[curve]
+    return normalise(offsets, np.log(np.maximum(weight * spacing, 1e-300)))
 
 
 def _join(parts: list[SelfMotionBatch]) -> SelfMotionBatch:

@@ -10,5 +10,5 @@ if TYPE_CHECKING:
     from ik_mdn.teaching.lesson import Lesson as Lesson
     from ik_mdn.teaching.lessons import LESSONS as LESSONS
     from ik_mdn.teaching.lessons import teach as teach
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -25,5 +25,5 @@ if TYPE_CHECKING:
     from ik_mdn.training.trainer import Trainer as Trainer
     from ik_mdn.training.trainer import build_model as build_model
     from ik_mdn.training.trainer import train as train
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

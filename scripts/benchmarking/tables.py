@@ -1,4 +1,4 @@
-"""What the benchmark prints: Markdown tables for the README."""
+"""What the benchmark prints: Markdown tables for its page."""
 
 from __future__ import annotations
 

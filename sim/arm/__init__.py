@@ -18,5 +18,5 @@ if TYPE_CHECKING:
     from sim.arm.urdf import parse_xml as parse_xml
     from sim.arm.urdf import plain_joints as plain_joints
     from sim.arm.urdf import plain_tag as plain_tag
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

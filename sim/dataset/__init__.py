@@ -14,5 +14,5 @@ if TYPE_CHECKING:
     from sim.dataset.reading import read_batches as read_batches
     from sim.dataset.reading import read_samples as read_samples
     from sim.dataset.sampling import Samples as Samples
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

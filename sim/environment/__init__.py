@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from sim.environment.actions import JointControl as JointControl
     from sim.environment.reach_env import ReachEnv as ReachEnv
     from sim.environment.registration import ENV_ID as ENV_ID
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)
 
 if find_spec("gymnasium"):  # `gymnasium.make("sim.environment:IKReach-v0")` imports this package to find it
     register_environments()

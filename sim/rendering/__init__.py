@@ -29,5 +29,5 @@ if TYPE_CHECKING:
     from sim.rendering.pictures import take_layers as take_layers
     from sim.rendering.scenery import camera_for as camera_for
     from sim.rendering.scenery import floor_height as floor_height
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

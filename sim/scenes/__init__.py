@@ -11,5 +11,5 @@ if TYPE_CHECKING:
     from sim.scenes.scene import Scene as Scene
     from sim.scenes.scene import load_scene as load_scene
     from sim.scenes.scene import scene_names as scene_names
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -16,5 +16,5 @@ if TYPE_CHECKING:
     from sim.task.task import error_norms as error_norms
     from sim.task.task import task_error as task_error
     from sim.task.task import task_jacobian as task_jacobian
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -32,5 +32,5 @@ if TYPE_CHECKING:
     from sim.world.routes import find_route as find_route
     from sim.world.world import Marker as Marker
     from sim.world.world import World as World
-
-__getattr__, __dir__, __all__ = public_names(__name__)
+else:
+    __getattr__, __dir__, __all__ = public_names(__name__)

@@ -201,6 +201,7 @@ def test_an_answer_beyond_the_limits_is_clamped_and_counted() -> None:
     assert result.clamped == 1.0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(contestants: Contestants) -> None:
     def numbers() -> list[dict[str, object]]:
         survey = take_survey(Contestants(contestants.solver, contestants.mse), count=5, targets=1, seed=2)
@@ -326,6 +327,7 @@ def test_a_survey_of_nothing_is_refused(contestants: Contestants) -> None:
         take_survey(contestants, count=0)
 
 
+@pytest.mark.slow
 def test_the_script_makes_tables_numbers_and_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compare_arms.main(arms=("planar2", "planar3"), count=20, targets=1, data=tmp_path)
     printed = capsys.readouterr().out
@@ -335,17 +337,6 @@ def test_the_script_makes_tables_numbers_and_pictures(tmp_path: Path, capsys: py
     assert [each["arm"] for each in numbers["arms"]] == ["planar2", "planar3"]
     assert (tmp_path / "figures" / "compare_errors.png").stat().st_size > 10_000
     assert not (tmp_path / "figures" / "compare_poses.png").exists()  # planar arms are not rendered
-
-
-def test_the_script_writes_between_the_marks_and_nowhere_else(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
-    readme.write_text(f"above\n{compare_arms.BEGIN}\nold\n{compare_arms.END}\nbelow\n")
-    compare_arms.put_between(readme, "| new |")
-    assert readme.read_text() == f"above\n{compare_arms.BEGIN}\n| new |\n{compare_arms.END}\nbelow\n"
-    readme.write_text("no marks")
-    with pytest.raises(IKError, match="lacks the lines"):
-        compare_arms.put_between(readme, "| new |")
-    assert readme.read_text() == "no marks"
 
 
 def test_the_script_says_when_no_arm_has_models(capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,7 +37,7 @@ def collected(rank: Any = "weight", *, rows: Any = slice(None), poses: int = 5, 
         problem,
         Outcome(found, met, late, *np.zeros((2, poses), np.bool_)),
         rank,
-        Law.PROPOSALS,
+        options.pop("law", Law.PROPOSALS),
         **options,
     )
 
@@ -93,3 +93,18 @@ def test_a_stretched_arm_is_singular() -> None:
     assert collect(engine, problem, Outcome(found, yes, no, no, no), "weight", Law.EXACT)[0].status is Status.SINGULAR
     raw = Outcome(found, no, no, no, no, refined=False)
     assert collect(engine, problem, raw, "weight", Law.PROPOSALS)[0].status is Status.PROPOSED
+
+
+@pytest.mark.parametrize("rank", KEYS)
+def test_exact_weights_sum_to_one_over_all_that_was_found_and_proposals_keep_theirs(rank: str) -> None:
+    batch = collected(rank, law=Law.EXACT)
+    probability = 1 / manipulability(ARM, TASK, torch.from_numpy(Q)).numpy()
+    total = np.bincount(POSE, probability)[POSE]
+    rows = batch.err_pos.astype(int)  # errors tell which row it was
+    np.testing.assert_allclose(batch.weight, (probability / total)[rows])
+    np.testing.assert_array_equal(batch.proposal_weight, WEIGHT[rows])
+    near = collected(rank, law=Law.EXACT, max_jump=2.0, max_solutions=2)
+    kept = near.err_pos.astype(int)
+    np.testing.assert_allclose(near.weight, (probability / total)[kept])  # what is left out is not handed on
+    if rank == "weight":
+        assert all((np.diff(one.weight) <= 0).all() for one in batch)

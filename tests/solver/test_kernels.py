@@ -283,6 +283,7 @@ def _apply_align(z: NDArray[np.float64], out: NDArray[np.float64]) -> None:
     store(out, 1, y)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "angle", [0.0, 1e-300, 1e-160, 1e-12, 1e-3, 1.0, 3.0, math.pi - 1e-6, math.pi - 1e-12, math.pi]
 )

@@ -52,6 +52,7 @@ def test_thorough_mode_finds_all_that_a_plain_solve_finds() -> None:
             assert np.abs(many.q - q).max(axis=1).min() < 1e-5
 
 
+@pytest.mark.slow
 def test_next_to_a_wrist_singularity_thorough_mode_does_not_count_a_curve() -> None:
     arm = load_arm("ur5e")
     q = np.random.default_rng(5).uniform(-2.5, 2.5, (3, 6))
@@ -124,6 +125,7 @@ def test_the_closest_approach_to_a_point_out_of_reach_is_the_stretched_arm(radiu
     np.testing.assert_allclose(found.closest.q, [np.pi / 2, 0.0], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_closest_approach_is_in_limits_and_better_than_random_ones() -> None:
     arm = load_arm("panda")
     task, rng = load_task(arm, None), np.random.default_rng(0)

@@ -1,0 +1,217 @@
+"""A page per file of `data/results`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from results import RESULTS, to_markdown
+
+from pages.text import CAPTIONS, page
+
+
+def results_pages() -> dict[str, str]:
+    """A page per file of `data/results`, by name."""
+    makers = {
+        "compare_arms": comparison_page,
+        "benchmark": benchmark_page,
+        "reach_suites": reach_page,
+        "track_paths": paths_page,
+        "kruse_arm": kruse_page,
+    }
+    return {f"results/{name}.md": make(_read(name)) for name, make in makers.items()}
+
+
+def comparison_page(found: Mapping[str, Any]) -> str:
+    """Every method on held-out poses, and executed in the simulator."""
+    return page(
+        "The comparison",
+        "Mean squared error, one Gaussian, the mixture, refinement and PyBullet's own inverse kinematics, on the same poses.",
+        comparison_tables(found),
+        "![Where the regressor's arm ends, and the mixture's modes](../../../data/figures/compare_poses.png)",
+        f"*{CAPTIONS['compare_poses.png']}*",
+        "![Distribution of the position error of each method](../../../data/figures/compare_errors.png)",
+        "Random restarts through the same refinement are as exact; what the network adds is which answers there are, how "
+        "probable each is, and how few steps it takes to get to all of them.",
+        _made_by(
+            "compare_arms.json",
+            f"python scripts/compare_arms.py --count {found['count']} --targets {found['targets']} --seed {found['seed']}",
+        ),
+    )
+
+
+def comparison_tables(found: Mapping[str, Any]) -> str:
+    """The two tables of the comparison, and what their numbers mean.
+
+    Args:
+        found: What `data/results/compare_arms.json` holds.
+    """
+    arms = found["arms"]
+    return "\n\n".join(
+        [
+            f"{found['count']:,} held-out poses per arm, seed {found['seed']}, nothing trimmed: median position error, and the "
+            "share answered within 1 mm and 0.01 rad with every joint inside its limits.",
+            _methods_table(arms, "methods", _pose_cell),
+            f"The same methods executed in PyBullet, {found['targets']} targets per arm and method: share that came to rest "
+            "within 1 mm and 0.01 rad without touching itself, and in brackets the share of motions on which links "
+            "touched (only the controller looks at that). Answers beyond a limit were clamped to it.",
+            _methods_table(arms, "executed", _executed_cell),
+        ]
+    )
+
+
+def benchmark_page(found: Mapping[str, Any]) -> str:
+    """Other solvers on the same poses."""
+    from benchmarking.tables import all_tables
+
+    machine, settings = found["machine"], found["settings"]
+    load = ", ".join(f"{value:.1f}" for value in machine["load_at_start"])
+    words = " ".join(f"--{key} {settings[key]}" for key in ("poses", "slow", "singles", "singular", "many"))
+    return page(
+        "Against other solvers",
+        "Same poses, same machine, in turns, every answer judged by one forward kinematics that all models agree with to "
+        "1e-9. The truth is the union of the branches that EAIK, ssik and our thorough mode find.",
+        f"Machine: {machine['cpu']}, {machine['cores']} cores, load average at the start {load}; Python "
+        f"{machine['python']}, torch {machine['torch']}. **A loaded machine: look at the ratios, [least, largest] of "
+        f"{settings['rounds']} rounds.** Closed forms win where they exist.",
+        all_tables(found["arms"]),
+        "![Share of branches found against time per pose](../../../data/figures/recall_time.png)",
+        _made_by("benchmark.json", f"python scripts/benchmark.py --arms {' '.join(found['arms'])} {words}"),
+    )
+
+
+def reach_page(found: Mapping[str, Any]) -> str:
+    """Reach tasks in the simulator."""
+    from ik_mdn.evaluation import millimetres
+
+    header = ["arm", "scene, suite", "episodes", "succeeded", "touched", "largest error [mm]", "statuses"]
+    rows = []
+    for cell in found["cells"]:
+        worst = cell["err_pos"]["max"]
+        shown = "" if worst is None else millimetres(worst)
+        rows.append(
+            [
+                *(cell["arm"], f"{cell['scene']}, {cell['suite']}", str(cell["episodes"]), str(cell["succeeded"])),
+                *(str(cell["touched"]), shown, _tally(cell["statuses"])),
+            ]
+        )
+    return page(
+        "Reach tasks",
+        "Targets reached by the controller under PyBullet's dynamics: at rest within 1 mm and 0.01 rad without a contact. "
+        "In the suite `unreachable` success is to say so and not to move.",
+        to_markdown(header, rows),
+        _made_by("reach_suites.json", "python scripts/reach_suites.py"),
+    )
+
+
+def paths_page(found: Mapping[str, Any]) -> str:
+    """Lines and circles followed on one branch."""
+    header = ["arm", "paths by status", "silent switches", "off the path, by Bullet [m]", "largest step, of the limit"]
+    header += ["longest delay [s]", "simple loop: ended, with a step too large"]
+    rows = []
+    for arm, one in found["arms"].items():
+        loop = one["simple_loop"]
+        rows.append(
+            [
+                *(arm, _tally(one["statuses_all"]), str(one["silent_switches"]), f"{one['err_bullet']:.0e}"),
+                *(f"{one['step_over_limit']:.4f}", f"{one['longest_delay_s']:.2f}"),
+                f"{loop['ended']}, {loop['of_those_with_a_step_over_the_limit']}",
+            ]
+        )
+    return page(
+        "Cartesian paths",
+        f"{found['count']} lines and circles per arm at {found['rate_hz']} Hz, seed {found['seed']}, some through or beside "
+        "singularities. A silent switch is a change of branch without a status, looked for independently. The simple "
+        "loop refines each sample from the last one.",
+        to_markdown(header, rows),
+        _made_by("track_paths.json", "python scripts/track_paths.py"),
+    )
+
+
+def kruse_page(found: Mapping[str, Any]) -> str:
+    """The published density benchmark."""
+    from kruse.report import PUBLISHED
+
+    rows = [list(row[:5]) for row in PUBLISHED]
+    rows.append(["exact posterior against itself", *_scores(found["exact"]), ""])
+    names = {
+        "tip": "tip coordinates",
+        "rail": "rail coordinates",
+        "rail-larger": "rail coordinates, larger",
+        "raw": "x itself",
+        "raw-larger": "x itself, larger",
+        "raw-larger-12000-steps": "x itself, larger, longest",
+    }
+    for key, name in names.items():
+        rows += _kruse_rows(name, found[key])
+    ablations = found["ablations"]
+    less = [[name, *_scores(row["raw"]), f"{100 * row['centre']:.1f} %"] for name, row in ablations["rows"].items()]
+    header = ["model", "Err_post", "Err_resim [m²]", "mean distance [m]", "within 5 cm of (1.5, 0)"]
+    return page(
+        "The published density benchmark",
+        "The planar arm of Kruse, Ardizzone, Rother and Köthe (arXiv 2101.10763): a vertical rail and three angles, two "
+        f"numbers observed with noise of 0.01; {found['targets']:,} targets with 1,000 draws each against the exact posterior. "
+        "Err_post is the unbiased MMD², Err_resim the mean squared distance of the re-simulated tip. What to make of the "
+        "rows stands in the [notes](../../results-notes.md).",
+        to_markdown(header, rows),
+        f"What each part gains, at {ablations['steps']} steps, one seed, other targets:",
+        to_markdown(header, less),
+        _made_by("kruse_arm.json", "python scripts/kruse_arm.py --larger-steps 3000 --ablations"),
+    )
+
+
+def _methods_table(arms: Sequence[Mapping[str, Any]], part: str, cell: Callable[[Mapping[str, Any]], str]) -> str:
+    columns = [{result["method"]: cell(result) for result in arm[part]} for arm in arms]
+    names = dict.fromkeys(name for column in columns for name in column)
+    rows = [[name, *(column.get(name, "–") for column in columns)] for name in names]
+    rows = [[f"**{row[0]}**" if "+ refinement" in row[0] and "MDN" in row[0] else row[0], *row[1:]] for row in rows]
+    return to_markdown(["method", *(arm["arm"] for arm in arms)], rows)
+
+
+def _pose_cell(result: Mapping[str, Any]) -> str:
+    from ik_mdn.evaluation import millimetres, percent
+
+    return f"{millimetres(result['err_pos_m']['median'])} mm, {percent(result['usable'])}"
+
+
+def _executed_cell(result: Mapping[str, Any]) -> str:
+    from ik_mdn.evaluation import percent
+
+    return f"{percent(result['reached'])} ({percent(result['touched'])})"
+
+
+def _scores(scores: Mapping[str, float]) -> list[str]:
+    return [f"{scores['err_post']:.5f}", f"{scores['err_resim']:.1e}", f"{scores['distance']:.4f}"]
+
+
+def _kruse_rows(name: str, one: Mapping[str, Any]) -> list[list[str]]:
+    """Raw and refined draws of one model: numbers of one seed, or mean and standard deviation of several."""
+    rows, about = (
+        [],
+        f"{name}, {one['parameters'] / 1e6:.2f} M parameters, {one['steps']:,} steps" if "steps" in one else name,
+    )
+    for kind in ("raw", "refined"):
+        if kind in one:
+            cells = _scores(one[kind])
+        else:
+            pairs = [one[f"{kind}.{key}"] for key in ("err_post", "err_resim", "distance")]
+            forms = ("{:.5f}", "{:.1e}", "{:.4f}")
+            cells = [" ± ".join(form.format(value) for value in pair) for form, pair in zip(forms, pairs, strict=True)]
+        centre = one["centre"][0] if isinstance(one["centre"], list) else one["centre"]
+        rows.append([f"{about}, {kind} draws", *cells, f"{100 * centre:.1f} %" if kind == "raw" else ""])
+    return rows
+
+
+def _tally(statuses: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {status}" for status, count in statuses.items())
+
+
+def _made_by(name: str, command: str) -> str:
+    return (
+        f"Made from `data/results/{name}` when these pages were built. The numbers come from\n\n```sh\n{command}\n```"
+    )
+
+
+def _read(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
