@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sim.arm import LIMIT_SLACK, Arm
 
-MOST_WINDINGS = 1024  # of one solution that are given; limits of ±20 rad and six joints allow 46,656 of them
+MOST_WINDINGS = 256  # of one solution that are given; limits of ±20 rad and six joints allow 46,656 of them
 
 _TURN = 2 * math.pi
 _PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory

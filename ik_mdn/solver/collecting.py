@@ -20,6 +20,7 @@ Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
 RANKS = ("weight", "distance", "margin", "manipulability")
 
 _LOOKED_AT = 4  # singular solutions of a target
+_WOUND = 2  # solutions wound at a time where the windings are very many; bounds memory and time
 _log = logging.getLogger(__name__)
 
 
@@ -58,7 +59,7 @@ def collect(
     if rank == "manipulability" or (outcome.refined and not problem.is_redundant):
         condition = engine.condition(found.q)
     if outcome.refined and not problem.is_redundant and condition is not None:
-        curved = _curved(problem, found, condition.singular)
+        curved = outcome.curved | _curved(problem, found, condition.singular & ~outcome.curved[found.pose])
         condition.manipulability[condition.singular & curved[found.pose]] = 0.0  # not to be told apart by rounding
         if law is Law.EXACT:
             weight = solution_weights(problem.arm, found.pose.searchsorted(targets), found.q, condition.manipulability)
@@ -108,15 +109,26 @@ def _wound(
     Where one has more than `MOST_WINDINGS` these are the nearest to `near`, or else to the middle of the limits.
     """
     near = None if problem.near is None else torch.from_numpy(problem.near[found.pose])
-    source, q = wind(problem.arm, torch.from_numpy(found.q), near, within=max_jump)
-    rows = source.numpy()
+    every_winding = count_windings(problem.arm, found.q)
+    step = _WOUND if every_winding.max(initial=1) > MOST_WINDINGS else len(found.q)
+    parts = [(np.empty(0, np.int64), found.q[:0])]
+    for begin in range(0, len(found.q), max(1, step)):
+        part = slice(begin, begin + step)
+        if problem.is_late:
+            parts.append((np.arange(begin, len(found.q)), found.q[begin:]))
+            break
+        source, q = wind(
+            problem.arm, torch.from_numpy(found.q[part]), None if near is None else near[part], within=max_jump
+        )
+        parts.append((source.numpy() + begin, q.numpy()))
+    rows, wound = (np.concatenate(column) for column in zip(*parts, strict=True))
     count = np.bincount(rows, minlength=len(found.q))
     if max_jump is not None:
-        count = count_windings(problem.arm, found.q)
-    elif cut := int((count_windings(problem.arm, found.q) > count).sum()):
+        count = every_winding
+    elif cut := int((every_winding > count).sum()):
         _log.warning("%d solutions have more windings than the %d nearest ones, which are given", cut, MOST_WINDINGS)
     every = found.take(rows)
-    return every._replace(q=q.numpy(), weight=every.weight / count[rows]), weight[rows] / count[rows], rows
+    return every._replace(q=wound, weight=every.weight / count[rows]), weight[rows] / count[rows], rows
 
 
 def _key(

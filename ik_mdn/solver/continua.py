@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ik_mdn.solver.engine import SINGULAR, Problem, fine_tolerance
+from ik_mdn.solver.engine import SINGULAR, Problem, fine_tolerance, portions
 from ik_mdn.solver.refinement import refine
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.jacobians import scaled_task_jacobian
@@ -27,12 +27,18 @@ def on_curve(problem: Problem, pose: IntArray, q: FloatArray) -> BoolArray:
         q: Solutions [rad, m], shape (R, n).
 
     Returns:
-        Shape (R,).
+        Shape (R,); False for what was not looked at when the time was over.
     """
+    result = np.zeros(len(q), np.bool_)
+    for part in portions(len(q), problem):
+        result[part] = _on_curve(problem, pose[part], q[part])
+    return result
+
+
+def _on_curve(problem: Problem, pose: IntArray, q: FloatArray) -> BoolArray:
+    """See `on_curve`."""
     arm, task = problem.arm, problem.task
     result = np.zeros(len(q), np.bool_)
-    if not len(q):
-        return result
     J = scaled_task_jacobian(arm, task, torch.from_numpy(q))[1].numpy()
     _, sigma, right = np.linalg.svd(J)
     row, direction = (sigma < SINGULAR).nonzero()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ROWS = 1 << 16  # seeds refined in one go; bounds the memory
 _ROWS_IN_TIME = 1 << 12  # the same where there is a deadline
+_COLLECTING = 2e-6  # [s] per row found: its condition, weight and order
 _LAST = 32  # random seeds of what is tried last: pulled into limits, or accepted a little off the target
 _FIRST = 8  # seeds tried first where one solution is enough: as many as are refined side by side
 _QUIET = 3  # rounds without a new branch after which a thorough search ends
@@ -60,6 +62,7 @@ class Outcome:
         met: Which targets were met, in limits or not, (B,).
         late: Which targets were not finished when the time was over, (B,).
         nearly: Which targets were not met, but nearly: what was found of them is off by up to `engine.NEARLY`, (B,).
+        curved: Which targets a thorough search found to be met along a curve, (B,).
         refined: Whether anything was.
     """
 
@@ -67,6 +70,7 @@ class Outcome:
     met: BoolArray
     late: BoolArray
     nearly: BoolArray
+    curved: BoolArray
     refined: bool = True
 
 
@@ -92,7 +96,7 @@ def propose(engine: Engine, problem: Problem, most: int) -> Outcome:
         rows = Rows(torch.from_numpy(pose), q, torch.from_numpy(seeds.weight))
         parts.append(measure(problem.arm, problem.task, torch.from_numpy(problem.T), rows))
     found, none = Found.join([_nothing(problem), *parts]), np.zeros(n, np.bool_)
-    return Outcome(found, none, none, none, refined=False)
+    return Outcome(found, none, none, none, none, refined=False)
 
 
 class _Search:
@@ -120,7 +124,7 @@ class _Search:
             found = self._exhaust(found)
         misses = self._near_misses(found)
         nearly = np.isin(np.arange(len(self.met)), misses.pose)
-        return Outcome(Found.join([found, misses]), self.met, self.late, nearly)
+        return Outcome(Found.join([found, misses]), self.met, self.late, nearly, self.curved)
 
     def _refine_proposals(self, pending: IntArray) -> IntArray:
         """Refine what the model proposes, and look for the branches beside; targets that are left without solution."""
@@ -150,7 +154,7 @@ class _Search:
         """Refine one round of seeds for the pending targets; those that are still without solution come back."""
         left = [pending[:0]]
         for poses in _chunks(pending, per_target, self.rows):
-            if self.problem.is_late:
+            if self._is_late():
                 self.late[poses] = True
                 continue
             found, met = self.engine.settle(poses, seeds_of(poses))
@@ -160,13 +164,13 @@ class _Search:
             solved = np.zeros(len(poses), np.bool_)
             solved[np.searchsorted(poses, found.pose)] = True
             left.append(poses[~solved])
-            self.late[left[-1]] |= self.problem.is_late
+            self.late[left[-1]] |= self._is_late()
         return np.concatenate(left)
 
     def _cross_folds(self) -> None:
         """Look for the branches beside those that were found."""
         for place, found in enumerate(self.parts):
-            if self.problem.is_late:
+            if self._is_late():
                 break
             first = np.ones(len(found.pose), np.bool_)
             first[1:] = found.pose[1:] > found.pose[:-1]
@@ -179,14 +183,16 @@ class _Search:
         quiet: IntArray = np.zeros(len(self.late), np.int64)
         count: IntArray = np.bincount(found.pose, minlength=len(quiet))
         pending = count.nonzero()[0]
+        self.curved[found.pose[on_curve(self.problem, found.pose, found.q)]] = True
         for _ in range(_MOST_ROUNDS):
             self.parts = []
             self._round(pending, 4 * _THOROUGH, partial(self._thorough_seeds, q=self._draws(_THOROUGH), found=found))
-            found = self._add(found, self._thinned(found, self._found()))
+            more = self._thinned(found, self._found())
+            found = found if self._is_late() else self._add(found, more)
             now = np.bincount(found.pose, minlength=len(quiet))
             quiet = np.where(now > count, 0, quiet + 1)
             pending, count = pending[quiet[pending] < _QUIET], now
-            if not len(pending) or self.problem.is_late:
+            if not len(pending) or self._is_late():
                 break
         self.late[pending] = True
         return found
@@ -208,22 +214,32 @@ class _Search:
         stays = np.ones(len(more.pose), np.bool_)
         for p in (np.bincount(more.pose, minlength=len(T)) > _MOST_BRANCHES).nonzero()[0]:
             rows, known = more.pose == p, found.q[found.pose == p]
-            if self.problem.is_late:
+            if self._is_late():
                 break
             stays[rows] = drop_connected(arm, task, T[p], known, more.q[rows], tolerance)
         return more.take(stays)
 
     def _without_curves(self, found: Found, more: Found) -> Found:
         """Without further points on a curve of solutions, of targets of which such points were found before."""
-        self.curved[found.pose[on_curve(self.problem, found.pose, found.q)]] = True
         rows = on_curve(self.problem, more.pose, more.q)
-        return more.take(~(rows & self.curved[more.pose]))
+        stays = ~(rows & self.curved[more.pose])
+        self.curved[more.pose[rows]] = True
+        return more.take(stays)
+
+    def _is_late(self) -> bool:
+        """Whether the time is over, but for what collecting the rows that were found will take."""
+        if self.problem.deadline == math.inf:
+            return False
+        rows = sum(len(part.pose) for part in self.parts)
+        return time.monotonic() > self.problem.deadline - _COLLECTING * rows
 
     def _pull_into_limits(self) -> None:
         """Of a redundant arm: move joint vectors that meet their target outside the limits along curves into them."""
         poses = (self.met & ~self.late & ~self._is_found(self._found())).nonzero()[0]
         draws = self._last_draws()
         for some in _chunks(poses, len(draws), self.rows):
+            if self._is_late():
+                break
             pose = some.repeat(len(draws))
             q = pull_inside(self.problem, pose, np.tile(draws, (len(some), 1)), *self._limits)
             found, _ = self.engine.settle(some, Seeds.weightless(np.full(len(some), len(draws)), q))
@@ -239,6 +255,8 @@ class _Search:
         rows = found.take(~np.isin(found.pose, found.pose[close]))
         low, high = (np.clip(near + side, *self._limits) for side in (-jump, jump))
         for part in range(0, len(rows.pose), self.rows):
+            if self._is_late():
+                break
             pose = rows.pose[part : part + self.rows]
             q = pull_inside(self.problem, pose, rows.q[part : part + self.rows], low[pose], high[pose])
             some, count = np.unique(pose, return_counts=True)
@@ -253,6 +271,8 @@ class _Search:
         parts, draws = [_nothing(self.problem)], self._last_draws()
         if self.problem.tolerance < NEARLY:
             for some in _chunks(poses, len(draws), self.rows):
+                if self._is_late():
+                    break
                 parts.append(self.engine.settle(some, Seeds.repeated(len(some), draws, 0.0), NEARLY)[0])
         return Found.join(parts)
 

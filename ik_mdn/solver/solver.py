@@ -164,7 +164,7 @@ class IKSolver:
             max_solutions: Keep only so many of the best per target; default: all. 1 with rank "weight" stops at the
                 first that is found, from the eight heaviest seeds if possible.
             windings: Also every other winding of each solution inside the limits (continuous joints keep one), of each
-                up to the 1,024 nearest to `q_seed` or to the middle of the limits; a log line says where there are more.
+                up to the 256 nearest to `q_seed` or to the middle of the limits; a log line says where there are more.
             thorough: Go on adding seeds (random ones, draws from the mixture, and such that lead across folds) until
                 three rounds in a row have found no new branch, and try longer before a target is given up. Points of
                 a curve of solutions (status `continuum`) are not counted as branches. Where the arm is redundant

@@ -35,7 +35,7 @@ def collected(rank: Any = "weight", *, rows: Any = slice(None), poses: int = 5, 
     return collect(
         TorchEngine(problem, None),
         problem,
-        Outcome(found, met, late, np.zeros(poses, np.bool_)),
+        Outcome(found, met, late, *np.zeros((2, poses), np.bool_)),
         rank,
         options.pop("law", Law.PROPOSALS),
         **options,
@@ -90,8 +90,8 @@ def test_a_stretched_arm_is_singular() -> None:
     found = Found(np.zeros(1, np.int64), np.zeros((1, 2)), np.ones(1), np.zeros(1), np.zeros(1))
     yes, no = np.ones(1, np.bool_), np.zeros(1, np.bool_)
     engine = TorchEngine(problem, None)
-    assert collect(engine, problem, Outcome(found, yes, no, no), "weight", Law.EXACT)[0].status is Status.SINGULAR
-    raw = Outcome(found, no, no, no, refined=False)
+    assert collect(engine, problem, Outcome(found, yes, no, no, no), "weight", Law.EXACT)[0].status is Status.SINGULAR
+    raw = Outcome(found, no, no, no, no, refined=False)
     assert collect(engine, problem, raw, "weight", Law.PROPOSALS)[0].status is Status.PROPOSED
 
 

@@ -186,7 +186,7 @@ def test_windings_of_wide_limits_are_capped_and_the_nearest(caplog: pytest.LogCa
     T = forward_kinematics(arm, q)
     with caplog.at_level(logging.WARNING, "ik_mdn"):
         found = IKSolver(arm).solve(T, windings=True, q_seed=q)[0]
-    assert "have more windings than the 1024 nearest" in caplog.text
+    assert "have more windings than the 256 nearest" in caplog.text
     assert len(found) <= 16 * MOST_WINDINGS
     np.testing.assert_allclose(found.weight.sum(), 1.0)
     np.testing.assert_allclose(found.q[0], q, atol=1e-6)
