@@ -1,5 +1,5 @@
 # Two commands: `make demo` and `make test`. Both build .venv first, with the pinned versions of constraints.txt.
-PYTHON ?= $(shell command -v python3.11 || command -v python3.10 || command -v python3)
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 .PHONY: demo test docs models clean
@@ -22,8 +22,8 @@ models: .venv/installed
 	$(BIN)/python scripts/train_models.py
 
 .venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 10), (3, 11)) else \
-	"Python 3.10 or 3.11 is needed (PyBullet has no wheels for %d.%d); try: make PYTHON=python3.11" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 10) <= v <= (3, 13) else \
+	"Python 3.10 to 3.13 is needed, this is %d.%d; try: make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch -e '.[dev]'
 	$(BIN)/ik-mdn solve xarm6 --pose 0.3 0 0.2 1 0 0 0 >/dev/null # compiles what solving needs, once
@@ -31,7 +31,7 @@ models: .venv/installed
 
 .venv/installed-docs: .venv/installed
 	@$(BIN)/python -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
-	"the pages need Python 3.11; try: make clean, then make docs PYTHON=python3.11")'
+	"the pages need Python 3.11 or later; try: make clean, then make docs PYTHON=python3.11")'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from reprlib import Repr
 from typing import Any
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxlong, _SHORT.maxother = 2, 100, 100, 100
 
 
 class IKError(Exception):
@@ -17,6 +21,11 @@ class IKError(Exception):
         super().__init__(message)
         for name, value in values.items():
             setattr(self, name, value)
+
+
+def shown(value: Any) -> str:
+    """A value for a message, as Python writes it, with the middle left out where it is long."""
+    return _SHORT.repr(value)
 
 
 class UnknownNameError(IKError, ValueError):

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sim.errors import IKError
+from sim.errors import IKError, shown
 
 
 @contextmanager
@@ -175,7 +175,7 @@ def differing(
 
 def describe_differences(found: Mapping[str, Any], wanted: Mapping[str, Any], names: Collection[str]) -> str:
     """What is there and what is asked for, for messages: "seed is 0 there, 1 here"."""
-    return "; ".join(f"{name} is {found.get(name)!r} there, {wanted.get(name)!r} here" for name in names)
+    return "; ".join(f"{name} is {shown(found.get(name))} there, {shown(wanted.get(name))} here" for name in names)
 
 
 @contextmanager

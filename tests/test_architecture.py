@@ -43,7 +43,7 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.arrays",
     "sim.lazy",
 )
-HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio")
+HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio", "viser")
 
 
 @cache
@@ -101,6 +101,7 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*SIM, *IK_MDN], ids=name_of)
 def test_arrows_point_down_the_table(path: Path) -> None:
     here = room_of(module_of(path))
@@ -200,6 +201,7 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded_after(run_help("--help")) == set()
 
 
+@pytest.mark.slow
 def test_help_of_every_command_loads_nothing_heavy() -> None:
     from ik_mdn.cli import COMMANDS
 
@@ -222,6 +224,7 @@ PACKAGES = sorted(
 )
 
 
+@pytest.mark.slow
 def test_every_public_name_is_there_and_no_module_hides_it() -> None:
     """Twice each: the first use may load a module of the same name, which would be found instead from then on."""
     check = "assert p.__all__ and dir(p) == p.__all__, p\nfor n in p.__all__ * 2: assert not isinstance(getattr(p, n), type(p)), n\n"

@@ -43,6 +43,7 @@ def _run(installed: Path, empty: Path, *arguments: str) -> subprocess.CompletedP
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=empty, env=environment)
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_reaches_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     done = _run(installed, tmp_path, "reach", "--arm", "planar2", "--episodes", "3", "--json", "-")
     assert done.returncode == 0, done.stderr
@@ -51,6 +52,7 @@ def test_an_installed_wheel_reaches_in_an_empty_folder(installed: Path, tmp_path
     assert summary["solver"].startswith("mixture density network")
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_imports_its_own_packages_and_models(installed: Path, tmp_path: Path) -> None:
     code = (
         "import ik_mdn, sim; from ik_mdn.model.checkpoint import shipped_models; "

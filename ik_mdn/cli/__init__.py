@@ -19,6 +19,7 @@ COMMANDS = {
     "track": "follow a line, a circle or a polyline without changing branch",
     "reach": "run reach tasks in the physics simulator",
     "compare": "MSE, mixture, refinement and PyBullet side by side",
+    "view": "drag a target in the browser and see every solution, or write a page or picture",
     "evaluate": "likelihood, components, calibration and modes of a trained mixture",
     "teach": "draw the theory of mixture density networks, one figure and one sentence each",
     "choose": "choose the number of components by cross-validation",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from ik_mdn.solver import IKSolver, SolutionBatch, Solutions
     from sim.arm import Arm
+    from sim.task import Task
 
 
 def run(
@@ -85,7 +87,7 @@ def run(
             otherwise weight.
         tolerance: Largest error of a solution [m] and [rad].
         max_jump: Largest change of a joint from --q-seed [rad, m; with --degrees deg].
-        timeout: Begin nothing new after so many seconds.
+        timeout: Come to an end after so many seconds.
         max_solutions: Keep only so many of the best per target; without it, all.
     """
     from ik_mdn.solver import solver_for
@@ -118,11 +120,19 @@ def run(
     return _show_one(solver, target, found[0], degrees=degrees)
 
 
-def _task_of_point(arm: Arm, point: Numbers) -> str | None:
-    """A point asks for a position task, whatever else the arm could meet."""
+def _task_of_point(arm: Arm, point: Numbers) -> Task | str | None:
+    """A point asks for a position: of the arm's own task what is position, so far as it can move every way."""
+    from sim.task import default_task
+
     if point is None:
         return None
-    return "planar_position" if arm.is_planar else "position"
+    default = default_task(arm)
+    if default.point_size:
+        return default
+    if arm.is_planar or all(default.rows[:3]):
+        return "planar_position" if arm.is_planar else "position"
+    rows = (*default.rows[:3], False, False, False)
+    return replace(default, name=f"position of {default.name}", rows=rows, R_tip_task=None)
 
 
 def _read_target(point: Numbers, pose: Numbers, pose_file: FilePath) -> Tensor:
@@ -161,7 +171,9 @@ def _show_one(solver: IKSolver, target: Tensor, found: Solutions, *, degrees: bo
     if ignored := say_ignored(solver.task, place):
         print_line(ignored)
     units, factor = joint_units(arm, degrees=degrees)
-    title = f"{arm.name}: {found.status}, {len(found)} solutions ({found.status.about})"
+    redundant = arm.n_joints > solver.task.n_constraints and found.status.value == "solved"
+    about = "samples of a curve; see self_motion" if redundant else found.status.about
+    title = f"{arm.name}: {found.status}, {len(found)} solutions ({about})"
     if not len(found):
         print_line(title)
         if found.closest is not None:

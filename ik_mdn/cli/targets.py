@@ -39,21 +39,29 @@ def read_targets(path: Path) -> Tensor:
     """The targets of an .npy or .json file: (4, 4), (B, 4, 4) or points.
 
     Raises:
-        PoseError: The file is damaged, or its rows differ in length.
+        PoseError: The file is damaged.
+        ShapeError: Its rows differ in length, or it holds something else than real numbers.
     """
     import numpy as np
     import torch
 
+    from sim.inputs import as_numbers
+
     try:
         if path.suffix == ".npy":
-            values = np.load(path, allow_pickle=False)
+            values = np.load(
+                path, mmap_mode="r", allow_pickle=False
+            )  # mapped: a wrong size is seen before any is taken
         else:
-            values = json.loads(path.read_text(encoding="utf-8"))
-        return torch.as_tensor(np.asarray(values, dtype=np.float64))
-    except (ValueError, TypeError, EOFError) as error:  # what numpy and json raise for damaged or ragged content
+            values = json.loads(path.read_bytes())
+    except OSError:
+        raise
+    except Exception as error:  # numpy's and json's own, and what long numbers, deep nesting and torn headers raise
         raise PoseError(
-            f"cannot read targets from {path}: {error}; give an .npy or .json file of shape (4, 4), (B, 4, 4) or points"
+            f"cannot read targets from {path}: {' '.join(str(error).split())}; "
+            "give an .npy or .json file of shape (4, 4), (B, 4, 4) or points"
         ) from error
+    return torch.from_numpy(as_numbers(values, str(path)))
 
 
 def joint_units(arm: Arm, *, degrees: bool) -> tuple[list[str], FloatArray]:

@@ -107,8 +107,6 @@ def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, 
 
 def _show_chain(arm: Arm, task: Task) -> None:
     """Say on stderr what was understood of the arm, before an hour is spent on the wrong one."""
-    from rich.console import Console
-
     from ik_mdn.model import PoseFeatures
 
     features = PoseFeatures(arm, task)
@@ -117,9 +115,8 @@ def _show_chain(arm: Arm, task: Task) -> None:
         f"the roll of {arm.joint_names[-1]}" if features.removes_roll else "",
     ]
     removed = " and ".join(s for s in symmetries if s) or "nothing"
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(f"{arm.name}: {arm.n_joints} joints from {arm.base} to {arm.tip}: {', '.join(arm.joint_names)}")
-    console.print(f"task {task.name}: {task.about}; divided out: {removed}")
+    report_note(f"{arm.name}: {arm.n_joints} joints from {arm.base} to {arm.tip}: {', '.join(arm.joint_names)}")
+    report_note(f"task {task.name}: {task.about}; divided out: {removed}")
 
 
 def _model(solver: IKSolver) -> PoseModel:
@@ -128,15 +125,11 @@ def _model(solver: IKSolver) -> PoseModel:
 
 
 def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
-    from rich.console import Console
-
     rows = [
         f"{_model(s).config.targets} {1e3 * _model(s).report.values['raw']['err_pos']['median']:.1f} mm"
         for s in solvers
     ]
-    Console(stderr=True, highlight=False).print(
-        f"median position error on held-out poses: {', '.join(rows)}; kept: {_model(best).config.targets}"
-    )
+    report_note(f"median position error on held-out poses: {', '.join(rows)}; kept: {_model(best).config.targets}")
 
 
 def _show_report(solver: IKSolver, out: Path) -> None:

@@ -119,6 +119,8 @@ class Controller:
         weights: CostWeights | None = None,
         speed: float = 1.0,
     ) -> None:
+        if isinstance(body, Arm):
+            raise IKError("Controller takes the arm's body in a world; write Controller(world.add_arm(arm), solver)")
         if body.arm.fingerprint != solver.arm.fingerprint:
             raise IKError(
                 f"the solver is for arm {solver.arm.name!r}, the body in the world is {body.arm.name!r}; "

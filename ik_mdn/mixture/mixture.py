@@ -12,6 +12,7 @@ from ik_mdn.mixture.circular import wrap
 from ik_mdn.mixture.draws import draw_components
 from ik_mdn.mixture.factor import UNIFORM, CholeskyFactor, ScaleFactor, TriangularFactor
 from ik_mdn.mixture.images import list_images, log_kernel_on_torus, padded
+from ik_mdn.mixture.modes import find_modes
 from ik_mdn.mixture.moments import MixtureMoments
 from ik_mdn.mixture.triangular import lower_factor, solve_lower
 from sim.errors import ShapeError
@@ -128,8 +129,6 @@ class GaussianMixture(MixtureMoments):
     @property
     def mode(self) -> Tensor:
         """Where the density is highest among all maxima that `find_modes` comes to, (*batch, D)."""
-        from ik_mdn.mixture.modes import find_modes
-
         return find_modes(self).loc[..., 0, :]
 
     # --- draws ------------------------------------------------------------------------------------------------

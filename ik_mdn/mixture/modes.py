@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from torch import Tensor
 from ik_mdn.mixture.circular import nearest_image, wrap
 from ik_mdn.mixture.factor import PrecisionFactor
 from ik_mdn.mixture.images import Images, list_images, sum_by_row
-from ik_mdn.mixture.mixture import GaussianMixture
+from ik_mdn.mixture.parameters import MixtureParameters
 
 _SADDLE = 1e-6  # how far the curvature may exceed that of a flat top before a point counts as a saddle
 
@@ -34,7 +35,7 @@ class Modes:
 
 
 @torch.no_grad()
-def find_modes(mixture: GaussianMixture, *, max_steps: int = 500, tol: float = 1e-9, merge: float = 0.05) -> Modes:
+def find_modes(mixture: MixtureParameters, *, max_steps: int = 500, tol: float = 1e-9, merge: float = 0.05) -> Modes:
     """The modes of the mixture, found by fixed-point ascent from all component means, and from where components cross.
 
     y ← (Σₖ rₖ(y) Σₖ⁻¹)⁻¹ Σₖ rₖ(y) Σₖ⁻¹ μₖ (Carreira-Perpiñán, Mode-finding for mixtures of Gaussian distributions, IEEE
@@ -73,10 +74,10 @@ def find_modes(mixture: GaussianMixture, *, max_steps: int = 500, tol: float = 1
     return Modes(shaped(loc), shaped(log_prob), shaped(modes.valid), shaped(weight))
 
 
-def _in_double(mixture: GaussianMixture) -> GaussianMixture:
+def _in_double(mixture: MixtureParameters) -> MixtureParameters:
     """The mixture in double precision with its batch flattened, (B,)."""
     size, count = mixture.event_shape[0], mixture.n_components
-    return GaussianMixture(
+    return MixtureParameters(
         mixture.logits.double().reshape(-1, count),
         mixture.loc.double().reshape(-1, count, size),
         precision_tril=mixture.precision_tril.double().reshape(-1, count, size, size),
@@ -85,45 +86,64 @@ def _in_double(mixture: GaussianMixture) -> GaussianMixture:
     )
 
 
-def _taken(flat: GaussianMixture, rows: Tensor) -> GaussianMixture:
+def _taken(flat: MixtureParameters, rows: Tensor) -> MixtureParameters:
     """Some elements of the batch."""
     tril = flat.precision_tril[rows]
-    return GaussianMixture(
+    return MixtureParameters(
         flat.logits[rows], flat.loc[rows], precision_tril=tril, period=flat.period, validate_args=False
     )
 
 
-def _crossings(flat: GaussianMixture, precision: Tensor) -> Tensor:
+def _crossings(flat: MixtureParameters, precision: Tensor) -> Tensor:
     """Of all pairs of components the K peaks of products N(y; μᵢ, Σᵢ) N(y; μⱼ, Σⱼ) where p(y) is highest, (B, K, D)."""
     one, other = torch.triu_indices(flat.n_components, flat.n_components, 1, device=flat.loc.device)
     gap = nearest_image(flat.loc[:, other] - flat.loc[:, one], flat.period)
     pull = precision[:, other] @ gap.unsqueeze(-1)
     y = flat.loc[:, one] + torch.linalg.solve(precision[:, one] + precision[:, other], pull).squeeze(-1)
     most = min(flat.n_components, len(one))
-    best = flat.log_prob(y.movedim(1, 0)).T.topk(most, dim=-1).indices
+    terms = _terms(flat, y.movedim(1, 0))
+    log_prob = sum_by_row(terms.log_share, terms.point, y.shape[0] * y.shape[1]).reshape(y.shape[1], y.shape[0])
+    best = log_prob.T.topk(most, dim=-1).indices
     highest: Tensor = y.gather(1, best.unsqueeze(-1).expand(-1, -1, y.shape[-1]))
     return highest
 
 
-def _expansion(flat: GaussianMixture, precision: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """log p, Σ rₖ gₖ, Σ rₖ Σₖ⁻¹ and Σ rₖ gₖ gₖᵀ with gₖ = Σₖ⁻¹(μₖ - y), at points (S, B, D), over all images."""
+class _Terms(NamedTuple):
+    """One image of one component at one point each, those of all points (S, B, D) in a row."""
+
+    row: Tensor  # (N,), of (S, B, K) flattened
+    point: Tensor  # (N,), of (S, B) flattened
+    tril: Tensor  # (N, D, D), of the precision
+    z: Tensor  # (N, D)
+    log_share: Tensor  # (N,), log of weight times density
+
+
+def _terms(flat: MixtureParameters, y: Tensor) -> _Terms:
     residual = flat._residual(y)  # (S, B, K, D)
     factor, size = PrecisionFactor(flat.precision_tril, y.shape[-1]), y.shape[-1]
     images = Images(torch.arange(residual.numel() // size, device=y.device), residual.reshape(-1, size))
     if flat.period is not None:
         images = list_images(factor, residual, flat.log_weights, flat.period)
-    owner, point = images.row % flat.logits.numel(), images.row // flat.n_components
+    owner = images.row % flat.logits.numel()
     tril = factor.value.reshape(-1, size, size)[owner]
     kernel, z = factor.map(tril).log_kernel_and_innovations(images.residual)
-    joint = flat.log_weights.flatten()[owner] + kernel - 0.5 * size * math.log(2 * math.pi)
+    log_share = flat.log_weights.flatten()[owner] + kernel - 0.5 * size * math.log(2 * math.pi)
+    return _Terms(images.row, images.row // flat.n_components, tril, z, log_share)
+
+
+def _expansion(flat: MixtureParameters, precision: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """log p, Σ rₖ gₖ, Σ rₖ Σₖ⁻¹ and Σ rₖ gₖ gₖᵀ with gₖ = Σₖ⁻¹(μₖ - y), at points (S, B, D), over all images."""
+    row, point, tril, z, log_share = _terms(flat, y)
+    size = y.shape[-1]
     n_points = y.shape[0] * y.shape[1]
-    log_prob = sum_by_row(joint, point, n_points)
-    share = (joint - log_prob[point]).exp()
+    log_prob = sum_by_row(log_share, point, n_points)
+    share = (log_share - log_prob[point]).exp()
     g = -(z.unsqueeze(-2) @ tril).squeeze(-2)
     slope = y.new_zeros(n_points, size).index_add(0, point, share.unsqueeze(-1) * g)
     outer = (share.unsqueeze(-1) * g).unsqueeze(-1) * g.unsqueeze(-2)
     scatter = y.new_zeros(n_points, size, size).index_add(0, point, outer)
-    shares = share.new_zeros(residual[..., 0].numel()).index_add(0, images.row, share).reshape(residual.shape[:-1])
+    shares = share.new_zeros(n_points * flat.n_components).index_add(0, row, share)
+    shares = shares.reshape(*y.shape[:2], flat.n_components)
     local = torch.einsum("sbk,bkij->sbij", shares, precision)
     shape = y.shape[:2]
     return log_prob.reshape(shape), slope.reshape(y.shape), local, scatter.reshape(*shape, size, size)
@@ -139,7 +159,7 @@ def _is_peak(precision: Tensor, scatter: Tensor) -> Tensor:
 
 
 def _distinct(
-    mixture: GaussianMixture, y: Tensor, log_prob: Tensor, precision: Tensor, peak: Tensor, merge: float
+    mixture: MixtureParameters, y: Tensor, log_prob: Tensor, precision: Tensor, peak: Tensor, merge: float
 ) -> Modes:
     between = nearest_image(y.unsqueeze(-2) - y.unsqueeze(-3), mixture.period)  # (B, S, S, D)
     distance = torch.einsum("...sti,...sij,...stj->...st", between, precision, between)

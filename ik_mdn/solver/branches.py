@@ -11,6 +11,8 @@ from torch import Tensor
 
 from sim.arm import LIMIT_SLACK, Arm
 
+MOST_WINDINGS = 1024  # of one solution that are given; limits of ±20 rad and six joints allow 46,656 of them
+
 _TURN = 2 * math.pi
 _PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory
 
@@ -52,28 +54,55 @@ def into_limits(arm: Arm, q: Tensor) -> Tensor:
     return turn_into_limits(arm, q)[0]
 
 
-def wind(arm: Arm, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Every winding inside the limits of joint vectors inside the limits; continuous joints keep the one they have.
+def wind(
+    arm: Arm, q: Tensor, q_near: Tensor | None = None, *, within: float | None = None, most: int = MOST_WINDINGS
+) -> tuple[Tensor, Tensor]:
+    """Windings inside the limits of joint vectors inside the limits; continuous joints keep the one they have.
 
     Args:
         arm: The arm.
         q: Joint vectors inside the limits [rad, m], shape (R, n).
+        q_near: Where to be near, shape (R, n); None: the middle of the limits.
+        within: How far from `q_near` a joint may be [rad]; None: anywhere in the limits.
+        most: Where a joint vector has more windings, only so many, those nearest to `q_near`, are given.
 
     Returns:
         The row of q that each winding comes from, (W,) in ascending order, and the windings (W, n).
     """
     low, high, turns = _limits(arm, q)
+    near = (q.new_tensor(middle(arm)) if q_near is None else q_near).expand_as(q)
+    low, high = low.expand_as(q), high.expand_as(q)
+    room = 0.0 if within is None else within
     row = torch.arange(len(q), device=q.device)
     for i in range(arm.n_joints):
-        if not (turns[i] and torch.isfinite(low[i]) and torch.isfinite(high[i])):
+        if not (turns[i] and torch.isfinite(low[:, i]).all() and torch.isfinite(high[:, i]).all()):
             continue
-        fewest = torch.ceil((low[i] - LIMIT_SLACK - q[:, i]) / _TURN)
-        count = (torch.floor((high[i] + LIMIT_SLACK - q[:, i]) / _TURN) - fewest).long() + 1
+        least, greatest = low[row, i], high[row, i]
+        if within is not None:
+            least, greatest = least.maximum(near[row, i] - room), greatest.minimum(near[row, i] + room)
+        fewest = torch.ceil((least - LIMIT_SLACK - q[:, i]) / _TURN)
+        count = ((torch.floor((greatest + LIMIT_SLACK - q[:, i]) / _TURN) - fewest).long() + 1).clamp(min=0)
         source = torch.arange(len(q), device=q.device).repeat_interleave(count)
         turn = torch.arange(len(source), device=q.device) - (count.cumsum(0) - count)[source]
         q, row = q[source].clone(), row[source]
-        q[:, i] = (q[:, i] + _TURN * (fewest[source] + turn)).clamp(low[i], high[i])
+        q[:, i] = (q[:, i] + _TURN * (fewest[source] + turn)).clamp(low[row, i], high[row, i])
+        kept = _nearest_of_each(row, (q[:, : i + 1] - near[row, : i + 1]).square().sum(-1), most)
+        q, row = q[kept], row[kept]
     return row, q
+
+
+def _nearest_of_each(group: Tensor, distance: Tensor, most: int) -> Tensor:
+    """Row numbers, ascending, of the `most` rows of each group (ascending) that have the least distance.
+
+    Taken joint after joint this leaves the nearest vectors of all: what is added for a joint is the same whatever
+    the other joints are.
+    """
+    if not len(group) or int(torch.bincount(group).max()) <= most:
+        return torch.arange(len(group), device=group.device)
+    order = distance.argsort(stable=True)
+    order = order[group[order].argsort(stable=True)]
+    place = torch.arange(len(group), device=group.device) - torch.searchsorted(group, group)
+    return order[place < most].sort().values
 
 
 def first_of_branch(arm: Arm, pose: Tensor, q: Tensor, tolerance: float) -> Tensor:

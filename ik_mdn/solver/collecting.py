@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 
-from ik_mdn.solver.branches import wind
+from ik_mdn.solver.branches import MOST_WINDINGS, wind
+from ik_mdn.solver.continua import on_curve
 from ik_mdn.solver.engine import Engine, Found, Problem
-from ik_mdn.solver.probabilities import Law, solution_weights
+from ik_mdn.solver.probabilities import Law, count_windings, solution_weights
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
-from sim.arm import Arm
-from sim.arrays import FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray
 
 Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
 RANKS = ("weight", "distance", "margin", "manipulability")
+
+_LOOKED_AT = 4  # singular solutions of a target
+_log = logging.getLogger(__name__)
 
 
 def collect(
@@ -46,54 +50,89 @@ def collect(
         The batch; a target without rows has no solution.
     """
     found, targets = outcome.found, np.arange(len(problem.T) + 1)
-    status = np.where(outcome.met, STATUSES.index(Status.OUT_OF_LIMITS), STATUSES.index(Status.UNREACHABLE))
-    status[outcome.late] = STATUSES.index(Status.TIMED_OUT)
-    status[found.pose] = STATUSES.index(Status.TOO_FAR)
+    status = np.where(outcome.met, _place(Status.OUT_OF_LIMITS), _place(Status.UNREACHABLE))
+    status[outcome.late] = _place(Status.TIMED_OUT)
+    status[found.pose] = _place(Status.TOO_FAR)
+    weight, condition = found.weight, None
+    curved: BoolArray = np.zeros(len(problem.T), np.bool_)
+    if rank == "manipulability" or (outcome.refined and not problem.is_redundant):
+        condition = engine.condition(found.q)
+    if outcome.refined and not problem.is_redundant and condition is not None:
+        curved = _curved(problem, found, condition.singular)
+        condition.manipulability[condition.singular & curved[found.pose]] = 0.0  # not to be told apart by rounding
+        if law is Law.EXACT:
+            weight = solution_weights(problem.arm, found.pose.searchsorted(targets), found.q, condition.manipulability)
+    rows: IntArray = np.arange(len(weight))  # of what was found
     if windings:
-        found = _wound(problem.arm, found)
-    weight = found.weight
-    if law is Law.EXACT:
-        _, manipulability = engine.condition(found.q)
-        offsets = found.pose.searchsorted(targets)
-        weight = solution_weights(problem.arm, offsets, found.q, manipulability, windings=windings)
+        found, weight, rows = _wound(problem, found, weight, max_jump)
     if max_jump is not None:
         assert problem.near is not None
         near = np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump
-        found, weight = found.take(near), weight[near]
-    offsets = found.pose.searchsorted(targets)
-    order = _order(offsets, _key(engine, problem, found.q, found.pose, weight, rank), max_solutions)
-    found, weight = found.take(order), weight[order]
+        found, weight, rows = found.take(near), weight[near], rows[near]
+    key = _key(problem, found, weight, None if condition is None else condition.manipulability[rows], rank)
+    order = _order(found.pose.searchsorted(targets), key, max_solutions)
+    found, weight, rows = found.take(order), weight[order], rows[order]
     offsets = found.pose.searchsorted(targets)
     if outcome.refined:
         solved = (offsets[1:] > offsets[:-1]).nonzero()[0]
-        singular, _ = engine.condition(found.q[offsets[solved]])
-        status[solved] = np.where(singular, STATUSES.index(Status.SINGULAR), STATUSES.index(Status.SOLVED))
+        first = offsets[solved]
+        singular = engine.condition(found.q[first]).singular if condition is None else condition.singular[rows[first]]
+        status[solved] = np.where(singular, _place(Status.SINGULAR), _place(Status.SOLVED))
+        status[solved[curved[solved]]] = _place(Status.CONTINUUM)
+        status[solved[outcome.nearly[solved]]] = _place(Status.NEARLY)
     else:
-        status[:] = STATUSES.index(Status.PROPOSED)
-    rows = (found.q, weight, found.weight, found.err_pos, found.err_rot)
-    return SolutionBatch(*rows, offsets, status.astype(np.uint8), law)
+        status[:] = _place(Status.PROPOSED)
+    kept = (found.q, weight, found.weight, found.err_pos, found.err_rot)
+    return SolutionBatch(*kept, offsets, status.astype(np.uint8), law)
 
 
-def _wound(arm: Arm, found: Found) -> Found:
-    """Every winding of each solution inside the limits; they share its weight."""
-    source, q = wind(arm, torch.from_numpy(found.q))
+def _place(status: Status) -> int:
+    return STATUSES.index(status)
+
+
+def _curved(problem: Problem, found: Found, singular: BoolArray) -> BoolArray:
+    """Of which targets a solution lies on a curve of solutions, (B,); only a few singular ones of each are looked at."""
+    curved: BoolArray = np.zeros(len(problem.T), np.bool_)
+    rows = singular.nonzero()[0]
+    pose = found.pose[rows]
+    some = np.arange(len(rows)) - pose.searchsorted(pose) < _LOOKED_AT
+    curved[pose[some][on_curve(problem, pose[some], found.q[rows[some]])]] = True
+    return curved
+
+
+def _wound(
+    problem: Problem, found: Found, weight: FloatArray, max_jump: float | None
+) -> tuple[Found, FloatArray, IntArray]:
+    """Windings of each solution inside the limits, no further than `max_jump`, their weights, and whose windings they are.
+
+    Where one has more than `MOST_WINDINGS` these are the nearest to `near`, or else to the middle of the limits.
+    """
+    near = None if problem.near is None else torch.from_numpy(problem.near[found.pose])
+    source, q = wind(problem.arm, torch.from_numpy(found.q), near, within=max_jump)
     rows = source.numpy()
     count = np.bincount(rows, minlength=len(found.q))
+    if max_jump is not None:
+        count = count_windings(problem.arm, found.q)
+    elif cut := int((count_windings(problem.arm, found.q) > count).sum()):
+        _log.warning("%d solutions have more windings than the %d nearest ones, which are given", cut, MOST_WINDINGS)
     every = found.take(rows)
-    return every._replace(q=q.numpy(), weight=every.weight / count[rows])
+    return every._replace(q=q.numpy(), weight=every.weight / count[rows]), weight[rows] / count[rows], rows
 
 
-def _key(engine: Engine, problem: Problem, q: FloatArray, pose: IntArray, weight: FloatArray, rank: Rank) -> FloatArray:
+def _key(
+    problem: Problem, found: Found, weight: FloatArray, manipulability: FloatArray | None, rank: Rank
+) -> FloatArray:
     """What to sort by, ascending, (M,)."""
-    arm = problem.arm
+    arm, q = problem.arm, found.q
     if rank == "weight":
         return -weight
     if rank == "distance":
         assert problem.near is not None
-        return np.asarray(np.linalg.norm(q - problem.near[pose], axis=1))
+        return np.asarray(np.linalg.norm(q - problem.near[found.pose], axis=1))
     if rank == "margin":
         return np.asarray(-np.minimum(q - arm.q_min, arm.q_max - q).min(axis=1, initial=np.inf))
-    return -engine.condition(q)[1]
+    assert manipulability is not None
+    return -manipulability
 
 
 def _order(offsets: IntArray, key: FloatArray, most: int | None) -> IntArray:

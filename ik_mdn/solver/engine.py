@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -14,8 +17,10 @@ from sim.task import Task
 MERGE = 1e-4  # distance on the circle [rad, m] below which two solutions are one: where branches meet,
 # the error grows with the square of this distance, so it is the square root of the solver's tolerance
 SINGULAR = 1e-4  # smallest singular value of the task Jacobian (lengths in arm lengths) that counts as singular
+NEARLY = 1e-4  # error [m], [rad] up to which a target that no joint vector meets is nearly met: what arms repeat to
 MIN_WEIGHT = 1e-3  # seeds that weigh less are not refined
 
+_PORTION, _PORTION_TIME = 64, 0.01  # rows refined at first, and time that a portion is to take [s], under a deadline
 _OVERSHOOT = 1e-4  # refinement goes on to this share of the tolerance, so that both halves of a double root merge
 _FINEST = 1e-13  # [rad, arm lengths] what rounding lets refinement reach
 
@@ -28,6 +33,17 @@ class Problem(NamedTuple):
     T: FloatArray  # (B, 4, 4) targets, contiguous
     near: FloatArray | None  # (B, n) joint vectors to be near
     tolerance: float  # largest error of a solution [m], [rad]
+    deadline: float = math.inf  # `time.monotonic()` after which nothing more is begun
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the time is over."""
+        return self.deadline < math.inf and time.monotonic() > self.deadline
+
+    @property
+    def is_redundant(self) -> bool:
+        """Whether the arm has a joint to spare, so that solutions form curves."""
+        return self.arm.n_joints > self.task.n_constraints
 
 
 class Seeds(NamedTuple):
@@ -86,6 +102,13 @@ class Found(NamedTuple):
         return joined.take(joined.pose.argsort(kind="stable"))
 
 
+class Condition(NamedTuple):
+    """How well conditioned joint vectors are."""
+
+    singular: BoolArray  # (R,) whether the smallest singular value is below `SINGULAR`
+    manipulability: FloatArray  # (R,)
+
+
 class Engine(Protocol):
     """The work of a search; `poses` (P,) are the numbers of some targets, ascending."""
 
@@ -97,8 +120,11 @@ class Engine(Protocol):
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         """Seeds drawn from the model's mixture."""
 
-    def settle(self, poses: IntArray, seeds: Seeds) -> tuple[Found, BoolArray]:
-        """Distinct solutions in limits that the seeds lead to, and which of the targets were met, in limits or not."""
+    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, BoolArray]:
+        """Distinct solutions in limits that the seeds lead to, and which of the targets were met, in limits or not.
+
+        Seeds that are not refined when the time is over lead nowhere. `tolerance`: None for the problem's.
+        """
 
     def across(self, poses: IntArray, found: Found) -> Seeds:
         """Seeds of the targets, across the folds that solutions found lie beside; see `ik_mdn.solver.folds`."""
@@ -106,8 +132,21 @@ class Engine(Protocol):
     def is_new(self, found: Found, more: Found) -> BoolArray:
         """Which of some more solutions, distinct among themselves, are other branches than those found."""
 
-    def condition(self, q: FloatArray) -> tuple[BoolArray, FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         """Whether each joint vector (R, n) is singular, and its manipulability (R,)."""
+
+
+def portions(count: int, problem: Problem) -> Iterator[slice]:
+    """Rows 0 to `count`, all at once, or where there is a deadline so few at a time that it is not overrun by much."""
+    if problem.deadline == math.inf:
+        yield slice(count)
+        return
+    begin, size = 0, _PORTION
+    while begin < count and not problem.is_late:
+        before = time.monotonic()
+        yield slice(begin, begin + size)
+        begin += size
+        size = max(_PORTION, min(2 * size, int(size * _PORTION_TIME / max(time.monotonic() - before, 1e-6))))
 
 
 def starts(counts: IntArray) -> IntArray:

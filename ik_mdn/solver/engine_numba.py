@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 
 from ik_mdn.model import NEAR_AXIS, WAVES, MixtureHead, seeding
 from ik_mdn.solver.branches import middle
-from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, Problem, Seeds, fine_tolerance, merge_distance, starts
+from ik_mdn.solver.engine import (
+    MIN_WEIGHT,
+    SINGULAR,
+    Condition,
+    Found,
+    Problem,
+    Seeds,
+    fine_tolerance,
+    merge_distance,
+    portions,
+    starts,
+)
 from ik_mdn.solver.engine_torch import draw
 from ik_mdn.solver.kernels import refine as kernel
 from ik_mdn.solver.kernels.branches import BLOCK, Bounds, Candidates, compact, mark_new, settle
@@ -20,7 +31,7 @@ from ik_mdn.solver.kernels.encode import Frames, are_poses, encode
 from ik_mdn.solver.kernels.few import propose_few, settle_few
 from ik_mdn.solver.kernels.folds import across, fold_size
 from ik_mdn.solver.kernels.forward import Layers
-from ik_mdn.solver.kernels.kinematics import describe
+from ik_mdn.solver.kernels.kinematics import describe, in_frames
 from ik_mdn.solver.kernels.rules import Rule
 from ik_mdn.solver.kernels.seeds import Reading, decode
 from ik_mdn.solver.kernels.threads import share
@@ -105,7 +116,8 @@ class CompiledEngine:
     """
 
     def __init__(self, problem: Problem, model: CompiledModel | None) -> None:
-        self.arm, self.task, self.T, self.near, self.tolerance = problem
+        self.problem = problem
+        self.arm, self.task, self.T, self.near, self.tolerance = problem[:5]
         self.model, self.has_model = model, model is not None
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
@@ -125,11 +137,14 @@ class CompiledEngine:
         assert self.model is not None
         return draw(self.model.model, torch.from_numpy(self._targets(poses)), count, generator)
 
-    def settle(self, poses: IntArray, seeds: Seeds) -> tuple[Found, NDArray[np.bool_]]:
-        pose = poses.repeat(seeds.counts)
-        rule = Rule(tolerance=fine_tolerance(self.tolerance))
-        q, err_pos, err_rot, _ = kernel.refine_rows(self.arm, self.task, self.T, pose, seeds.q, rule)
-        return self._gather(poses, seeds.start, Candidates(q, seeds.weight.copy(), err_pos, err_rot))
+    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, NDArray[np.bool_]]:
+        pose, most = poses.repeat(seeds.counts), tolerance or self.tolerance
+        rule, count = Rule(tolerance=fine_tolerance(most)), len(pose)
+        rows = Candidates(np.empty((count, self.arm.n_joints)), seeds.weight.copy(), *np.full((2, count), np.inf))
+        for part in portions(count, self.problem):
+            refined = kernel.refine_rows(self.arm, self.task, self.T, pose[part], seeds.q[part], rule)
+            rows.q[part], rows.err_pos[part], rows.err_rot[part], _ = refined
+        return self._gather(poses, seeds.start, rows, most)
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
         first = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
@@ -141,17 +156,17 @@ class CompiledEngine:
         place = poses.searchsorted(found.pose)
         if self.task.n_constraints != self.arm.n_joints:
             return Seeds(np.zeros(len(poses) + 1, np.int64), found.q[:0], found.weight[:0])
-        problem = describe(self.arm, self.task)
+        problem, T = describe(self.arm, self.task), in_frames(self.task, self.T)
         seeds, near, queue = np.empty_like(found.q), np.empty(len(place), np.bool_), np.zeros(1, np.int64)
 
         def work() -> None:
-            across(problem, self.T, found.pose, found.q, seeds, near, queue, workspace(fold_size(self.arm.n_joints)))
+            across(problem, T, found.pose, found.q, seeds, near, queue, workspace(fold_size(self.arm.n_joints)))
 
         share(work, -(-len(place) // 1024))
         count = np.bincount(place[near], minlength=len(poses))
         return Seeds.weightless(count, seeds[near])
 
-    def condition(self, q: FloatArray) -> tuple[NDArray[np.bool_], FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         problem, queue = describe(self.arm, self.task), np.zeros(1, np.int64)
         singular, manipulability = np.empty(len(q), np.bool_), np.empty(len(q))
 
@@ -160,13 +175,15 @@ class CompiledEngine:
             condition(problem, q, SINGULAR, singular, manipulability, queue, ws)
 
         share(work, -(-len(q) // 4096))
-        return singular, manipulability
+        return Condition(singular, manipulability)
 
-    def _gather(self, poses: IntArray, start: IntArray, rows: Candidates) -> tuple[Found, NDArray[np.bool_]]:
+    def _gather(
+        self, poses: IntArray, start: IntArray, rows: Candidates, tolerance: float
+    ) -> tuple[Found, NDArray[np.bool_]]:
         low, high, turns, near = _limits(self.arm)
         if self.near is not None:
             near = self.near[poses]
-        bounds = Bounds(low, high, turns, near, float(self.tolerance), merge_distance(self.tolerance), LIMIT_SLACK)
+        bounds = Bounds(low, high, turns, near, float(tolerance), merge_distance(tolerance), LIMIT_SLACK)
         if len(poses) <= _FEW:
             offsets, *kept, met = settle_few(start, rows, bounds)
             return Found(poses.repeat(offsets[1:] - offsets[:-1]), *kept), met

@@ -9,7 +9,18 @@ import torch
 from torch import Tensor
 
 from ik_mdn.solver.branches import first_of_branch, turn_into_limits
-from ik_mdn.solver.engine import MIN_WEIGHT, SINGULAR, Found, Problem, Seeds, fine_tolerance, merge_distance, starts
+from ik_mdn.solver.engine import (
+    MIN_WEIGHT,
+    SINGULAR,
+    Condition,
+    Found,
+    Problem,
+    Seeds,
+    fine_tolerance,
+    merge_distance,
+    portions,
+    starts,
+)
 from ik_mdn.solver.folds import seeds_across_folds
 from ik_mdn.solver.refinement import refine
 from sim.arm import Arm
@@ -44,7 +55,8 @@ class TorchEngine:
     """
 
     def __init__(self, problem: Problem, model: PoseModel | None, device: torch.device | str = "cpu") -> None:
-        self.arm, self.task, T, near, self.tolerance = problem
+        self.problem = problem
+        self.arm, self.task, T, near, self.tolerance = problem[:5]
         self.T = torch.from_numpy(T).to(device)
         self.near = None if near is None else self.T.new_tensor(near)
         self.model, self.has_model = model, model is not None
@@ -64,15 +76,17 @@ class TorchEngine:
         assert self.model is not None
         return draw(self.model, self.T[self._index(poses)], count, generator)
 
-    def settle(self, poses: IntArray, seeds: Seeds) -> tuple[Found, BoolArray]:
+    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, BoolArray]:
         pose, weight = self._index(poses.repeat(seeds.counts)), self.T.new_tensor(seeds.weight)
-        q = self.T.new_tensor(seeds.q)
-        refined = refine(self.arm, self.task, self.T[pose], q, tolerance=fine_tolerance(self.tolerance))
-        error = torch.maximum(refined.err_pos, refined.err_rot)
-        hit = error <= self.tolerance
+        q, most = self.T.new_tensor(seeds.q), tolerance or self.tolerance
+        error = torch.full_like(weight, torch.inf)
+        for part in portions(len(q), self.problem):
+            refined = refine(self.arm, self.task, self.T[pose[part]], q[part], tolerance=fine_tolerance(most))
+            q[part], error[part] = refined.q, torch.maximum(refined.err_pos, refined.err_rot)
+        hit = error <= most
         near = None if self.near is None else self.near[pose[hit]]
-        q, inside = turn_into_limits(self.arm, refined.q[hit], near)
-        rows = self._merge(Rows(pose[hit], q, weight[hit]).take(inside), error[hit][inside])
+        q, inside = turn_into_limits(self.arm, q[hit], near)
+        rows = self._merge(Rows(pose[hit], q, weight[hit]).take(inside), error[hit][inside], merge_distance(most))
         return measure(self.arm, self.task, self.T, rows), np.isin(poses, pose[hit].cpu().numpy())
 
     def across(self, poses: IntArray, found: Found) -> Seeds:
@@ -88,18 +102,18 @@ class TorchEngine:
         new[order] = first == np.arange(len(pose))
         return new[len(found.pose) :]
 
-    def condition(self, q: FloatArray) -> tuple[BoolArray, FloatArray]:
+    def condition(self, q: FloatArray) -> Condition:
         sigma = task_singular_values(self.arm, self.task, self.T.new_tensor(q))
-        return (sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy()
+        return Condition((sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy())
 
     def _index(self, poses: IntArray) -> Tensor:
         return torch.as_tensor(poses, device=self.T.device)
 
-    def _merge(self, rows: Rows, error: Tensor) -> Rows:
+    def _merge(self, rows: Rows, error: Tensor, distance: float) -> Rows:
         """One row per branch, the most exact one, with the weight of all."""
         order = error.argsort(stable=True)
         rows = rows.take(order[rows.pose[order].argsort(stable=True)])
-        first = first_of_branch(self.arm, rows.pose, rows.q, merge_distance(self.tolerance))
+        first = first_of_branch(self.arm, rows.pose, rows.q, distance)
         weight = torch.zeros_like(rows.weight).index_add_(0, first, rows.weight)
         keep = (first == torch.arange(len(first), device=first.device)).nonzero()[:, 0]
         return Rows(rows.pose[keep], rows.q[keep], weight[keep])

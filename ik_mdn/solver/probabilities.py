@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from functools import lru_cache
 
 import numpy as np
 
@@ -36,9 +37,7 @@ _ABOUT = {
 }
 
 
-def solution_weights(
-    arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray, *, windings: bool = False
-) -> FloatArray:
+def solution_weights(arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray) -> FloatArray:
     """The probability of each solution of each pose under joint vectors drawn uniformly in limits.
 
     Where the task has as many constraints as the arm has joints, the change of variables gives
@@ -50,14 +49,12 @@ def solution_weights(
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
         q: Solutions in limits [rad, m], shape (M, n).
         manipulability: `sqrt(det J Jᵀ)` of the task's Jacobian in any fixed units, shape (M,).
-        windings: Whether every winding has a row of its own; otherwise a row has the probability of all its windings.
 
     Returns:
-        Shape (M,); sums to 1 over each pose that has rows.
+        Shape (M,), each the probability of all windings of a solution; sums to 1 over each pose that has rows.
     """
     log_weight = -np.log(np.maximum(manipulability, _LEAST))
-    if not windings:
-        log_weight += np.log(count_windings(arm, q))
+    log_weight += np.log(count_windings(arm, q))
     return normalise(offsets, log_weight)
 
 
@@ -71,10 +68,20 @@ def count_windings(arm: Arm, q: FloatArray) -> IntArray:
     Returns:
         Shape (M,), at least 1. Continuous joints have no windings: all are one.
     """
-    wide = ~arm.is_prismatic & np.isfinite(arm.q_min) & np.isfinite(arm.q_max) & (arm.q_max - arm.q_min >= _TURN)
-    up = np.floor((arm.q_max[wide] + SLACK - q[:, wide]) / _TURN)
-    down = np.floor((q[:, wide] - arm.q_min[wide] + SLACK) / _TURN)
-    return np.asarray((1 + np.maximum(up, 0) + np.maximum(down, 0)).prod(axis=1), dtype=np.int64)
+    wide, low, high = _wide_joints(arm)
+    if not len(wide):
+        return np.ones(len(q), np.int64)
+    q = q if len(wide) == q.shape[1] else q[:, wide]
+    turns = np.floor((high - q) / _TURN) + np.floor((q - low) / _TURN)
+    return np.asarray((turns + 1).prod(axis=1), dtype=np.int64)
+
+
+@lru_cache(maxsize=64)
+def _wide_joints(arm: Arm) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Which joints have room for a full turn, and their limits."""
+    bounded = ~arm.is_prismatic & np.isfinite(arm.q_min) & np.isfinite(arm.q_max)
+    wide = (bounded & (arm.q_max - arm.q_min >= _TURN)).nonzero()[0]
+    return wide, arm.q_min[wide] - SLACK, arm.q_max[wide] + SLACK
 
 
 def normalise(offsets: IntArray, log_weight: FloatArray) -> FloatArray:
@@ -87,6 +94,9 @@ def normalise(offsets: IntArray, log_weight: FloatArray) -> FloatArray:
     Returns:
         Shape (M,).
     """
+    if len(offsets) == 2:  # one pose
+        weight = np.exp(log_weight - log_weight.max(initial=-np.inf))
+        return np.asarray(weight / weight.sum())
     count = np.diff(offsets)
     some = offsets[:-1][count > 0]
     if not len(some):

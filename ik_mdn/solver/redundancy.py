@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ik_mdn.solver.branches import turn_into_limits
-from ik_mdn.solver.engine import starts
+from ik_mdn.solver.engine import Problem, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
+from ik_mdn.solver.options import check_counts, check_seeds, check_sizes
+from ik_mdn.solver.probabilities import normalise, solution_weights
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
-from sim.errors import ShapeError, TaskError
+from sim.errors import TaskError
 from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -74,11 +76,10 @@ def self_motion(
     arm, chosen, model_solver = resolve(solver, task)
     if seeds is None:
         seeds = SEEDS if model_solver is None else SEEDS_OF_MODEL
-    if count < 1 or seeds < 1 or restarts < 0 or seed < 0 or not tolerance > 0:
-        raise ShapeError(
-            f"got count={count}, seeds={seeds}, restarts={restarts}, seed={seed}, tolerance={tolerance}; allowed: "
-            "count >= 1, seeds >= 1, restarts >= 0, seed >= 0, tolerance > 0"
-        )
+    check_counts(1, count=count, seeds=seeds)
+    check_counts(0, restarts=restarts, seed=seed)
+    check_seeds(seeds, restarts)
+    check_sizes(tolerance=tolerance)
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
     job = _Job(arm, chosen, model_solver, count, seeds, restarts, tolerance, seed)
     curves = arm.n_joints == chosen.n_constraints + 1
@@ -103,9 +104,8 @@ def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task,
             f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {chosen.n_constraints} numbers: "
             "it cannot move while the tip stays; choose a task that fixes less, or use IKSolver.solve"
         )
-    kernel = compiled_kernel()
-    if kernel is None or not kernel.has_task(chosen):
-        raise TaskError(f"self-motion of task {chosen.name!r} needs numba, for a task of sim.TASKS; it cannot run here")
+    if compiled_kernel() is None:
+        raise TaskError("self-motion needs numba, and numba cannot run here")
     has_model = not isinstance(solver, Arm) and solver.model is not None and solver.task == chosen
     return arm, chosen, solver if has_model and not isinstance(solver, Arm) else None
 
@@ -214,17 +214,33 @@ def _polished(
     exact, err_pos, err_rot = refined.q.numpy(), refined.err_pos.numpy(), refined.err_rot.numpy()
     limited = np.clip(exact, job.arm.q_min, job.arm.q_max)
     keep = (np.abs(limited - exact) <= LIMIT_SLACK).all(1) & (np.maximum(err_pos, err_rot) <= job.tolerance)
+    q, pose, curve = limited[keep], pose[keep], curve[keep]
+    offsets, curve_offsets = starts(np.bincount(pose, minlength=len(T))), starts(curves)
     return SelfMotionBatch(
-        limited[keep],
-        curve[keep],
+        q,
+        _weights(job, offsets, q, curve_offsets[pose] + curve, length),
+        curve,
         position[keep],
         err_pos[keep],
         err_rot[keep],
         length,
         closed,
-        starts(np.bincount(pose[keep], minlength=len(T))),
-        starts(curves),
+        offsets,
+        curve_offsets,
     )
+
+
+def _weights(job: _Job, offsets: IntArray, q: FloatArray, curve: IntArray, length: FloatArray) -> FloatArray:
+    """The probability of the piece of curve that each sample stands for; `curve` (M,) counts those of all poses."""
+    from ik_mdn.solver.engine_numba import CompiledEngine
+
+    problem = Problem(job.arm, job.task, np.empty((0, 4, 4)), None, job.tolerance)
+    manipulability = CompiledEngine(problem, None).condition(q).manipulability
+    weight = solution_weights(job.arm, offsets, q, manipulability)
+    if not len(length):
+        return weight
+    spacing = (length / np.bincount(curve, minlength=len(length)).clip(min=1))[curve]
+    return normalise(offsets, np.log(np.maximum(weight * spacing, 1e-300)))
 
 
 def _join(parts: list[SelfMotionBatch]) -> SelfMotionBatch:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+import os
+from functools import lru_cache, partial
 from types import ModuleType
 
 import torch
@@ -18,6 +19,9 @@ from sim.task import Task
 __all__ = ["LANES", "MAX_ITERATIONS", "MAX_STEP", "TOLERANCE", "Refined", "refine"]
 
 _log = logging.getLogger(__name__)
+
+if hasattr(os, "register_at_fork"):  # OpenMP's threads do not come along: torch would wait for them for ever
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 def refine(
@@ -72,25 +76,23 @@ def refine(
             f"refine needs (N, 4, 4) and (N, {arm.n_joints})"
         )
     rule = Rule(tolerance, max_iterations, max_step)
-    kernel = _kernel_for(task, q_seed, backend)
+    kernel = _kernel_for(q_seed, backend)
     if kernel is None:
         return refine_torch(arm, task, T_base_target, q_seed, rule, lanes=lanes)
     result: Refined = kernel.refine_numba(arm, task, T_base_target, q_seed, rule)
     return result
 
 
-def _kernel_for(task: Task, q_seed: Tensor, backend: str | None) -> ModuleType | None:
+def _kernel_for(q_seed: Tensor, backend: str | None) -> ModuleType | None:
     """The module `ik_mdn.solver.kernels.refine` where it is to be used, otherwise None."""
     if backend not in (None, "numba", "torch"):
         raise UnknownNameError(f"unknown backend {backend!r}; allowed: 'numba', 'torch' or None", name=backend)
     fits = q_seed.device.type == "cpu" and q_seed.dtype == torch.float64
     kernel = compiled_kernel() if backend != "torch" and fits else None
-    if kernel is not None and not kernel.has_task(task):
-        kernel = None
     if kernel is None and backend == "numba":
         raise ShapeError(
-            f"numba cannot refine {q_seed.dtype} seeds on {q_seed.device} for task {task.name!r}; it takes float64 "
-            "on the CPU for the tasks of sim.TASKS, where numba is installed and may compile; use backend=None"
+            f"numba cannot refine {q_seed.dtype} seeds on {q_seed.device}; it takes float64 on the CPU, where numba is "
+            "installed and may compile; use backend=None"
         )
     return kernel
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -10,13 +10,17 @@ from functools import cached_property, partial
 import numpy as np
 import torch
 
+from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.branches import turn_into_limits
-from ik_mdn.solver.engine import Engine, Found, Problem, Seeds
+from ik_mdn.solver.continua import on_curve
+from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds
 from ik_mdn.solver.engine_torch import Rows, measure
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ROWS = 1 << 16  # seeds refined in one go; bounds the memory
+_ROWS_IN_TIME = 1 << 12  # the same where there is a deadline
+_LAST = 32  # random seeds of what is tried last: pulled into limits, or accepted a little off the target
 _FIRST = 8  # seeds tried first where one solution is enough: as many as are refined side by side
 _QUIET = 3  # rounds without a new branch after which a thorough search ends
 _THOROUGH = 64  # random seeds in each of its rounds, and as many draws from the mixture
@@ -34,7 +38,7 @@ class Effort:
         restarts: Most rounds of random seeds per target.
         thorough: Go on until no new branch turns up.
         first: Stop at a target's first solution.
-        deadline: `time.monotonic()` after which nothing more is begun.
+        max_jump: How near to the problem's `near` a solution is to be [rad, m]; None: anywhere.
         seed: Of the random seeds.
     """
 
@@ -43,8 +47,8 @@ class Effort:
     restarts: int
     thorough: bool
     first: bool
-    deadline: float
     seed: int
+    max_jump: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +59,14 @@ class Outcome:
         found: Solutions in limits; what the model proposed where nothing was refined.
         met: Which targets were met, in limits or not, (B,).
         late: Which targets were not finished when the time was over, (B,).
+        nearly: Which targets were not met, but nearly: what was found of them is off by up to `engine.NEARLY`, (B,).
         refined: Whether anything was.
     """
 
     found: Found
     met: BoolArray
     late: BoolArray
+    nearly: BoolArray
     refined: bool = True
 
 
@@ -78,15 +84,15 @@ def search(engine: Engine, problem: Problem, effort: Effort) -> Outcome:
 def propose(engine: Engine, problem: Problem, most: int) -> Outcome:
     """The model's modes as they are, at most so many of each target, turned into limits where possible."""
     parts, n = [], len(problem.T)
-    for poses in _chunks(np.arange(n), most):
+    for poses in _chunks(np.arange(n), most, _ROWS):
         seeds = engine.propose(poses, most, raw=True)
         pose = poses.repeat(seeds.counts)
         near = None if problem.near is None else torch.from_numpy(problem.near[pose])
         q, _ = turn_into_limits(problem.arm, torch.from_numpy(seeds.q), near)
         rows = Rows(torch.from_numpy(pose), q, torch.from_numpy(seeds.weight))
         parts.append(measure(problem.arm, problem.task, torch.from_numpy(problem.T), rows))
-    found = Found.join([_nothing(problem), *parts])
-    return Outcome(found, np.zeros(n, np.bool_), np.zeros(n, np.bool_), refined=False)
+    found, none = Found.join([_nothing(problem), *parts]), np.zeros(n, np.bool_)
+    return Outcome(found, none, none, none, refined=False)
 
 
 class _Search:
@@ -94,7 +100,8 @@ class _Search:
 
     def __init__(self, engine: Engine, problem: Problem, effort: Effort) -> None:
         self.engine, self.problem, self.effort = engine, problem, effort
-        self.met, self.late = np.zeros(len(problem.T), np.bool_), np.zeros(len(problem.T), np.bool_)
+        self.met, self.late, self.curved = np.zeros((3, len(problem.T)), np.bool_)
+        self.rows = _ROWS if problem.deadline == math.inf else _ROWS_IN_TIME
         self.parts: list[Found] = []  # what each round found, chunk by chunk
 
     def run(self) -> Outcome:
@@ -105,10 +112,15 @@ class _Search:
         elif self.problem.near is not None and not self.effort.restarts:
             pending = self._round(pending, 1, self._near_seeds)
         self._restart(pending)
+        if self.problem.is_redundant:
+            self._pull_into_limits()
+            self._pull_near()
         found = self._found()
-        if self.effort.thorough and self.problem.task.n_constraints == self.problem.arm.n_joints:
+        if self.effort.thorough and not self.problem.is_redundant:
             found = self._exhaust(found)
-        return Outcome(found, self.met, self.late)
+        misses = self._near_misses(found)
+        nearly = np.isin(np.arange(len(self.met)), misses.pose)
+        return Outcome(Found.join([found, misses]), self.met, self.late, nearly)
 
     def _refine_proposals(self, pending: IntArray) -> IntArray:
         """Refine what the model proposes, and look for the branches beside; targets that are left without solution."""
@@ -137,8 +149,8 @@ class _Search:
     def _round(self, pending: IntArray, per_target: int, seeds_of: Callable[[IntArray], Seeds]) -> IntArray:
         """Refine one round of seeds for the pending targets; those that are still without solution come back."""
         left = [pending[:0]]
-        for poses in _chunks(pending, per_target):
-            if time.monotonic() > self.effort.deadline:
+        for poses in _chunks(pending, per_target, self.rows):
+            if self.problem.is_late:
                 self.late[poses] = True
                 continue
             found, met = self.engine.settle(poses, seeds_of(poses))
@@ -148,11 +160,14 @@ class _Search:
             solved = np.zeros(len(poses), np.bool_)
             solved[np.searchsorted(poses, found.pose)] = True
             left.append(poses[~solved])
+            self.late[left[-1]] |= self.problem.is_late
         return np.concatenate(left)
 
     def _cross_folds(self) -> None:
         """Look for the branches beside those that were found."""
         for place, found in enumerate(self.parts):
+            if self.problem.is_late:
+                break
             first = np.ones(len(found.pose), np.bool_)
             first[1:] = found.pose[1:] > found.pose[:-1]
             poses = found.pose[first]
@@ -171,7 +186,7 @@ class _Search:
             now = np.bincount(found.pose, minlength=len(quiet))
             quiet = np.where(now > count, 0, quiet + 1)
             pending, count = pending[quiet[pending] < _QUIET], now
-            if not len(pending) or time.monotonic() > self.effort.deadline:
+            if not len(pending) or self.problem.is_late:
                 break
         self.late[pending] = True
         return found
@@ -188,12 +203,72 @@ class _Search:
 
     def _thinned(self, found: Found, more: Found) -> Found:
         """Without points on a curve of solutions next to a singularity; only targets with very many are looked at."""
-        arm, task, T, _, tolerance = self.problem
+        arm, task, T, _, tolerance, _ = self.problem
+        more = self._without_curves(found, more)
         stays = np.ones(len(more.pose), np.bool_)
         for p in (np.bincount(more.pose, minlength=len(T)) > _MOST_BRANCHES).nonzero()[0]:
             rows, known = more.pose == p, found.q[found.pose == p]
+            if self.problem.is_late:
+                break
             stays[rows] = drop_connected(arm, task, T[p], known, more.q[rows], tolerance)
         return more.take(stays)
+
+    def _without_curves(self, found: Found, more: Found) -> Found:
+        """Without further points on a curve of solutions, of targets of which such points were found before."""
+        self.curved[found.pose[on_curve(self.problem, found.pose, found.q)]] = True
+        rows = on_curve(self.problem, more.pose, more.q)
+        return more.take(~(rows & self.curved[more.pose]))
+
+    def _pull_into_limits(self) -> None:
+        """Of a redundant arm: move joint vectors that meet their target outside the limits along curves into them."""
+        poses = (self.met & ~self.late & ~self._is_found(self._found())).nonzero()[0]
+        draws = self._last_draws()
+        for some in _chunks(poses, len(draws), self.rows):
+            pose = some.repeat(len(draws))
+            q = pull_inside(self.problem, pose, np.tile(draws, (len(some), 1)), *self._limits)
+            found, _ = self.engine.settle(some, Seeds.weightless(np.full(len(some), len(draws)), q))
+            self.parts.append(found)
+
+    def _pull_near(self) -> None:
+        """Of a redundant arm: where all that was found is too far from `near`, move along curves towards it."""
+        near, jump = self.problem.near, self.effort.max_jump
+        if near is None or jump is None:
+            return
+        found = self._found()
+        close = np.abs(found.q - near[found.pose]).max(axis=1, initial=0.0) <= jump
+        rows = found.take(~np.isin(found.pose, found.pose[close]))
+        low, high = (np.clip(near + side, *self._limits) for side in (-jump, jump))
+        for part in range(0, len(rows.pose), self.rows):
+            pose = rows.pose[part : part + self.rows]
+            q = pull_inside(self.problem, pose, rows.q[part : part + self.rows], low[pose], high[pose])
+            some, count = np.unique(pose, return_counts=True)
+            more, _ = self.engine.settle(some, Seeds.weightless(count, q))
+            found = self._add(found, more)
+        self.parts = [found]
+
+    def _near_misses(self, found: Found) -> Found:
+        """Of targets that nothing met: joint vectors in limits that miss them by no more than arms repeat to."""
+        poses = _within_reach(self.problem, slack=0.0)
+        poses = poses[~(self.met | self.late | self._is_found(found))[poses]]
+        parts, draws = [_nothing(self.problem)], self._last_draws()
+        if self.problem.tolerance < NEARLY:
+            for some in _chunks(poses, len(draws), self.rows):
+                parts.append(self.engine.settle(some, Seeds.repeated(len(some), draws, 0.0), NEARLY)[0])
+        return Found.join(parts)
+
+    def _is_found(self, found: Found) -> BoolArray:
+        """Which targets have solutions, (B,)."""
+        return np.asarray(np.isin(np.arange(len(self.met)), found.pose))
+
+    @property
+    def _limits(self) -> tuple[FloatArray, FloatArray]:
+        return self.problem.arm.q_min, self.problem.arm.q_max
+
+    def _last_draws(self) -> FloatArray:
+        """Random joint vectors of their own generator: what is tried last changes nothing for other targets."""
+        arm = self.problem.arm
+        rng = np.random.default_rng([self.effort.seed, _LAST])
+        return np.asarray(rng.uniform(arm.sample_min, arm.sample_max, (_LAST, arm.n_joints)))
 
     def _proposals(self, poses: IntArray, most: int | None = None) -> Seeds:
         seeds = [self.engine.propose(poses, most or self.effort.seeds)]
@@ -230,13 +305,13 @@ class _Search:
         return self.generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
 
 
-def _within_reach(problem: Problem) -> IntArray:
+def _within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:
     """Targets that the sum of the link lengths does not rule out."""
     linear = np.array(problem.task.rows[:3], dtype=np.float64)
     R = problem.task.R_base_task
     axes = np.eye(3) if R is None else np.array(R)
     away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
-    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + 1e-6) ** 2
+    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + slack) ** 2
     return near.nonzero()[0]
 
 
@@ -245,7 +320,7 @@ def _nothing(problem: Problem) -> Found:
     return Found(np.empty(0, np.int64), np.empty((0, problem.arm.n_joints)), empty, empty, empty)
 
 
-def _chunks(poses: IntArray, seeds: int) -> Iterator[IntArray]:
-    """Targets in portions whose seeds fit into memory."""
-    step = max(1, _ROWS // seeds)
+def _chunks(poses: IntArray, seeds: int, rows: int) -> Iterator[IntArray]:
+    """Targets in portions that have no more than so many rows of seeds."""
+    step = max(1, rows // seeds)
     return (poses[i : i + step] for i in range(0, len(poses), step))

@@ -20,8 +20,13 @@ class SelfMotion:
     all curves is that in which the determinant of the task Jacobian with the tangent as its last row is positive.
     Where more than one degree of freedom is redundant there are no curves: `curve` is -1 and `position` NaN.
 
+    Given the pose, joint vectors that are uniform in limits lie along the curves with density `1 / sqrt(det J Jᵀ)` per arc
+    length (coarea formula: Federer, Geometric Measure Theory, 1969, theorem 3.2.12), not evenly.
+
     Args:
         q: Joint vectors [rad, m], shape (m, n), in limits; m = 0 when nothing reaches the pose.
+        weight: Probability given the pose of the piece of curve that each sample stands for, all its windings together,
+            shape (m,); sums to 1. Without curves: `1 / sqrt(det J Jᵀ)` relative to the other samples.
         curve: Which curve each is on, shape (m,), from 0.
         position: Arc length from the curve's beginning [rad; arm lengths for joints that slide], shape (m,).
         err_pos, err_rot: Distance [m] and angle [rad] of the tip from the pose by forward kinematics, shape (m,).
@@ -31,6 +36,7 @@ class SelfMotion:
     """
 
     q: FloatArray
+    weight: FloatArray
     curve: IntArray
     position: FloatArray
     err_pos: FloatArray
@@ -39,7 +45,14 @@ class SelfMotion:
     closed: NDArray[np.bool_]
 
     def __post_init__(self) -> None:
-        assert len(self.q) == len(self.curve) == len(self.position) == len(self.err_pos) == len(self.err_rot)
+        assert (
+            len(self.q)
+            == len(self.weight)
+            == len(self.curve)
+            == len(self.position)
+            == len(self.err_pos)
+            == len(self.err_rot)
+        )
         assert len(self.length) == len(self.closed)
 
     def __len__(self) -> int:
@@ -53,7 +66,22 @@ class SelfMotion:
     @property
     def spacing(self) -> FloatArray:
         """Arc length between neighbours on each curve, shape (c,); half of it lies before the first and behind the last."""
-        return self.length / np.bincount(self.curve, minlength=len(self.length)) if len(self.length) else self.length
+        count = np.bincount(self.curve, minlength=len(self.length)) if len(self.length) else np.ones(0)
+        return np.asarray(self.length / np.maximum(count, 1))
+
+    @property
+    def density(self) -> FloatArray:
+        """Probability per arc length at each sample given the pose, shape (m,) [1/rad]; nan without curves."""
+        return self.weight / self.spacing[self.curve] if len(self.length) else np.full(len(self), np.nan)
+
+    @property
+    def share(self) -> FloatArray:
+        """Probability of each curve given the pose, shape (c,)."""
+        return (
+            np.asarray(np.bincount(self.curve, self.weight, len(self.length)), np.float64)
+            if len(self.length)
+            else self.length
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,13 +89,14 @@ class SelfMotionBatch(Sequence[SelfMotion]):
     """The self-motions of B poses in flat arrays; `batch[i]` is the `SelfMotion` of pose i.
 
     Args:
-        q, curve, position, err_pos, err_rot: As in `SelfMotion`, pose by pose, M rows.
+        q, weight, curve, position, err_pos, err_rot: As in `SelfMotion`, pose by pose, M rows.
         length, closed: As in `SelfMotion`, pose by pose, C rows.
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
         curve_offsets: Pose i owns the curves `curve_offsets[i]:curve_offsets[i + 1]`, shape (B + 1,).
     """
 
     q: FloatArray
+    weight: FloatArray
     curve: IntArray
     position: FloatArray
     err_pos: FloatArray
@@ -92,6 +121,7 @@ class SelfMotionBatch(Sequence[SelfMotion]):
         curves = slice(self.curve_offsets[i], self.curve_offsets[i + 1])
         return SelfMotion(
             self.q[rows],
+            self.weight[rows],
             self.curve[rows],
             self.position[rows],
             self.err_pos[rows],

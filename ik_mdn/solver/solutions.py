@@ -24,6 +24,8 @@ class Status(str, Enum):
     PROPOSED = "proposed"
     TOO_FAR = "too_far"
     TIMED_OUT = "timed_out"
+    CONTINUUM = "continuum"
+    NEARLY = "nearly"
 
     @property
     def about(self) -> str:
@@ -42,6 +44,8 @@ _ABOUT = {
     Status.PROPOSED: "raw proposals of the model; nothing was refined",
     Status.TOO_FAR: "solutions in limits exist, all further from q_seed than max_jump: no continuous continuation",
     Status.TIMED_OUT: "the time was over before the search was",
+    Status.CONTINUUM: "solved in limits along a curve, of which these are samples; see self_motion",
+    Status.NEARLY: "nothing met the target exactly; these miss it by up to 0.1 mm and 0.1 mrad, as their errors say",
 }
 STATUSES = tuple(Status)
 _PER_SOLUTION = ("weight", "proposal_weight", "err_pos", "err_rot")
@@ -174,8 +178,13 @@ class SolutionBatch(Sequence[Solutions]):
 
     @property
     def solved(self) -> NDArray[np.bool_]:
-        """Which poses have an exact solution in limits, shape (B,)."""
-        exact = [STATUSES.index(Status.SOLVED), STATUSES.index(Status.SINGULAR)]
+        """Which poses have a solution in limits, exact or `nearly`, shape (B,)."""
+        return np.asarray(self.exact | (self.status_index == STATUSES.index(Status.NEARLY)))
+
+    @property
+    def exact(self) -> NDArray[np.bool_]:
+        """Which poses have an exact solution in limits, shape (B,): `solved` without those that are `nearly` met."""
+        exact = [STATUSES.index(status) for status in (Status.SOLVED, Status.SINGULAR, Status.CONTINUUM)]
         return np.isin(self.status_index, exact)
 
     @property

@@ -8,7 +8,7 @@ import time
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -18,13 +18,14 @@ from torch import Tensor
 from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import RANKS, Rank, collect
 from ik_mdn.solver.engine import Engine, Problem
+from ik_mdn.solver.options import check_counts, check_flags, check_seeds, check_sizes, checked_rank
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.refinement import compiled_kernel
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import CheckpointError, ShapeError, UnknownNameError
+from sim.errors import CheckpointError, ShapeError
 from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -46,15 +47,28 @@ class IKSolver:
 
     Args:
         arm: The arm.
-        model: A trained model of this arm; without it the seeds are random joint vectors in limits.
+        model: A trained model of this arm, its path, or the name of a shipped one; without it the seeds are random joint
+            vectors in limits.
         task: A `Task`, its name, or None for the model's (else the arm's default).
 
     Raises:
+        ShapeError: The arm is none.
         CheckpointError: The model was made for another arm or task.
         UnknownNameError, TaskError: See `sim.task.load_task`.
     """
 
-    def __init__(self, arm: Arm, model: PoseModel | None = None, *, task: Task | str | None = None) -> None:
+    def __init__(
+        self, arm: Arm, model: PoseModel | str | Path | None = None, *, task: Task | str | None = None
+    ) -> None:
+        if not isinstance(arm, Arm):
+            raise ShapeError(
+                f"IKSolver takes an arm, and got {arm!r}; write IKSolver.load({str(arm)!r}) for a shipped model, or "
+                f"IKSolver(sim.load_arm({str(arm)!r})) for random restarts"
+            )
+        if isinstance(model, str | Path):
+            from ik_mdn.model import load_model
+
+            model = load_model(model, arm=arm)
         if model is not None and model.arm.fingerprint != arm.fingerprint:
             raise CheckpointError(
                 f"the model was made for arm {model.arm.name!r} ({model.arm.fingerprint}), not for {arm.name!r} "
@@ -129,8 +143,13 @@ class IKSolver:
         there is no model, get random joint vectors in limits as seeds, in rounds of `seeds`, twice that, four times
         that and so on, until one leads to a solution; half of the rounds are enough to give up a target that no seed
         has met even outside the limits.
-        The same random seeds serve every target, so a batch gives what its targets give one by one (`thorough` and
-        `draws` excepted, whose draws from the mixture depend on the targets before).
+        The same random seeds serve every target, so without a model a batch gives what its targets give one by one.
+        With one it may differ where a proposal is near to being too light: float32 sums run in another order for many
+        targets (and draws from the mixture, for `thorough` and `draws`, depend on the targets before).
+
+        What is left is tried once more: of a redundant arm, joint vectors that meet the target outside the limits are
+        moved along their curves into them; and where nothing meets the target, joint vectors that miss it by up to
+        1e-4 [m] and [rad] are given under the status `nearly`.
 
         Args:
             T_base_tip: Targets, shape (4, 4) or (B, 4, 4); tasks without rotation also take points [m],
@@ -144,19 +163,21 @@ class IKSolver:
                 with `q_seed`, otherwise "weight".
             max_solutions: Keep only so many of the best per target; default: all. 1 with rank "weight" stops at the
                 first that is found, from the eight heaviest seeds if possible.
-            windings: Also every other winding of each solution inside the limits (continuous joints keep one).
+            windings: Also every other winding of each solution inside the limits (continuous joints keep one), of each
+                up to the 1,024 nearest to `q_seed` or to the middle of the limits; a log line says where there are more.
             thorough: Go on adding seeds (random ones, draws from the mixture, and such that lead across folds) until
-                three rounds in a row have found no new branch, and try longer before a target is given up. Where the
-                arm is redundant solutions are not countable, and only the latter holds; see `ik_mdn.self_motion`.
+                three rounds in a row have found no new branch, and try longer before a target is given up. Points of
+                a curve of solutions (status `continuum`) are not counted as branches. Where the arm is redundant
+                only the latter holds; see `ik_mdn.self_motion`.
             closest: Where nothing is found, give the joint vector in limits that comes nearest, with its errors
-                (several milliseconds per target).
-            timeout: Begin nothing new after so many seconds; targets that are not finished then and have no
-                solution get the status `timed_out`.
+                (tens of milliseconds per target, seconds where limits are in the way; as far as `timeout` allows).
+            timeout: Come to an end after so many seconds, but for what compiling takes at the first call; targets that
+                are not finished then and have no solution get the status `timed_out`.
             refine: False gives the model's raw modes, turned into limits where possible, with their errors.
             seeds: Most components refined per target; random seeds in the first round.
             draws: Seeds drawn from the mixture per target, besides.
             restarts: Most rounds of random seeds per target.
-            tolerance: Largest error [m] and [rad] of a solution.
+            tolerance: Largest error [m] and [rad] of a solution (`nearly` ones miss by more, and say so).
             seed: Of the random seeds.
 
         Returns:
@@ -165,27 +186,28 @@ class IKSolver:
             `Solutions.law` says what they are, `Solutions.proposal_weight` what the model makes of them.
 
         Raises:
-            ShapeError, PoseError: The targets, `q_seed` or a number make no sense, or do not go together.
+            ShapeError, PoseError: The targets, `q_seed` or an option make no sense, or do not go together.
             UnknownNameError: No such rank.
             CheckpointError: `refine=False` without a model.
         """
+        began = time.monotonic()
+        check_flags(refine=refine, windings=windings, thorough=thorough, closest=closest)
         if self.model is None and not refine:
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
         T, device = self._targets(T_base_tip)
         near = None if q_seed is None else self._checked_seed(q_seed, len(T))
-        by = rank or ("weight" if near is None else "distance")
-        _check_options(by, near is not None, max_jump, timeout)
-        _check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions)
+        by = _checked_rank(rank, near is not None, max_jump)
+        _check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
         effort = Effort(
             seeds=seeds,
             draws=draws,
             restarts=restarts,
             thorough=thorough,
             first=max_solutions == 1 and by == "weight" and not (thorough or windings),
-            deadline=math.inf if timeout is None else time.monotonic() + timeout,
             seed=seed,
+            max_jump=max_jump,
         )
-        problem = Problem(self.arm, self.task, T, near, tolerance)
+        problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
         engine = self._engine(problem, device)
         if not refine:
             return collect(
@@ -236,9 +258,9 @@ class IKSolver:
 
     @cached_property
     def _compiled(self) -> ModuleType | None:
-        """The compiled engine's module where it can do what this solver does: any task of `sim.TASKS`, mixtures."""
+        """The compiled engine's module where it can do what this solver does: no model, or a mixture."""
         compiled = compiled_engine()
-        if compiled is None or not compiled.kernel.has_task(self.task):
+        if compiled is None:
             return None
         return compiled if self.model is None or compiled.has_model(self.model) else None
 
@@ -281,25 +303,30 @@ def solver_for(arm: Arm, model: str | Path | None = None, *, task: Task | str | 
     return solver
 
 
-def _check_options(rank: str, has_seed: bool, max_jump: float | None, timeout: float | None) -> None:
-    if rank not in RANKS:
-        raise UnknownNameError(f"unknown rank {rank!r}; allowed: {', '.join(RANKS)}", name=rank)
-    if not has_seed and (rank == "distance" or max_jump is not None):
+def _checked_rank(rank: Rank | None, has_seed: bool, max_jump: float | None) -> Rank:
+    by = checked_rank(("distance" if has_seed else "weight") if rank is None else rank, RANKS)
+    if not has_seed and (by == "distance" or max_jump is not None):
         raise ShapeError("rank='distance' and max_jump are measured from q_seed; give q_seed, shape (n,) or (B, n)")
-    if (max_jump is not None and not max_jump > 0) or (timeout is not None and not timeout > 0):
-        raise ShapeError(f"max_jump and timeout must be positive or None; got {max_jump} and {timeout}")
+    return cast(Rank, by)
 
 
 def _check_numbers(
-    seed: int, seeds: int, draws: int, restarts: int, tolerance: float, max_solutions: int | None
+    seed: int,
+    seeds: int,
+    draws: int,
+    restarts: int,
+    tolerance: float,
+    max_solutions: int | None,
+    max_jump: float | None,
+    timeout: float | None,
 ) -> None:
-    fine = min(seed, draws, restarts) >= 0 and seeds >= 1 and tolerance > 0
-    if not fine or (max_solutions is not None and max_solutions < 1):
-        raise ShapeError(
-            f"got seed={seed}, seeds={seeds}, draws={draws}, restarts={restarts}, tolerance={tolerance}, "
-            f"max_solutions={max_solutions}; allowed: seed, draws, restarts >= 0, seeds >= 1, tolerance > 0, "
-            "max_solutions >= 1 or None"
-        )
+    check_counts(0, seed=seed, draws=draws, restarts=restarts)
+    check_counts(1, seeds=seeds, max_solutions=1 if max_solutions is None else max_solutions)
+    check_seeds(seeds, restarts)
+    check_sizes(tolerance=tolerance)
+    for name, size in (("max_jump", max_jump), ("timeout", timeout)):
+        if size is not None and size is not math.inf:
+            check_sizes(**{name: size})
 
 
 @lru_cache(maxsize=1)

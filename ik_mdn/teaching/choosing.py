@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 
-from ik_mdn.mixture import GaussianMixture
 from ik_mdn.teaching.lesson import config, finish, generator
 from ik_mdn.training import FixedStream, choose, draw_choice, fit, three_answers
 from sim.rendering import BLUE, GREY, ORANGE, RED, new_figure
@@ -34,15 +33,15 @@ def draw_data_sets(out: Path, effort: float) -> None:
         curves = torch.stack([_density_from(seed, k, ys, effort) for seed in range(n_sets)])
         for curve in curves:
             panel.plot(ys[:, 0], curve, color=GREY, linewidth=0.8, alpha=0.6)
-        panel.plot([], [], color=GREY, linewidth=0.8, label="one data set of 80 samples each")
+        panel.plot([], [], color=GREY, linewidth=0.8, label="one data set of 240 samples")
         panel.plot(ys[:, 0], curves.mean(0), color=BLUE, linewidth=2.8, label="mean over data sets")
         panel.plot(ys[:, 0], truth, color=RED, linewidth=2.2, linestyle="--", label="truth")
-        panel.set(xlabel="answer y [-]", title=f"K = {k}", ylim=(0, 1.1))
+        panel.set(xlabel="answer y [-]", title=f"K = {k}", ylim=(0, 1.3))
         step = float(ys[1, 0] - ys[0, 0])
         bias = float((curves.mean(0) - truth).square().sum()) * step
         parts.append((bias, float(curves.var(0, unbiased=False).sum()) * step))
     axes[0].set_ylabel("density p(y | x = 0) [-]")
-    positions = range(len(ks))
+    positions = list(range(len(ks)))
     axes[3].bar(positions, [bias for bias, _ in parts], color=ORANGE, label="bias², ∫ (mean - truth)² dy")
     axes[3].bar(
         positions,
@@ -58,9 +57,9 @@ def draw_data_sets(out: Path, effort: float) -> None:
 
 
 def _density_from(seed: int, k: int, ys: torch.Tensor, effort: float) -> torch.Tensor:
-    """p(y | x = 0) learned from a data set of 80 samples, (N,)."""
-    x, y = three_answers().draw(80, generator(100 + seed))
-    wanted = config(effort, components=k, steps=150, batch_size=80, width=16, seed=seed, learning_rate=3e-2, floor=0.05)
+    """p(y | x = 0) learned from a data set of 240 samples, (N,)."""
+    x, y = three_answers().draw(240, generator(100 + seed))
+    wanted = config(effort, components=k, steps=100, batch_size=240, width=16, seed=seed, learning_rate=3e-2, floor=0.1)
+    net = fit(FixedStream(x, y), wanted)
     with torch.no_grad():
-        mixture: GaussianMixture = fit(FixedStream(x, y), wanted).mixture(torch.zeros(1, 1))
-        return mixture.log_prob(ys[:, None]).exp()[:, 0].double()
+        return net.mixture(torch.zeros(1, 1)).log_prob(ys[:, None]).exp()[:, 0].double()

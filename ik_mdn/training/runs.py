@@ -85,7 +85,7 @@ class RunFolder:
         try:
             written = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
             rows += [row for row in written if float(row.split(",")[0]) <= last_step]
-        except ValueError as error:
-            raise TrainingError(f"{path} is damaged ({error}); delete it, and the run goes on without it") from None
+        except ValueError:
+            raise TrainingError(f"{path} is damaged; delete it, and the run goes on without it") from None
         with whole_file(path) as temporary:
             temporary.write_text("\n".join(rows) + "\n", encoding="utf-8")

@@ -63,7 +63,9 @@ class ArmStream:
         x, y = draw_pairs(count, generator)
         return encode_target(y), to_mixture(self.coordinates, x, y)[0]
 
-    def batches(self, size: int, generator: torch.Generator, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(
+        self, size: int, generator: torch.Generator, *, seed: int = 0, start: int = 0
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """Fresh batches without end."""
         while True:
             yield self.draw(size, generator)

@@ -177,7 +177,7 @@ class Arm:
         return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(Arm))
 
     def __hash__(self) -> int:
-        return hash((self.name, self.base, self.tip, self.joint_names, self.fingerprint))
+        return hash(self.fingerprint)
 
     @cached_property
     def length(self) -> float:

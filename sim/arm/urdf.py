@@ -14,7 +14,7 @@ from xml.parsers import expat
 import numpy as np
 
 from sim.arrays import FloatArray
-from sim.errors import URDFError
+from sim.errors import URDFError, shown
 from sim.rotations import pose, rpy_of
 
 FARTHEST = 1e9  # [m] that an origin may be away: products of such numbers are still finite
@@ -161,9 +161,10 @@ def plain_joints(root: ET.Element, where: str) -> None:
         if plain_tag(element.tag) != "joint":
             continue
         parts = _parts(element)
-        axis = _unit(np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), f"{where}: joint")))
-        if "axis" in parts and axis.any():
-            parts["axis"].set("xyz", " ".join(map(repr, axis.tolist())))
+        axis = np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), f"{where}: joint"))
+        unit = _unit(axis)
+        if "axis" in parts and unit.any() and np.abs(unit - axis).max() > 1e-12:
+            parts["axis"].set("xyz", " ".join(map(repr, unit.tolist())))
         ends = [_read_limit(parts.get("limit"), key, f"{where}: joint") or 0.0 for key in ("lower", "upper")]
         if element.get("type") == "revolute" and min(-ends[0], ends[1]) > WIDE_TURN:
             element.set("type", "continuous")
@@ -276,7 +277,7 @@ def _read_vector(
     fine = len(words) == 3 and all(map(_NUMBER.fullmatch, words)) and all(np.isfinite(float(word)) for word in words)
     if not fine or (tag == "origin" and max(abs(float(word)) for word in words) > FARTHEST):
         within = f" within ±{FARTHEST:g}" if fine else ""
-        raise URDFError(f"{where} has <{tag} {attribute}={text!r}>; it must be three finite numbers{within}")
+        raise URDFError(f"{where} has <{tag} {attribute}={shown(text)}>; it must be three finite numbers{within}")
     return tuple(map(float, words))
 
 
@@ -286,7 +287,7 @@ def _read_limit(limit: ET.Element | None, attribute: str, where: str) -> float |
         return None
     word = text.strip()
     if not _NUMBER.fullmatch(word) and not _ENDLESS.fullmatch(word):
-        raise URDFError(f"{where} has <limit {attribute}={text!r}>; it must be a number")
+        raise URDFError(f"{where} has <limit {attribute}={shown(text)}>; it must be a number")
     return float(word)
 
 

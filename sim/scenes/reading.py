@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from sim.arrays import FloatArray
-from sim.errors import PoseError, SceneError
+from sim.errors import PoseError, SceneError, shown
 from sim.rotations import pose
 
 _SIZE_KEYS = {"box": ("size",), "sphere": ("radius",), "cylinder": ("radius", "length"), "urdf": ("file", "scale")}
+FARTHEST = 1e9  # what a number may be: products of such are still finite
 _COMMON_KEYS = ("name", "shape", "position", "rpy", "quat_xyzw", "colour")
 
 
@@ -43,13 +42,13 @@ def read_entry(entry: Any, where: str, folder: Path) -> Entry:
         SceneError: A key is missing or unknown, a value is of the wrong kind, or a file does not exist.
     """
     if not isinstance(entry, Mapping):
-        raise SceneError(f"{where}: must be a mapping with name, shape, position and sizes; got {entry!r}")
+        raise SceneError(f"{where}: must be a mapping with name, shape, position and sizes; got {shown(entry)}")
     shape = entry.get("shape")
     if not isinstance(shape, str) or shape not in _SIZE_KEYS:
-        raise SceneError(f"{where}: shape must be one of {', '.join(_SIZE_KEYS)}; got {shape!r}")
+        raise SceneError(f"{where}: shape must be one of {', '.join(_SIZE_KEYS)}; got {shown(shape)}")
     name = entry.get("name")
     if not isinstance(name, str) or not name.strip():
-        raise SceneError(f"{where}: name must be some text; got {name!r}")
+        raise SceneError(f"{where}: name must be some text; got {shown(name)}")
     where = f"{where} ({name})"
     check_keys(entry, (*_COMMON_KEYS, *_SIZE_KEYS[shape]), where)
     return Entry(
@@ -68,9 +67,9 @@ def check_keys(content: Mapping[Any, Any], allowed: tuple[str, ...], where: str)
     Raises:
         SceneError: There is one.
     """
-    unknown = [str(key) for key in content if key not in allowed]
+    unknown = [shown(key) for key in content if key not in allowed]
     if unknown:
-        raise SceneError(f"{where}: unknown {', '.join(map(repr, unknown))}; allowed: {', '.join(allowed)}")
+        raise SceneError(f"{where}: unknown {', '.join(unknown[:10])}; allowed: {', '.join(allowed)}")
 
 
 def _read_sizes(entry: Mapping[str, Any], shape: str, where: str) -> tuple[float, ...]:
@@ -99,19 +98,23 @@ def _read_numbers(entry: Mapping[str, Any], key: str, count: int, where: str) ->
     values = [value] if count == 1 else value
     if not isinstance(values, list | tuple) or len(values) != count or not all(map(_is_number, values)):
         what = "a finite number" if count == 1 else f"{count} finite numbers [...]"
-        raise SceneError(f"{where}: {key} must be {what}; got {'nothing' if key not in entry else repr(value)}")
+        raise SceneError(f"{where}: {key} must be {what}; got {'nothing' if key not in entry else shown(value)}")
     return tuple(float(number) for number in values)
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= FARTHEST
 
 
 def _read_path(entry: Mapping[str, Any], where: str, folder: Path) -> Path:
     file = entry.get("file")
     if not isinstance(file, str) or not file:
-        raise SceneError(f"{where}: file must be the path of a URDF; got {file!r}")
-    path = (folder / Path(file).expanduser()).resolve()
-    if not path.is_file():
-        raise SceneError(f"{where}: no file {file!r} in {folder.resolve()}; paths are relative to the scene file")
+        raise SceneError(f"{where}: file must be the path of a URDF; got {shown(file)}")
+    try:
+        path = (folder / Path(file).expanduser()).resolve()
+        there = path.is_file()
+    except (RuntimeError, ValueError):  # a home of nobody, or what can be no name of a file
+        there = False
+    if not there:
+        raise SceneError(f"{where}: no file {shown(file)} in {folder.resolve()}; paths are relative to the scene file")
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import SceneError, UnknownNameError
+from sim.errors import SceneError, UnknownNameError, shown
 from sim.files import data_folder
 from sim.rotations import pose_to_bullet
 from sim.scenes.reading import Entry, check_keys, read_entry
@@ -23,6 +24,7 @@ UNITS = ("metre", "reach")
 SIZES = {"box": 3, "sphere": 1, "cylinder": 2, "urdf": 1}  # numbers that say how large each shape is
 WOOD: Colour = (0.72, 0.60, 0.46)  # of an obstacle without a colour of its own
 
+_MOST_KEYS = 1000
 _SCENE_KEYS = ("name", "description", "unit", "obstacles")
 
 
@@ -53,9 +55,9 @@ class Obstacle:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise SceneError(f"an obstacle needs a name, some text; got {self.name!r}")
+            raise SceneError(f"an obstacle needs a name, some text; got {shown(self.name)}")
         if self.shape not in SIZES:
-            raise self._error(f"unknown shape {self.shape!r}; allowed: {', '.join(SIZES)}")
+            raise self._error(f"unknown shape {shown(self.shape)}; allowed: {', '.join(SIZES)}")
         if len(self.sizes) != SIZES[self.shape] or not all(np.isfinite(s) and s > 0 for s in self.sizes):
             raise self._error(
                 f"a {self.shape} takes {SIZES[self.shape]} positive sizes; got {list(map(float, self.sizes))}"
@@ -115,9 +117,9 @@ class Scene:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
-            raise SceneError(f"a scene needs a name, some text; got {self.name!r}")
+            raise SceneError(f"a scene needs a name, some text; got {shown(self.name)}")
         if self.unit not in UNITS:
-            raise SceneError(f"scene {self.name!r}: unknown unit {self.unit!r}; allowed: {', '.join(UNITS)}")
+            raise SceneError(f"scene {self.name!r}: unknown unit {shown(self.unit)}; allowed: {', '.join(UNITS)}")
         names = [obstacle.name for obstacle in self.obstacles]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -173,6 +175,8 @@ def load_scene(source: str | Path | Mapping[str, Any] | Scene, arm: Arm | None =
         scene = source
     elif isinstance(source, Mapping):
         scene = _read_scene(source, "the scene", Path(), "scene")
+    elif not isinstance(source, str | Path):
+        raise SceneError(f"a scene is a name, a file, a dict or a Scene; got {type(source).__name__}")
     else:
         path = _find_file(source)
         scene = _read_scene(_parse(path), str(path), path.resolve().parent, path.stem)
@@ -182,12 +186,14 @@ def load_scene(source: str | Path | Mapping[str, Any] | Scene, arm: Arm | None =
 def _find_file(source: str | Path) -> Path:
     if str(source) in scene_names():
         return data_folder("scenes") / f"{source}.yaml"
-    path = Path(source).expanduser()
+    path = Path(source)
     if path.suffix not in (".yaml", ".yml", ".json"):
         raise UnknownNameError(
             f"unknown scene {str(source)!r}; allowed: {', '.join(scene_names())}, or the path of a .yaml or .json file",
             name=str(source),
         )
+    with suppress(RuntimeError):  # a home of nobody: taken literally, and not found
+        path = path.expanduser()
     if not path.is_file():
         raise UnknownNameError(
             f"no scene file {str(source)!r}; give the path of one, or a shipped scene: {', '.join(scene_names())}",
@@ -197,14 +203,25 @@ def _find_file(source: str | Path) -> Path:
 
 
 def _parse(path: Path) -> Any:
+    data, is_json = path.read_bytes(), path.suffix == ".json"
+    try:
+        return json.loads(data) if is_json else _parse_yaml(data)
+    except Exception as error:  # the readers' own, but also what bad dates, long numbers and deep nesting raise
+        kind, why = "JSON" if is_json else "YAML", " ".join(str(error).split())
+        raise SceneError(f"{path}: not readable as {kind}: {why}") from error
+
+
+def _parse_yaml(data: bytes) -> Any:
+    """YAML whose merged mappings stay small: merges of merges make a short file stand for one without bound."""
     import yaml
 
-    text = path.read_text(encoding="utf-8")
-    try:
-        return json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
-        kind = "JSON" if path.suffix == ".json" else "YAML"
-        raise SceneError(f"{path}: not readable as {kind}: {' '.join(str(error).split())}") from error
+    class Loader(yaml.SafeLoader):
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            super().flatten_mapping(node)
+            if len(node.value) > _MOST_KEYS:
+                raise ValueError(f"over {_MOST_KEYS} keys in one mapping (line {node.start_mark.line + 1})")
+
+    return yaml.load(data, Loader=Loader)
 
 
 def _read_scene(content: Any, where: str, folder: Path, default_name: str) -> Scene:
@@ -214,13 +231,16 @@ def _read_scene(content: Any, where: str, folder: Path, default_name: str) -> Sc
     entries = content.get("obstacles") or []
     if not isinstance(entries, list | tuple):
         raise SceneError(f"{where}: obstacles must be a list, one entry per obstacle; got {type(entries).__name__}")
+    description = content.get("description") or ""
+    if not isinstance(description, str):
+        raise SceneError(f"{where}: description must be text; got {shown(description)}")
     obstacles = [
         _make(read_entry(entry, f"{where}: obstacle {i + 1}", folder), where) for i, entry in enumerate(entries)
     ]
     try:
         return Scene(
             name=content.get("name", default_name),
-            description=str(content.get("description") or ""),
+            description=description,
             obstacles=tuple(obstacles),
             unit=content.get("unit", "metre"),
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import TaskError, UnknownNameError
+from sim.kinematics import kinematics
 from sim.task.motions import ROUNDING, Motions, motions
-from sim.task.task import ANGULAR_ROWS, TASKS, Rows, Task
+from sim.task.task import ANGULAR_ROWS, TASKS, Rows, Task, task_jacobian
 
 _WITH_Z_ON: dict[str, Rows | None] = {  # frames whose z axis is that axis of the tip
     "x": ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0)),
@@ -36,7 +38,8 @@ def default_task(arm: Arm) -> Task:
         Planar arms: planar_position with up to two joints (or a tip tilted out of the plane), planar_pose with more.
         Arms whose tip cannot move along or turn about some direction (SCARA, arms in other planes, rails): what is
         left, position first, in rows named as by `load_task`, or "movable" where they are no axes of base and tip.
-        Others: position up to four joints, position_axis with five, pose from six.
+        Others: position up to four joints (with four of which position and one turn of the tip, the pitch mostly, are
+        all that they move: these), position_axis with five, pose from six.
     """
     can = motions(arm)
     ways, turns = can.along.shape[1], can.about.shape[1]
@@ -44,7 +47,20 @@ def default_task(arm: Arm) -> Task:
         return TASKS["planar_pose" if arm.n_joints > 2 and _tip_is_upright(arm) else "planar_position"]
     if ways and (ways, turns) != (3, 3):
         return _by_its_name(arm, _movable_task(arm, can))
+    if arm.n_joints == 4 and (turn := _only_turn(arm)):
+        return _task_of_rows(True, True, True, turn)
     return TASKS["position" if arm.n_joints < 5 else "position_axis" if arm.n_joints == 5 else "pose"]
+
+
+def _only_turn(arm: Arm) -> str | None:
+    """Of four joints the one turn about an axis of the tip that they can move beside its position, if it is one only."""
+    q = torch.from_numpy(np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, 4)))
+    T, J = kinematics(arm, q)
+    J = J / J.new_tensor([arm.length] * 3 + [1.0] * 3)[:, None]
+    tasks = {turn: _task_of_rows(True, True, True, turn) for turn in ("roll", "pitch", "yaw")}
+    sigma = {turn: torch.linalg.svdvals(task_jacobian(task, J, T))[:, -1] for turn, task in tasks.items()}
+    able = [turn for turn, least in sigma.items() if float(least.max()) > ROUNDING]
+    return able[0] if len(able) == 1 else None
 
 
 def load_task(arm: Arm, name: str | Task | None) -> Task:
@@ -57,12 +73,12 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
             that axis of the tip) and rotation (all of it), as in "x,y,z,yaw" or "x,z".
 
     Returns:
-        The task.
+        The task. It may fix more numbers than the arm has joints: then the arm meets the targets of a set without
+        volume, those that some joint vector makes, and no other.
 
     Raises:
         UnknownNameError: No task of that name.
-        TaskError: A planar task for an arm that leaves the plane, one with more constraints than joints, or rows that
-            the arm cannot move.
+        TaskError: A planar task for an arm that leaves the plane, or rows that the arm cannot move.
     """
     if name is None or name == "movable":
         return default_task(arm)
@@ -76,10 +92,6 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
         raise TaskError(
             f"the z axis of tip {arm.tip!r} of arm {arm.name!r} is not perpendicular to the plane, so it has no "
             "heading; use task planar_position or another tip"
-        )
-    if task.n_constraints > arm.n_joints:
-        raise TaskError(
-            f"task {task.name!r} fixes {task.n_constraints} numbers, arm {arm.name!r} has {arm.n_joints} joints"
         )
     return task
 

@@ -22,7 +22,8 @@ class Task:
     """A choice among the six constraints of a pose.
 
     One angular row alone is the twist about its axis, two are the direction of the third axis. Which axes these are
-    is free: frames turned against the base's and the tip's can be given.
+    is free: frames turned against the base's and the tip's can be given. Rows about other axes than z (a pitch) become
+    those about z of a turned frame of the tip.
 
     Args:
         name: What the command line calls it.
@@ -32,7 +33,7 @@ class Task:
         R_tip_task: Axes of the angular rows seen from the tip; None: the tip's own.
 
     Raises:
-        TaskError: The angular rows are none of the four choices, or a frame is no rotation.
+        TaskError: A row is no truth value, there are not six, or a frame is no rotation.
     """
 
     name: str
@@ -45,11 +46,21 @@ class Task:
         for R in (np.array(frame) for frame in (self.R_base_task, self.R_tip_task) if frame is not None):
             if R.shape != (3, 3) or np.abs(R @ R.T - np.eye(3)).max() > 1e-9 or np.linalg.det(R) < 0:
                 raise TaskError(f"task {self.name!r}: {R.tolist()} is no rotation; give three rows of three numbers")
-        if self.rows[3:] not in ANGULAR_ROWS:
+        if len(self.rows) != 6 or not all(isinstance(on, bool | np.bool_) for on in self.rows) or not any(self.rows):
             raise TaskError(
-                f"task {self.name!r} counts the angular rows {self.rows[3:]}; allowed: none, z (heading), "
-                "x and y (tool axis), or all three"
+                f"task {self.name!r} has the rows {self.rows}; give six of True and False, one of them True"
             )
+        if self.rows[3:] not in ANGULAR_ROWS:
+            self._turn_rows_to_z()
+
+    def _turn_rows_to_z(self) -> None:
+        """Count the same angular rows in a frame of the tip whose z axis is the single one, or the one left out."""
+        angular = self.rows[3:]
+        k = angular.index(sum(angular) == 1)
+        R = np.eye(3)[:, [(k + 1) % 3, (k + 2) % 3, k]]
+        R = R if self.R_tip_task is None else np.array(self.R_tip_task) @ R
+        object.__setattr__(self, "rows", (*self.rows[:3], *ANGULAR_ROWS[sum(angular)]))
+        object.__setattr__(self, "R_tip_task", tuple(map(tuple, R.tolist())))
 
     @property
     def constraints(self) -> tuple[int, ...]:

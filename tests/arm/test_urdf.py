@@ -6,7 +6,6 @@ import codecs
 import random
 import subprocess
 import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 import sim
+from sim.arm.urdf import parse_xml, plain_joints
 from sim.arrays import FloatArray
 from sim.errors import URDFError
 
@@ -245,10 +245,9 @@ def test_loading_wakes_none_of_the_heavy_libraries() -> None:
 
 
 def test_the_copy_for_bullet_keeps_what_is_not_of_joints() -> None:
-    from sim.arm import resolve_meshes
-
     text = ARM.replace(
         '<link name="a"/>', '<link name="a"><visual><geometry><sphere radius="1"/></geometry></visual></link>'
     )
-    root = ET.fromstring(resolve_meshes(None, text))
+    root = parse_xml(text, "arm")
+    plain_joints(root, "arm")
     assert root.find("link/visual/geometry/sphere").get("radius") == "1"  # type: ignore[union-attr]

@@ -12,6 +12,7 @@ import pytest
 from ik_mdn.cli import COMMANDS, main
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_without_loading_torch(command: str) -> None:
     code = (
@@ -37,7 +38,7 @@ def test_an_unknown_command_is_named(capsys: pytest.CaptureFixture[str]) -> None
     assert "unknown command 'trian' (did you mean 'train'?); allowed: arms" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["arms", "generate", "train", "solve", "reach", "compare"])
+@pytest.mark.parametrize("command", ["arms", "generate", "train", "solve", "reach", "compare", "view"])
 def test_a_misspelt_arm_is_named_with_what_is_allowed(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = {"generate": ["--count", "10", "--out", "never"], "solve": ["--point", "1", "0"]}.get(command, [])
     assert main([command, "xram6", *options]) == 2
@@ -59,6 +60,7 @@ def test_an_arm_can_be_given_by_position_or_by_name(capsys: pytest.CaptureFixtur
     assert printed[0]["joint_names"] == ["joint1", "joint2"]
 
 
+@pytest.mark.slow
 def test_training_writes_a_model_that_compare_and_solve_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small = ["--steps", "60", "--components", "4", "--width", "16", "--blocks", "1", "--batch-size", "64"]
     model, folder = tmp_path / "m.safetensors", tmp_path / "run"
@@ -170,7 +172,7 @@ def test_messages_speak_of_options(tmp_path: Path, capsys: pytest.CaptureFixture
     joint = '<joint name="{0}" type="revolute"><parent link="a"/><child link="{0}"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint><link name="{0}"/>'
     fork.write_text(f'<robot name="fork"><link name="a"/>{joint.format("b")}{joint.format("c")}</robot>')
     assert main(["arms", str(fork)]) == 2
-    assert "--tip, one of: b, c" in (error := capsys.readouterr().err)
+    assert "name the tip with --tip; those with most moving joints: b (1), c (1)" in (error := capsys.readouterr().err)
     assert "tip=" not in error
 
 

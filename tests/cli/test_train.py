@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from samples import MIXED
 
 import sim
 from ik_mdn.cli import main
@@ -73,3 +74,11 @@ def test_a_run_folder_of_other_files_is_left_alone(tmp_path: Path, capsys: pytes
     assert train(tmp_path) == 2
     assert "holds other files and no run.json" in " ".join(capsys.readouterr().err.split())
     assert (tmp_path / "run" / "metrics.csv").read_text() == "mine"
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "arm.urdf").write_text(MIXED.replace('"turn"', '"[/x]"'))
+    small = ["--steps", "2", "--width", "8", "--blocks", "1", "--components", "2", "--batch-size", "8"]
+    places = ["--out", str(tmp_path / "m.safetensors"), "--run-folder", str(tmp_path / "run"), "--json", "-"]
+    assert main(["train", str(tmp_path / "arm.urdf"), *small, *places]) == 0
+    assert ": [/x], slide, spin" in capfd.readouterr().err

@@ -201,6 +201,7 @@ def test_an_answer_beyond_the_limits_is_clamped_and_counted() -> None:
     assert result.clamped == 1.0
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_numbers(contestants: Contestants) -> None:
     def numbers() -> list[dict[str, object]]:
         survey = take_survey(Contestants(contestants.solver, contestants.mse), count=5, targets=1, seed=2)
@@ -326,6 +327,7 @@ def test_a_survey_of_nothing_is_refused(contestants: Contestants) -> None:
         take_survey(contestants, count=0)
 
 
+@pytest.mark.slow
 def test_the_script_makes_tables_numbers_and_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     compare_arms.main(arms=("planar2", "planar3"), count=20, targets=1, data=tmp_path)
     printed = capsys.readouterr().out

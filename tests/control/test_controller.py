@@ -289,3 +289,9 @@ def test_wrong_use_is_told(xarm: Arm, body: ArmBody) -> None:
         Tolerance(pos=0.0)
     with pytest.raises(ShapeError, match="count from 0"):
         make_task(body, -1)
+
+
+def test_an_arm_in_place_of_its_body_is_answered_with_what_to_write() -> None:
+    arm = sim.load_arm("planar2")
+    with pytest.raises(IKError, match=r"write Controller\(world.add_arm\(arm\), solver\)"):
+        Controller(arm, IKSolver(arm))  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ def play(env: gymnasium.Env[Any, Any], expert: Expert, seed: int) -> tuple[bool,
     return terminated, infos
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [

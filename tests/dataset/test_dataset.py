@@ -247,6 +247,7 @@ def test_a_whole_shard_of_another_dataset_is_neither_taken_nor_overwritten(plana
         generate(planar2, tmp_path / "a", count=200, shard_size=100, workers=1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_finished_shards_and_the_same_command_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     code = "import sys; from ik_mdn.cli import main; sys.exit(main(sys.argv[1:]))"
@@ -283,6 +284,7 @@ def test_ctrl_c_keeps_finished_shards_and_the_same_command_goes_on(tmp_path: Pat
 # --- nothing to write to -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_is_reported_and_finished_shards_stay(

@@ -72,6 +72,7 @@ def test_gymnasiums_checks_pass_without_a_warning(settings: dict[str, Any], monk
             check_env(env.unwrapped)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"arm": "panda", "scene": "cage"}, {"arm": "xarm6", "control": "tip"}], ids=str)
 def test_a_seed_decides_everything_bit_for_bit_whatever_was_before(settings: dict[str, Any]) -> None:
     with made(**settings) as one, made(**settings) as other:
@@ -91,6 +92,7 @@ def test_looking_does_not_change_what_happens() -> None:
         assert same(play(seen, 1), first)
 
 
+@pytest.mark.slow
 def test_observations_stay_in_their_space_wherever_the_arm_is_pushed() -> None:
     with made(arm="panda", scene="shelf") as env:
         for seed, action in enumerate((-1.0, 1.0, None)):
@@ -317,6 +319,7 @@ def test_wrong_use_is_told() -> None:
         env.reset(seed=0)
 
 
+@pytest.mark.slow
 def test_the_name_of_the_module_is_all_that_gymnasium_needs() -> None:
     code = (
         "import sys, sim, ik_mdn, sim.world; print('gymnasium' in sys.modules)\n"  # the packages do without it

@@ -71,6 +71,7 @@ def test_pit_of_one_linear_coordinate_is_the_distribution_function() -> None:
     assert pit(mixture, torch.ones(1, 1, dtype=torch.float64)).item() == pytest.approx(0.446091, abs=5e-7)
 
 
+@pytest.mark.slow
 def test_a_density_that_is_too_narrow_or_wide_is_seen_on_its_side() -> None:
     y = two_joints().sample((), generator())
     at = torch.tensor([0.5], dtype=torch.float64)
@@ -98,6 +99,7 @@ def test_uniform_distance_of_known_samples() -> None:
     torch.testing.assert_close(uniform_distance(columns), torch.tensor([0.05, 0.525], dtype=torch.float64))
 
 
+@pytest.mark.slow
 def test_angular_crps_is_the_closed_form_on_the_line_and_on_a_wide_circle() -> None:
     loc, scale = torch.tensor([[1.0], [3.0], [-2.0]]).double(), torch.tensor([[0.4], [0.7], [1.5]]).double()
     mixture = GaussianMixture(torch.tensor([0.5, 0.3, 0.2]).double().log(), loc, scale=scale)
@@ -116,6 +118,7 @@ def test_angular_crps_of_a_point_is_its_angular_error_across_the_wrap() -> None:
     assert score.item() == pytest.approx(TURN - 6.0)
 
 
+@pytest.mark.slow
 def test_angular_crps_prefers_the_truth() -> None:
     truth = two_joints()
     y = truth.sample((), generator())
@@ -278,6 +281,7 @@ def test_evaluate_refuses_what_it_cannot_measure() -> None:
 # --- the command ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_prints_writes_json_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, file = tmp_path / "figures", tmp_path / "e.json"
     small = ["--count", "60", "--mode-count", "5", "--draws", "10"]

@@ -130,6 +130,7 @@ def test_log_prob_agrees_with_torch_multivariate_normal(kind: str) -> None:
     torch.testing.assert_close(mixture.variance, peer.variance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scale_tril", "precision_tril"])
 @pytest.mark.parametrize("sample", [(), (3,)])
 def test_written_out_gradients_agree_with_finite_differences(kind: str, sample: tuple[int, ...]) -> None:
@@ -192,6 +193,7 @@ def test_density_integrates_to_one_on_the_circle_however_wide(kind: str, width: 
     assert mixture.log_prob(points).exp().sum().item() * cell == pytest.approx(1.0, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("width", [0.3, 1.5])
 def test_density_integrates_to_one_on_the_torus(kind: str, width: float) -> None:

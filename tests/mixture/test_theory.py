@@ -58,6 +58,7 @@ def grid(count: int = 41) -> Tensor:
 # --- two answers ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_trained_mixture_reaches_the_true_likelihood_where_squared_error_predicts_the_trough() -> None:
     toy = two_sided(2.0, 0.5)
     x, y = toy.draw(20_000, generator(7))
@@ -86,6 +87,7 @@ def test_toys_have_the_density_that_they_sample_from() -> None:
 # --- one component ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_one_component_is_heteroscedastic_regression() -> None:
     """Mean and standard deviation both depend on x, and both are found."""
 
@@ -105,6 +107,7 @@ def test_one_component_is_heteroscedastic_regression() -> None:
 # --- ties, collapse, names --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_copies_stay_copies_and_the_initialisation_breaks_the_tie() -> None:
     toy = two_sided()
     _, y = toy.draw(500, generator())
@@ -132,6 +135,7 @@ def test_initial_means_lie_among_the_answers_of_every_seed() -> None:
         assert gap.abs().amin(0).max() < 0.5, seed
 
 
+@pytest.mark.slow
 def test_the_entropy_bonus_prevents_the_collapse() -> None:
     _, y = two_sided().draw(300, generator())
     collapsed, history = descend(starved_start(), y)
@@ -144,6 +148,7 @@ def test_the_entropy_bonus_prevents_the_collapse() -> None:
     assert saved[-1, 0].item() == pytest.approx(truth, rel=0.02)
 
 
+@pytest.mark.slow
 def test_the_bonus_keeps_surplus_components_in_use_while_it_lasts() -> None:
     toy = two_sided()
     effective: dict[float, list[float]] = {}
@@ -172,6 +177,7 @@ def test_the_bonus_fades_to_nothing_half_way() -> None:
         assert difference == pytest.approx(-0.7 * share * entropy, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_runs_name_the_same_answers_differently_until_they_are_reordered() -> None:
     toy = three_answers()
     curves = toy.truth(grid().double()).loc[..., 0]
@@ -186,6 +192,7 @@ def test_runs_name_the_same_answers_differently_until_they_are_reordered() -> No
     assert len(names) > 1
 
 
+@pytest.mark.slow
 def test_the_ordering_penalty_gives_every_run_the_same_names_at_no_cost() -> None:
     toy = three_answers()
     x, y = toy.draw(10_000, generator(7))
@@ -200,6 +207,7 @@ def test_the_ordering_penalty_gives_every_run_the_same_names_at_no_cost() -> Non
 # --- floor, noise, NaN ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_exact_data_drive_scales_to_the_floor_and_no_further() -> None:
     x = torch.linspace(-1, 1, 64)[:, None]
     config = replace(QUICK, components=1, floor=0.05, floor_start=0.5, steps=400)
@@ -211,6 +219,7 @@ def test_exact_data_drive_scales_to_the_floor_and_no_further() -> None:
     assert scale.mean() < 0.08
 
 
+@pytest.mark.slow
 def test_noise_regularisation_helps_on_few_samples() -> None:
     toy = two_sided(1.0, 0.3)
     few, many = toy.draw(40, generator(1)), toy.draw(5000, generator(2))
@@ -219,6 +228,7 @@ def test_noise_regularisation_helps_on_few_samples() -> None:
     assert noisy < plain - 0.2
 
 
+@pytest.mark.slow
 def test_no_nan_in_twenty_seeds_of_the_hardest_configuration() -> None:
     """Exact kinematics, full covariance, surplus components, a tiny floor at once, high rate, few samples per step."""
     arm = sim.load_arm("planar3")

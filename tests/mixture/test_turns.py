@@ -12,7 +12,17 @@ from torch import Tensor
 from ik_mdn.evaluation.calibration import angular_crps, density_level, pit
 from ik_mdn.evaluation.health import Health, HealthTally, duplicate_components
 from ik_mdn.evaluation.scores import energy_score
-from ik_mdn.mixture import GaussianMixture, embed, entropy_bonus, find_modes, mse, nearest_image, nll, ordering_penalty
+from ik_mdn.mixture import (
+    GaussianMixture,
+    Modes,
+    embed,
+    entropy_bonus,
+    find_modes,
+    mse,
+    nearest_image,
+    nll,
+    ordering_penalty,
+)
 from ik_mdn.mixture.circular import wrap
 
 TAU = 2 * math.pi
@@ -48,6 +58,12 @@ def _health(mixture: GaussianMixture) -> Health:
     return tally.result()
 
 
+def closed_modes(modes: Modes) -> Tensor:
+    """Place, log density and weight of all modes side by side."""
+    rest = torch.stack([modes.log_prob.nan_to_num(neginf=0.0), modes.weight], dim=-1)
+    return torch.cat([closed(modes.loc.nan_to_num()), rest], dim=-1)
+
+
 STATISTICS: dict[str, Statistic] = {
     "nll": nll,
     "entropy bonus": lambda m, y: entropy_bonus(m, 0.7),
@@ -62,9 +78,7 @@ STATISTICS: dict[str, Statistic] = {
     "covariance": lambda m, y: m.covariance_matrix,
     "entropy": lambda m, y: m.entropy(20, generator(5)),
     "mode": lambda m, y: closed(m.mode),
-    "modes": lambda m, y: closed(find_modes(m).loc.nan_to_num()),
-    "log density of modes": lambda m, y: find_modes(m).log_prob.nan_to_num(neginf=0.0),
-    "weight of modes": lambda m, y: find_modes(m).weight,
+    "modes": lambda m, y: closed_modes(find_modes(m)),
     "cdf": lambda m, y: m.marginal(0).cdf(y[..., :1]),
     "marginal": lambda m, y: m.marginal([2, 0]).log_prob(y[..., [2, 0]]),
     "conditional": lambda m, y: m.conditional([0], y[..., :1]).log_prob(y[..., 1:]),

@@ -17,6 +17,7 @@ def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
 def test_density_of_a_head_integrates_to_one(covariance: str) -> None:
     """Summed over a fine grid: floor, factor and determinant must all agree."""

@@ -105,6 +105,7 @@ def check(solver: IKSolver, tracked: Tracked) -> None:
     assert tracked.status.followed == (tracked.fraction == 1.0) == (passed == len(tracked.path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["planar2", "planar3", "puma560", "ur5e", "panda"])
 def test_random_paths_are_followed_exactly_within_limits_and_end_with_the_right_word(name: str) -> None:
     solver, rng = IKSolver(sim.load_arm(name)), np.random.default_rng(3)
@@ -152,6 +153,7 @@ def on_every_branch(solver: IKSolver, path: CartesianPath) -> list[Tracked]:
     return track_many(solver, [path] * len(starts), q_start=starts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("miss", [1e-2, 1e-4, 1e-6])
 def test_beside_a_wrist_singularity_the_arm_is_held_while_the_wrist_turns_round(puma: IKSolver, miss: float) -> None:
     q = np.array([0.3, 0.4, -0.5, 0.2, miss, 0.1])
@@ -262,6 +264,7 @@ def test_too_fast_a_path_is_held_and_every_sample_still_passed(planar2: IKSolver
     assert half.delay > tracked.delay
 
 
+@pytest.mark.slow
 def test_many_paths_together_give_what_each_gives_alone(puma: IKSolver) -> None:
     rng = np.random.default_rng(5)
     paths = [random_path(puma.arm, rng) for _ in range(4)]
@@ -293,6 +296,7 @@ def test_a_polyline_with_corners_is_followed(planar2: IKSolver) -> None:
     assert tracked.status is PathStatus.OK
 
 
+@pytest.mark.slow
 def test_an_obstacle_on_the_way_stops_the_arm_before_it_and_is_named(xarm: Arm) -> None:
     T = forward_kinematics(xarm, WORKING)
     end = T.copy()
@@ -366,6 +370,7 @@ def test_an_arm_stands_for_its_solver(planar2: IKSolver) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_sign_of_the_determinant_is_kept_off_singularities(puma: IKSolver) -> None:
     rng = np.random.default_rng(11)
     for tracked in track_many(puma, [random_path(puma.arm, rng) for _ in range(10)]):
@@ -425,6 +430,7 @@ def test_every_status_has_a_sentence() -> None:
     assert all(status.about and str(status) == status.value for status in PathStatus)
 
 
+@pytest.mark.slow
 def test_the_command_prints_json_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figure = tmp_path / "joints.png"
     start = ["track", "planar2", "--q-start", "0.2", "1.1"]

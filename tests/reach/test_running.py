@@ -60,6 +60,7 @@ def kept(tmp_path: Path) -> Iterator[EpisodeFolder]:
         yield folder
 
 
+@pytest.mark.slow
 def test_an_episode_is_the_same_whatever_ran_before_it(stage: Stage) -> None:
     with stage.open() as (world, controller):
         order = [2, 0, 1, 2]
@@ -76,6 +77,7 @@ def test_an_episode_is_the_same_whatever_ran_before_it(stage: Stage) -> None:
     assert json.dumps(done, allow_nan=False)
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_no_finished_episode_and_goes_on_to_the_same_numbers(tmp_path: Path) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     options = ["reach", ARM, "--model", "none", "--episodes", "40", "--seed", "3"]
@@ -108,6 +110,7 @@ def test_a_killed_run_loses_no_finished_episode_and_goes_on_to_the_same_numbers(
     assert read_lines(killed) == again
 
 
+@pytest.mark.slow
 def test_the_folder_ends_with_a_table_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "suite"
     assert main(["reach", ARM, "--model", "none", "--episodes", "3", "--out", str(folder)]) == 0
@@ -236,12 +239,14 @@ def test_other_peoples_folders_and_damaged_ones_are_refused(tmp_path: Path) -> N
             EpisodeFolder(tmp_path, {})
 
 
+@pytest.mark.slow
 def test_fewer_and_more_episodes_use_what_is_there(kept: EpisodeFolder) -> None:
     assert [record["episode"] for record in kept.records(1)] == [0]
     assert [record["episode"] for record in kept.records(9)] == [0, 1]
     assert kept.finish(1).episodes == 1
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_whatever_happened(tmp_path: Path) -> None:
     assert draw_figures(tmp_path, []) == []
     still = record_of(0, status="unreachable", moved=False, reachable=False)
@@ -283,6 +288,7 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(
     assert "the same command goes on" in told
 
 
+@pytest.mark.slow
 def test_user_weights_reach_the_controller_and_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = str(tmp_path / "w")
     options = ["reach", ARM, "--model", "none", "--episodes", "1", "--out", folder]

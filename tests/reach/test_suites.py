@@ -237,6 +237,7 @@ def test_a_suite_that_an_arm_or_world_cannot_have_is_named(tmp_path: Path) -> No
         draw_unreachable(arm, SimpleNamespace(name="position"), rng)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("suite", "why"),
     [

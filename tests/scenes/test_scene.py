@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ def test_the_shipped_scenes_are_there_and_scale_with_the_arm() -> None:
     assert small.unit == large.unit == "metre"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ARMS)
 def test_arms_stand_free_in_every_shipped_scene_and_have_room_to_move(name: str) -> None:
     arm = sim.load_arm(name)
@@ -177,3 +179,44 @@ def test_obstacles_made_in_python_are_checked_too() -> None:
         Scene(name="")
     with pytest.raises(ValueError, match="read-only"):
         Obstacle(**good).T_world_obstacle[0, 0] = 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("s.yaml", b"\xff\xfename: x\n"),
+        ("s.yaml", b"obstacles: [{name: a, shape: sphere, radius: 1" + b"0" * 30 + b", position: [5, 5, 5]}]"),
+        ("s.yaml", b"obstacles: [{name: a, shape: sphere, radius: " + b"1" * 5000 + b", position: [5, 5, 5]}]"),
+        ("s.yaml", b"name: 2024-13-45\n"),
+        ("s.yaml", b"obstacles: [{name: a, shape: urdf, file: ~nouserx/a.urdf, position: [5, 5, 5]}]"),
+        ("s.yaml", b'obstacles: [{name: a, shape: urdf, file: "a\\0b", position: [5, 5, 5]}]'),
+        ("s.yaml", b"[" * 500 + b"]" * 500),
+        ("s.json", b'{"name": "\xff"}'),
+        ("s.json", b"[" * 100_000),
+        ("s.json", b'{"obstacles": [{"name": "a", "shape": "urdf", "file": "\\ud800", "position": [5, 5, 5]}]}'),
+    ],
+)
+def test_a_file_from_a_stranger_is_refused_in_one_short_line(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SceneError) as told:
+        load_scene(tmp_path / name)
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 1000
+
+
+@pytest.mark.parametrize("key", ["description", "unit", "name", "obstacles", "more"])
+def test_aliases_of_aliases_are_not_written_out(key: str) -> None:
+    bomb: list[object] = ["lol"]
+    for _ in range(30):
+        bomb = [bomb] * 9  # what YAML makes of aliases: one list many times
+    with pytest.raises(SceneError) as told:
+        load_scene({"name": "bomb", key: bomb})
+    assert len(str(told.value)) < 1000
+
+
+def test_merged_mappings_stay_small(tmp_path: Path) -> None:
+    rows = ["  - &a {k0: 0, k1: 0, k2: 0, k3: 0, k4: 0, k5: 0, k6: 0, k7: 0, k8: 0}"]
+    rows += [f"  - &{b} {{<<: [{', '.join([f'*{a}'] * 9)}]}}" for a, b in itertools.pairwise("abcdefghijklm")]
+    (tmp_path / "s.yaml").write_text("obstacles:\n" + "\n".join(rows) + "\n")
+    with pytest.raises(SceneError, match="over 1000 keys in one mapping"):
+        load_scene(tmp_path / "s.yaml")

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_the_demo_leaves_its_pictures_and_prints_its_table(tmp_path: Path) -> None:
     command = [
         sys.executable,

@@ -57,6 +57,7 @@ def test_test_targets_are_the_published_ones() -> None:
     np.testing.assert_allclose(draw_targets(1000).numpy(), y, atol=1e-14)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("y", HARD)
 def test_exact_draws_have_the_moments_of_the_posterior(y: tuple[float, float]) -> None:
     mean, second, size = _brute_force(y)
@@ -68,6 +69,7 @@ def test_exact_draws_have_the_moments_of_the_posterior(y: tuple[float, float]) -
         assert (np.abs(found - wanted) < 4.5 * error).all()  # 60 comparisons in all
 
 
+@pytest.mark.slow
 def test_exact_draws_miss_the_target_by_the_noise() -> None:
     """y - f(x) given y is N(0, σ²) where prior and sheet are wide; the rail alone gives 2 % less."""
     x = torch.from_numpy(sample_posterior(np.array([1.5, 0.0]), 3000, np.random.default_rng(2)))
@@ -75,6 +77,7 @@ def test_exact_draws_miss_the_target_by_the_noise() -> None:
     np.testing.assert_allclose(miss.std(0), NOISE, rtol=4 / math.sqrt(2 * 3000))
 
 
+@pytest.mark.slow
 def test_exact_draws_of_matched_targets_repeat_the_prior() -> None:
     """x from p(x | y) with y from p(y) has the law of the prior: simulation-based calibration in its simplest form."""
     _, y = _pairs(150, seed=3)

@@ -12,6 +12,7 @@ import sim
 from ik_mdn.solver.collecting import collect
 from ik_mdn.solver.engine import Found, Problem
 from ik_mdn.solver.engine_torch import TorchEngine
+from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import SolutionBatch, Status
 from sim.jacobians import manipulability
@@ -26,12 +27,19 @@ NEAR = np.full((5, 2), 0.3)
 
 
 def collected(rank: Any = "weight", *, rows: Any = slice(None), poses: int = 5, **options: Any) -> SolutionBatch:
-    """What is collected of the rows, target 1 being met outside the limits, and 4 late."""
+    """What is collected of the rows, target 1 being met outside the limits, and 4 late; weights are the proposals'."""
     found = Found(POSE[rows], Q[rows], WEIGHT[rows], np.arange(8.0)[rows], np.zeros(8)[rows])
     T = forward_kinematics(ARM, np.zeros((poses, 2)))
     problem = Problem(ARM, TASK, T, NEAR[:poses], 1e-8)
     met, late = np.arange(poses) == 1, np.arange(poses) == 4
-    return collect(TorchEngine(problem, None), problem, Outcome(found, met, late), rank, **options)
+    return collect(
+        TorchEngine(problem, None),
+        problem,
+        Outcome(found, met, late, np.zeros(poses, np.bool_)),
+        rank,
+        options.pop("law", Law.PROPOSALS),
+        **options,
+    )
 
 
 KEYS = {
@@ -82,6 +90,21 @@ def test_a_stretched_arm_is_singular() -> None:
     found = Found(np.zeros(1, np.int64), np.zeros((1, 2)), np.ones(1), np.zeros(1), np.zeros(1))
     yes, no = np.ones(1, np.bool_), np.zeros(1, np.bool_)
     engine = TorchEngine(problem, None)
-    assert collect(engine, problem, Outcome(found, yes, no), "weight")[0].status is Status.SINGULAR
-    raw = Outcome(found, no, no, refined=False)
-    assert collect(engine, problem, raw, "weight")[0].status is Status.PROPOSED
+    assert collect(engine, problem, Outcome(found, yes, no, no), "weight", Law.EXACT)[0].status is Status.SINGULAR
+    raw = Outcome(found, no, no, no, refined=False)
+    assert collect(engine, problem, raw, "weight", Law.PROPOSALS)[0].status is Status.PROPOSED
+
+
+@pytest.mark.parametrize("rank", KEYS)
+def test_exact_weights_sum_to_one_over_all_that_was_found_and_proposals_keep_theirs(rank: str) -> None:
+    batch = collected(rank, law=Law.EXACT)
+    probability = 1 / manipulability(ARM, TASK, torch.from_numpy(Q)).numpy()
+    total = np.bincount(POSE, probability)[POSE]
+    rows = batch.err_pos.astype(int)  # errors tell which row it was
+    np.testing.assert_allclose(batch.weight, (probability / total)[rows])
+    np.testing.assert_array_equal(batch.proposal_weight, WEIGHT[rows])
+    near = collected(rank, law=Law.EXACT, max_jump=2.0, max_solutions=2)
+    kept = near.err_pos.astype(int)
+    np.testing.assert_allclose(near.weight, (probability / total)[kept])  # what is left out is not handed on
+    if rank == "weight":
+        assert all((np.diff(one.weight) <= 0).all() for one in batch)

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from ik_mdn.solver import IKSolver
+from ik_mdn.solver import IKSolver, self_motion
 from ik_mdn.solver.branches import wind
 from ik_mdn.solver.probabilities import Law, count_windings, normalise, solution_weights
 from sim.arm import Arm, load_arm, planar_arm
 from sim.arrays import FloatArray
-from sim.kinematics import forward_kinematics
+from sim.kinematics import forward_kinematics, jacobian
 
 
 def uniform(arm: Arm, count: int, seed: int) -> FloatArray:
@@ -35,8 +35,9 @@ def test_a_solution_made_the_pose_as_often_as_its_weight_says(name: str, winding
         near = made_by if windings else made_by + 2 * np.pi * np.round((found.q - made_by) / (2 * np.pi)) * turning(arm)
         row = generating(found.q, near)
         miss += row is None
-        if row is not None:  # the expected weight of the row that made the pose is the sum of the squares
-            surplus.append(found.weight[row] - np.square(found.weight).sum())
+        if row is not None:  # whatever is measured of it, here log |det J|, the weights expect in the mean
+            measured = log_volume(arm, found.q)
+            surplus.append(measured[row] - found.weight @ measured)
     assert found.law is Law.EXACT
     assert miss <= 3
     assert abs(np.mean(surplus)) < 4 * np.std(surplus) / np.sqrt(len(surplus)), np.mean(surplus)
@@ -80,5 +81,32 @@ def test_weights_sum_to_one_and_poses_without_solutions_have_none() -> None:
 def test_an_exactly_singular_solution_takes_all() -> None:
     arm = load_arm("planar2")
     q = np.array([[0.1, 0.0], [0.2, 0.5]])
-    weight = solution_weights(arm, np.array([0, 2]), q, np.array([0.0, 0.4]), windings=True)
+    weight = solution_weights(arm, np.array([0, 2]), q, np.array([0.0, 0.4]))
     np.testing.assert_allclose(weight, [1.0, 0.0], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "count"), [("panda", "pose", 600), ("iiwa", "pose", 600), ("planar3", "planar_position", 2000)]
+)
+def test_joint_vectors_lie_along_their_self_motion_as_densely_as_said(name: str, task: str, count: int) -> None:
+    """Whatever is measured of the joint vector that made a pose, here log sqrt(det J Jᵀ), the samples expect in the mean."""
+    arm = load_arm(name)
+    q = uniform(arm, count, seed=11)
+    surplus = []
+    motions = self_motion(arm, forward_kinematics(arm, q), count=200, task=task)
+    for made_by, motion in zip(q, motions, strict=True):
+        distance = np.abs(motion.q - made_by).max(axis=1, initial=0.0)
+        row = int(distance.argmin()) if len(distance) else -1
+        if row >= 0 and distance[row] <= 0.6 * motion.spacing[motion.curve[row]]:  # else its curve was missed
+            measured = log_volume(arm, motion.q)
+            surplus.append(log_volume(arm, made_by[None])[0] - motion.weight @ measured)
+            np.testing.assert_allclose([motion.weight.sum(), motion.share.sum()], 1.0)
+            np.testing.assert_allclose(motion.density * motion.spacing[motion.curve], motion.weight)
+    assert len(surplus) >= 0.95 * count
+    assert abs(np.mean(surplus)) < 4 * np.std(surplus) / np.sqrt(len(surplus)), np.mean(surplus)
+
+
+def log_volume(arm: Arm, q: FloatArray) -> FloatArray:
+    """log sqrt(det J Jᵀ) of the tip in the plane, or of its pose."""
+    J = jacobian(arm, q)[:, : 2 if arm.is_planar else 6]
+    return np.asarray(0.5 * np.linalg.slogdet(J @ J.swapaxes(1, 2))[1])

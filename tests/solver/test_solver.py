@@ -98,9 +98,9 @@ def test_the_edge_of_the_workspace_is_singular(planar2: Arm, radius: float) -> N
 
 
 @pytest.mark.parametrize("radius", [0.0, 1e-12, 1e-9])
-def test_folded_on_the_base_axis_a_circle_of_solutions_is_singular(planar2: Arm, radius: float) -> None:
+def test_folded_on_the_base_axis_a_circle_of_solutions_is_a_continuum(planar2: Arm, radius: float) -> None:
     found = IKSolver(planar2).solve(np.array([radius, 0.0]))[0]
-    assert found.status is Status.SINGULAR
+    assert found.status is Status.CONTINUUM
     assert len(found) >= 2
     assert found.err_pos.max() <= (1e-8 if radius == 1e-9 else 1e-9)  # the whole circle is within the tolerance
     np.testing.assert_allclose(np.abs(found.q[:, 1]), np.pi, atol=1e-8)
@@ -158,7 +158,11 @@ def test_singular_configurations_are_solved_and_named() -> None:
     q = sample(arm, 20)
     q[:, 4] = 0.0  # straight wrist: joints 4 and 6 turn about one line
     found = IKSolver(arm).solve(forward_kinematics(arm, q), q_seed=q)
-    assert found.tally() == {Status.SINGULAR: 20}  # of the solution nearest to q
+    assert found.tally() == {Status.CONTINUUM: 20}  # one turns back as far as the other turns on
+    straight = sample(load_arm("planar3"), 20)
+    straight[:, 1] = 0.0  # links 1 and 2 stretched: no further out
+    edge = IKSolver(load_arm("planar3")).solve(forward_kinematics(load_arm("planar3"), straight), q_seed=straight)
+    assert edge.tally() == {Status.SINGULAR: 20}
 
 
 def test_half_turns_and_the_base_axis_are_solved(xarm6: Arm) -> None:
@@ -199,7 +203,7 @@ def test_torch_targets_and_points_give_the_same(planar2: Arm) -> None:
 
 
 def test_the_seed_chooses_the_draws(planar2: Arm) -> None:
-    weights = [IKSolver(planar2).solve(np.array([1.2, 0.5]), seed=s)[0].weight for s in (0, 0, 3)]
+    weights = [IKSolver(planar2).solve(np.array([1.2, 0.5]), seed=s)[0].proposal_weight for s in (0, 0, 3)]
     np.testing.assert_array_equal(weights[0], weights[1])
     assert weights[0].tolist() != weights[2].tolist()
 
@@ -208,7 +212,8 @@ def test_solutions_are_ordered_by_weight_and_weights_are_shares(xarm6: Arm) -> N
     found = IKSolver(xarm6).solve(forward_kinematics(xarm6, sample(xarm6, 30)))
     for one in found:
         assert (np.diff(one.weight) <= 0).all()
-        assert 0 < one.weight.sum() <= 1 + 1e-12
+        assert one.weight.sum() == pytest.approx(1)
+        assert 0 < one.proposal_weight.sum() <= 1 + 1e-12
 
 
 def test_a_seed_orders_by_distance_and_chooses_the_turn(xarm6: Arm) -> None:
@@ -274,8 +279,10 @@ def test_a_model_weighs_the_branches_its_components_reach(planar2: Arm) -> None:
     elbow_down, elbow_up = both_branches(np.array([[1.2, 0.5]]))[0].tolist()
     solver = with_model(planar2, [elbow_down, elbow_up, [elbow_down[0] + 0.1 + TURN, elbow_down[1]]], [0.3, 0.4, 0.3])
     found = solver.solve(np.array([1.2, 0.5]), restarts=0)[0]
-    np.testing.assert_allclose(found.q, [elbow_down, elbow_up], atol=1e-8)
-    np.testing.assert_allclose(found.weight, [0.6, 0.4])
+    order = np.argsort(-found.proposal_weight)
+    np.testing.assert_allclose(found.q[order], [elbow_down, elbow_up], atol=1e-8)
+    np.testing.assert_allclose(found.proposal_weight[order], [0.6, 0.4])
+    np.testing.assert_allclose(found.weight, [0.5, 0.5])  # mirrored elbows are as probable, whatever the model says
 
 
 def test_components_that_weigh_nothing_are_not_refined(planar2: Arm) -> None:
@@ -292,7 +299,8 @@ def test_random_restarts_solve_what_the_model_misses_with_weight_zero(planar2: A
     assert solver.solve(np.array([1.2, 0.5]), restarts=0)[0].status is Status.OUT_OF_LIMITS
     found = solver.solve(np.array([1.2, 0.5]))[0]
     assert found.status is Status.SOLVED
-    assert found.weight.tolist() == [0.0]
+    assert found.proposal_weight.tolist() == [0.0]
+    assert found.weight.tolist() == [1.0]
 
 
 def test_raw_modes_come_unrefined_in_limits_with_their_errors(planar2: Arm) -> None:
@@ -336,7 +344,7 @@ def test_solver_for_falls_back_to_random_restarts(planar2: Arm) -> None:
     "wrong", [{"seeds": 0}, {"restarts": -1}, {"tolerance": 0.0}, {"tolerance": np.nan}, {"max_solutions": 0}]
 )
 def test_numbers_that_make_no_sense_are_refused(planar2: Arm, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ShapeError, match="seeds >= 1"):
+    with pytest.raises(ShapeError, match=f"{next(iter(wrong))} is .*; "):
         IKSolver(planar2).solve(np.array([1.0, 0.0]), **wrong)
 
 
@@ -357,8 +365,8 @@ def test_targets_that_are_no_poses_are_refused(xarm6: Arm) -> None:
 
 
 def test_a_task_that_the_arm_cannot_do_is_refused(planar2: Arm) -> None:
-    with pytest.raises(TaskError, match="fixes 3 numbers"):
-        IKSolver(planar2, task="planar_pose")
+    with pytest.raises(TaskError, match="is planar; use task planar_position"):
+        IKSolver(planar2, task="pose")
 
 
 def test_the_command_prints_solutions_and_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -467,5 +475,5 @@ def test_solutions_are_looped_over_joint_vector_by_joint_vector(planar2: Arm) ->
 
 
 def test_a_negative_seed_is_refused() -> None:
-    with pytest.raises(ShapeError, match="got seed=-1"):
+    with pytest.raises(ShapeError, match="seed is -1; give a whole number, seed >= 0"):
         IKSolver(load_arm("planar2")).solve(np.array([1.0, 0.5]), seed=-1)

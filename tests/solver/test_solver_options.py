@@ -52,6 +52,7 @@ def test_thorough_mode_finds_all_that_a_plain_solve_finds() -> None:
             assert np.abs(many.q - q).max(axis=1).min() < 1e-5
 
 
+@pytest.mark.slow
 def test_next_to_a_wrist_singularity_thorough_mode_does_not_count_a_curve() -> None:
     arm = load_arm("ur5e")
     q = np.random.default_rng(5).uniform(-2.5, 2.5, (3, 6))
@@ -124,6 +125,7 @@ def test_the_closest_approach_to_a_point_out_of_reach_is_the_stretched_arm(radiu
     np.testing.assert_allclose(found.closest.q, [np.pi / 2, 0.0], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_closest_approach_is_in_limits_and_better_than_random_ones() -> None:
     arm = load_arm("panda")
     task, rng = load_task(arm, None), np.random.default_rng(0)
@@ -152,8 +154,8 @@ def test_targets_with_solutions_have_no_closest_approach() -> None:
         ({"max_jump": 0.1}, "give q_seed"),
         ({"rank": "distance"}, "give q_seed"),
         ({"timeout": 0.0}, "timeout must be positive"),
-        ({"max_jump": -1.0, "q_seed": np.zeros(6)}, "max_jump and timeout must be positive"),
-        ({"draws": -1}, "allowed: seed, draws, restarts >= 0"),
+        ({"max_jump": -1.0, "q_seed": np.zeros(6)}, "max_jump must be positive"),
+        ({"draws": -1}, "draws >= 0"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:

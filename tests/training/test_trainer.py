@@ -49,12 +49,14 @@ def _same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.slow
 def test_one_seed_gives_one_model_and_another_seed_another(arm: sim.Arm) -> None:
     first, second, other = (_trained(arm, c) for c in (TINY, TINY, replace(TINY, seed=1)))
     assert _same(first, second)
     assert not _same(first, other)
 
 
+@pytest.mark.slow
 def test_training_leaves_the_global_random_state_alone(arm: sim.Arm) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -63,6 +65,7 @@ def test_training_leaves_the_global_random_state_alone(arm: sim.Arm) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_resumes_to_the_same_weights(arm: sim.Arm, tmp_path: Path) -> None:
     class Stop(Exception):
         pass
@@ -158,6 +161,7 @@ def test_a_place_that_cannot_be_written_to_is_found_before_training(arm: sim.Arm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(arm: sim.Arm, tmp_path: Path) -> None:
     model = _trained(arm, TINY, run_folder=tmp_path)
     again = _trainer(arm, TINY, run_folder=tmp_path)
@@ -166,6 +170,7 @@ def test_a_finished_run_is_not_trained_again(arm: sim.Arm, tmp_path: Path) -> No
     assert _same(again.model, model)
 
 
+@pytest.mark.slow
 def test_a_run_folder_of_another_run_is_refused(arm: sim.Arm, tmp_path: Path) -> None:
     _trained(arm, TINY, run_folder=tmp_path)
     other = replace(TINY, components=5)
@@ -173,6 +178,7 @@ def test_a_run_folder_of_another_run_is_refused(arm: sim.Arm, tmp_path: Path) ->
         _trainer(arm, other, run_folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_nan_stops_with_a_diagnosis_and_keeps_the_last_good_state(arm: sim.Arm, tmp_path: Path) -> None:
     trainer = _trainer(arm, TINY, run_folder=tmp_path)
 
@@ -214,7 +220,7 @@ def test_the_learning_rate_warms_up_and_falls_along_half_a_cosine(arm: sim.Arm) 
 
 def test_every_step_uses_the_scheduled_rate(arm: sim.Arm) -> None:
     trainer = _trainer(arm, TINY)
-    batches = trainer.stream.batches(64, trainer.generator, 0)
+    batches = trainer.stream.batches(64, trainer.generator, seed=0)
     for step in (0, 60, 119):
         trainer.step = step
         expected = trainer._schedule()[1]
@@ -226,7 +232,7 @@ def test_gradients_longer_than_the_clip_are_cut_to_it(arm: sim.Arm) -> None:
     lengths = {}
     for clip in (1e-3, 1e6):
         trainer = _trainer(arm, replace(TINY, clip=clip))
-        trainer._advance(*next(trainer.stream.batches(64, trainer.generator, 0)))
+        trainer._advance(*next(trainer.stream.batches(64, trainer.generator, seed=0)))
         gradients = [p.grad for p in trainer.model.parameters() if p.grad is not None]
         lengths[clip] = torch.stack([g.square().sum() for g in gradients]).sum().sqrt().item()
     assert lengths[1e-3] == pytest.approx(1e-3, rel=1e-3)
@@ -246,6 +252,7 @@ def test_an_untrained_mixture_starts_from_means_spread_over_the_joint_space(arm:
     torch.testing.assert_close(mixture.scale.mean(), torch.tensor(TINY.start_scale + TINY.floor), atol=0.15, rtol=0)
 
 
+@pytest.mark.slow
 def test_a_short_training_finds_both_elbows_where_squared_error_finds_none(arm: sim.Arm, tmp_path: Path) -> None:
     config = replace(TINY, steps=600)
     solver = ik_mdn.train(arm, config)
@@ -265,6 +272,7 @@ def test_a_short_training_finds_both_elbows_where_squared_error_finds_none(arm: 
     assert len(again.solve(T[0])[0].q) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", ["angles", "cos_sin"])
 @pytest.mark.parametrize("symmetries", [True, False])
 def test_the_regressor_learns_where_the_answer_is_unique(arm: sim.Arm, targets: str, symmetries: bool) -> None:
@@ -278,6 +286,7 @@ def test_the_regressor_learns_where_the_answer_is_unique(arm: sim.Arm, targets: 
     assert miss.median() < 0.1
 
 
+@pytest.mark.slow
 def test_training_from_a_dataset_folder_uses_its_configurations(arm: sim.Arm, tmp_path: Path) -> None:
     from sim.dataset.generation import generate
     from sim.dataset.reading import read_batches

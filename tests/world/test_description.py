@@ -205,7 +205,7 @@ def test_a_body_that_bullet_moves_in_another_way_is_refused_with_the_joint(
 def test_a_broken_text_is_told(tmp_path: Path) -> None:
     arm = load(tmp_path, robot())
     (tmp_path / "robot.urdf").write_text("<robot")
-    with World() as world, pytest.raises(URDFError, match="not well-formed"):
+    with World() as world, pytest.raises(URDFError, match="the XML is broken"):
         world.add_arm(arm)
     for axis in ("1 0", "1 0 x", "nan 0 1"):
         with pytest.raises(URDFError, match=f"axis xyz='{axis}'"):

@@ -108,6 +108,7 @@ def test_with_several_goals_one_that_can_be_got_to_is_taken(arm: Arm) -> None:
     assert any(np.array_equal(route[-1], goal) for goal in goals)
 
 
+@pytest.mark.slow
 def test_routes_out_of_and_into_a_shelf_are_free_when_looked_at_ten_times_as_closely(shelf: ArmBody) -> None:
     arm = shelf.arm
     draws = np.random.default_rng(4).uniform(arm.sample_min, arm.sample_max, (400, arm.n_joints))

@@ -203,6 +203,7 @@ def test_a_motion_is_straight_within_limits_and_starts_and_ends_at_rest() -> Non
     assert len(plan_motion(arm, end, end).q) == 1
 
 
+@pytest.mark.slow
 def test_bullet_prints_nothing_and_python_still_can(tmp_path: Path) -> None:
     code = (
         "print('before'); import sim, sys\n"

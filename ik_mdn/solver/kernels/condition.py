@@ -34,7 +34,7 @@ def condition(
         q: Joint vectors, (R, n) [rad, m].
         least: Smallest singular value of the task Jacobian (lengths in arm lengths) that is not singular.
         singular: Written: (R,).
-        manipulability: Written: sqrt(det J Jᵀ), (R,).
+        manipulability: Written: sqrt(det J Jᵀ), or sqrt(det Jᵀ J) where there are more constraints than joints, (R,).
         queue: Zero at the start, shared by all threads.
         ws: Workspace of `condition_size(n)` vectors.
     """
@@ -62,8 +62,12 @@ def condition(
 
 @part
 def _pivots(ws: FloatArray, m: int, n: int, J: int, H: int, y: int, shift: float) -> Any:
-    """Product of the pivots of J Jᵀ - shift I (L D Lᵀ), and the smallest; that is -1 once one is not positive."""
-    gram(ws, m, n, J, n, 1, H)
+    """Product of the pivots of J Jᵀ (Jᵀ J where m > n) - shift I (L D Lᵀ), and the smallest; -1 once one is not positive."""
+    if m > n:
+        gram(ws, n, m, J, 1, n, H)
+    else:
+        gram(ws, m, n, J, n, 1, H)
+    m = min(m, n)
     product, smallest = spread(1.0), spread(1e300)
     for j in range(m):
         pivot = load(ws, H + j * m + j) - shift

@@ -9,7 +9,7 @@ import numpy as np
 from ik_mdn.solver.kernels.arcs import ARC, Arcs, allot, cut, spread_over, way_out
 from ik_mdn.solver.kernels.compilation import kept, piece
 from ik_mdn.solver.kernels.continuation import correct, places, proceed, walk_size
-from ik_mdn.solver.kernels.kinematics import Problem, describe, put_target
+from ik_mdn.solver.kernels.kinematics import Problem, describe, in_frames, put_target
 from ik_mdn.solver.kernels.paths import FREE, SLIDES, TURNS, Joints, Paths, joint_between
 from ik_mdn.solver.kernels.threads import share, take_number
 from ik_mdn.solver.kernels.vector import LANES, workspace
@@ -97,7 +97,7 @@ def _run(
 ) -> Spread:
     """Have threads take poses from one queue."""
     problem, joints, count = describe(arm, task), _joints_of(arm, task), len(T)
-    targets, starts = np.ascontiguousarray(T), np.ascontiguousarray(seeds / problem.unit)
+    targets, starts = np.ascontiguousarray(in_frames(task, T)), np.ascontiguousarray(seeds / problem.unit)
     out = Spread(
         np.repeat(seeds[first[:-1], None], samples, axis=1)
         if walk.onwards

@@ -6,6 +6,7 @@ error e (m), then, from the sixth on, the Jacobian J by rows.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -21,9 +22,6 @@ from sim.task import Task
 NO_ROTATION, YAW, AXIS, ROTATION = 0, 1, 2, 3  # which angular errors count: none, z, x and y, all
 TARGET_SIZE = 12  # the target's rotation by rows, then its origin
 
-_ANGULAR = {"planar_position": NO_ROTATION, "planar_pose": YAW, "position": NO_ROTATION}
-_ANGULAR |= {"position_axis": AXIS, "pose": ROTATION}
-
 
 class Problem(NamedTuple):
     """An arm and a task as compiled code takes them, lengths in units of `length`.
@@ -32,7 +30,7 @@ class Problem(NamedTuple):
         base, chain: The arm's transforms, see `fold_chain`.
         slides: 1 where a joint slides, 0 where it turns, (n,).
         unit: A joint's unit, 1 where it turns, `length` where it slides, (n,).
-        n_linear: Linear rows that count: 2 (x and y) or 3.
+        n_linear: Linear rows that count, the first ones of x, y and z.
         angular: Angular rows that count: NO_ROTATION, YAW, AXIS or ROTATION.
         length: The unit of length: the arm's reach [m].
     """
@@ -48,11 +46,47 @@ class Problem(NamedTuple):
 
 @lru_cache(maxsize=64)
 def describe(arm: Arm, task: Task) -> Problem:
-    """An arm and one of `sim.TASKS` for compiled code."""
+    """An arm and a task for compiled code, the task's frames divided out: see `in_frames`."""
     length = float(arm.reach) if arm.reach > 0 else 1.0
-    base, chain = fold_chain(arm, length)
+    before, behind = _frames(task)
+    offsets = arm.offsets.copy()
+    if before is not None:
+        offsets[0] = before @ offsets[0]
+    if behind is not None:
+        offsets[-1] = offsets[-1] @ behind
+    base, chain = fold_chain(replace(arm, offsets=offsets), length)
     slides, unit = arm.is_prismatic.astype(np.int64), np.where(arm.is_prismatic, length, 1.0)
-    return Problem(base, chain, slides, unit, sum(task.rows[:3]), _ANGULAR[task.name], length)
+    return Problem(base, chain, slides, unit, sum(task.rows[:3]), sum(task.rows[3:]), length)
+
+
+def in_frames(task: Task, T: FloatArray) -> FloatArray:
+    """Targets (B, 4, 4) in the frames that the compiled code's rows are in.
+
+    A task of any rows in any frames is one of the first linear rows and of none, z, x and y, or all angular ones, on
+    an arm whose first and last offset are turned, with targets turned likewise.
+    """
+    before, behind = _frames(task)
+    T = T if before is None else before @ T
+    return T if behind is None else T @ behind
+
+
+@lru_cache(maxsize=64)
+def _frames(task: Task) -> tuple[FloatArray | None, FloatArray | None]:
+    """What a task turns poses by in front, so that the linear rows that count come first, and behind; None: nothing."""
+    before, behind = (None if R is None else _pose_of(np.array(R)) for R in (task.R_base_task, task.R_tip_task))
+    before = None if before is None else np.ascontiguousarray(before.T)
+    linear = task.rows[:3]
+    shift = next(i for i in range(3) if linear[i:] + linear[:i] == tuple(sorted(linear, reverse=True)))
+    if shift:
+        order = _pose_of(np.roll(np.eye(3), -shift, axis=0))
+        before = order if before is None else order @ before
+    return before, behind
+
+
+def _pose_of(R: FloatArray) -> FloatArray:
+    T = np.eye(4)
+    T[:3, :3] = R
+    return T
 
 
 def fold_chain(arm: Arm, length: float) -> tuple[FloatArray, FloatArray]:
@@ -125,22 +159,30 @@ def linearise(ws: FloatArray, problem: Problem, q: int, target: int, out: int) -
     """
     J, n_linear = out + 6, problem.n_linear
     x, y, z, p = _sweep(ws, problem, q, J)
+    n = len(problem.slides)
     d0 = load(ws, target + 9) - p[0]
     d1 = load(ws, target + 10) - p[1]
     d2 = load(ws, target + 11) - p[2]
-    store(ws, out, d0)
-    store(ws, out + 1, d1)
-    cost = d0 * d0 + d1 * d1
+    cost = spread(0.0)
+    if n_linear >= 1:
+        store(ws, out, d0)
+        cost = d0 * d0
+    if n_linear >= 2:
+        store(ws, out + 1, d1)
+        cost = cost + d1 * d1
     if n_linear == 3:
         store(ws, out + 2, d2)
         cost = cost + d2 * d2
     _turn_into_columns(ws, problem.slides, n_linear, p, J)
     if problem.angular == ROTATION:
-        cost = cost + _rotation_error(ws, target, x, y, z, out + 3)
+        cost = cost + _rotation_error(ws, target, x, y, z, out + n_linear)
+        if n_linear < 3:
+            for i in range(3 * n):  # upwards: no row is overwritten before it is read
+                store(ws, J + n_linear * n + i, load(ws, J + 3 * n + i))
     if problem.angular == AXIS:
-        cost = cost + _axis_error(ws, len(problem.slides), target, x, y, z, out + 3, J + 3 * len(problem.slides))
+        cost = cost + _axis_error(ws, n, n_linear, target, x, y, z, out, J)
     if problem.angular == YAW:
-        cost = cost + _yaw_error(ws, len(problem.slides), n_linear, target, x, y, z, out, J)
+        cost = cost + _yaw_error(ws, n, n_linear, target, x, y, z, out, J)
     return cost
 
 
@@ -161,17 +203,17 @@ def _rotation_error(ws: FloatArray, t: int, x: Any, y: Any, z: Any, out: int) ->
 
 
 @part
-def _axis_error(ws: FloatArray, n: int, t: int, x: Any, y: Any, z: Any, out: int, J: int) -> Vector:
-    """Write the shortest turn of the tip's z axis onto the target's, and turn the Jacobian's rows into the tip frame."""
+def _axis_error(ws: FloatArray, n: int, n_linear: int, t: int, x: Any, y: Any, z: Any, out: int, J: int) -> Vector:
+    """Write the shortest turn of the tip's z axis onto the target's, and the Jacobian's rows for it in the tip frame."""
     a, b, c = load(ws, t + 2), load(ws, t + 5), load(ws, t + 8)  # the target's z axis
     u, v = x[0] * a + x[1] * b + x[2] * c, y[0] * a + y[1] * b + y[2] * c
     w0, w1 = align(u, v, z[0] * a + z[1] * b + z[2] * c)
-    store(ws, out, w0)
-    store(ws, out + 1, w1)
+    store(ws, out + n_linear, w0)
+    store(ws, out + n_linear + 1, w1)
     for i in range(n):
-        a, b, c = load(ws, J + i), load(ws, J + n + i), load(ws, J + 2 * n + i)
-        store(ws, J + i, x[0] * a + x[1] * b + x[2] * c)
-        store(ws, J + n + i, y[0] * a + y[1] * b + y[2] * c)
+        a, b, c = load(ws, J + 3 * n + i), load(ws, J + 4 * n + i), load(ws, J + 5 * n + i)
+        store(ws, J + n_linear * n + i, x[0] * a + x[1] * b + x[2] * c)
+        store(ws, J + n_linear * n + n + i, y[0] * a + y[1] * b + y[2] * c)
     return w0 * w0 + w1 * w1
 
 
@@ -247,7 +289,9 @@ def _turn_into_columns(ws: FloatArray, slides: IntArray, n_linear: int, p: Any, 
         else:
             d0, d1, d2 = p[0] - load(ws, J + i), p[1] - load(ws, J + n + i), p[2] - load(ws, J + 2 * n + i)
             z0, z1, z2 = z1 * d2 - z2 * d1, z2 * d0 - z0 * d2, z0 * d1 - z1 * d0
-        store(ws, J + i, z0)
-        store(ws, J + n + i, z1)
+        if n_linear >= 1:
+            store(ws, J + i, z0)
+        if n_linear >= 2:
+            store(ws, J + n + i, z1)
         if n_linear == 3:
             store(ws, J + 2 * n + i, z2)

@@ -14,6 +14,7 @@ from ik_mdn.solver.kernels.kinematics import (
     Problem,
     describe,
     get_joints,
+    in_frames,
     linearise,
     put_joints,
     put_target,
@@ -24,14 +25,9 @@ from ik_mdn.solver.kernels.threads import share, take_number
 from ik_mdn.solver.kernels.vector import LANES, get, workspace
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
-from sim.task import TASKS, Task
+from sim.task import Task
 
 _PER_THREAD = 512  # seeds that are worth a thread: it takes about 0.1 ms to start one
-
-
-def has_task(task: Task) -> bool:
-    """Whether the compiled refinement knows a task: those of `sim.TASKS`."""
-    return task == TASKS.get(task.name)
 
 
 def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, rule: Rule) -> Refined:
@@ -43,7 +39,7 @@ def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, ru
 
     Args:
         arm: The arm.
-        task: Which constraints count; one that `has_task`.
+        task: Which constraints count.
         T_base_target: Targets, shape (N, 4, 4), float64, on the CPU.
         q_seed: Where to start, shape (N, n), float64, on the CPU.
         rule: When a seed is done, or given up.
@@ -70,7 +66,7 @@ def refine_rows(
     Returns:
         What `Refined` holds, as arrays.
     """
-    return _refine(describe(arm, task), T_base_target, pose, q_seed, rule)
+    return _refine(describe(arm, task), in_frames(task, T_base_target), pose, q_seed, rule)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,57 @@
+"""Where solutions are not countable: curves of joint vectors that all meet one target."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ik_mdn.solver.engine import SINGULAR, Problem, fine_tolerance
+from ik_mdn.solver.refinement import refine
+from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.jacobians import scaled_task_jacobian
+
+_STEP = 0.05  # [rad, arm lengths] from a solution along the direction in which the tip stands still
+_STAYS = 0.25  # share of a step that refinement must leave of it
+
+
+def on_curve(problem: Problem, pose: IntArray, q: FloatArray) -> BoolArray:
+    """Which solutions lie on a curve of solutions, of a task with as many constraints as joints or more.
+
+    There the task Jacobian is singular, and the error stays zero along the curve to every order. So one and two steps
+    along a null direction, to both sides, are refined: on a curve they end apart from each other and from the
+    solution; where finitely many roots meet refinement leads back to these.
+
+    Args:
+        problem: What was solved for.
+        pose: Which target each solution is for, shape (R,).
+        q: Solutions [rad, m], shape (R, n).
+
+    Returns:
+        Shape (R,).
+    """
+    arm, task = problem.arm, problem.task
+    result = np.zeros(len(q), np.bool_)
+    if not len(q):
+        return result
+    J = scaled_task_jacobian(arm, task, torch.from_numpy(q))[1].numpy()
+    _, sigma, right = np.linalg.svd(J)
+    row, direction = (sigma < SINGULAR).nonzero()
+    if not len(row):
+        return result
+    v = right[row, direction] * arm.joint_units
+    steps = np.array([-2, -1, 1, 2])[:, None, None] * (_STEP / 2) * v  # (4, S, n)
+    T = torch.from_numpy(problem.T[np.tile(pose[row], 4)])
+    ends = refine(
+        arm,
+        task,
+        T,
+        torch.from_numpy((q[row] + steps).reshape(-1, arm.n_joints)),
+        tolerance=fine_tolerance(problem.tolerance),
+    )
+    error = torch.maximum(ends.err_pos, ends.err_rot).numpy().reshape(4, -1)
+    way = arm.nearest_image(ends.q.numpy().reshape(4, -1, arm.n_joints) - q[row]) / arm.joint_units
+    along = (way * v / arm.joint_units).sum(axis=-1) / (_STEP / 2)  # -2, -1, 1, 2 on a straight line
+    gaps = np.diff(np.insert(along, 2, 0.0, axis=0), axis=0)
+    curved = (error <= problem.tolerance).all(axis=0) & (gaps >= _STAYS).all(axis=0)
+    result[row[curved]] = True
+    return result

@@ -1,0 +1,71 @@
+"""What a caller may ask of a solve, checked: a wrong kind or size of number is refused by name."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from sim.errors import ShapeError, UnknownNameError
+
+_MOST = 1e100  # of what is measured
+_MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
+
+
+def check_flags(**flags: Any) -> None:
+    """Refuse what is neither True nor False.
+
+    Raises:
+        ShapeError: By name.
+    """
+    for name, value in flags.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ShapeError(f"{name} is {value!r}; give True or False")
+
+
+def check_counts(least: int, **counts: Any) -> None:
+    """Refuse what is no whole number of at least `least`.
+
+    Raises:
+        ShapeError: By name.
+    """
+    for name, value in counts.items():
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+            raise ShapeError(f"{name} is {value!r}; give a whole number, {name} >= {least}")
+
+
+def check_seeds(seeds: int, restarts: int) -> None:
+    """Refuse rounds that double beyond what can be held.
+
+    Raises:
+        ShapeError: They do.
+    """
+    if restarts > 64 or seeds << restarts > _MOST_SEEDS:
+        raise ShapeError(
+            f"restarts is {restarts} and seeds {seeds}: rounds double up to seeds * 2**restarts, at most {_MOST_SEEDS}; "
+            "give fewer"
+        )
+
+
+def check_sizes(**sizes: Any) -> None:
+    """Refuse what is no positive finite number.
+
+    Raises:
+        ShapeError: By name.
+    """
+    for name, value in sizes.items():
+        fine = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < _MOST
+        if not fine:
+            raise ShapeError(f"{name} is {value!r}; {name} must be positive, a finite number")
+
+
+def checked_rank(rank: Any, ranks: tuple[str, ...]) -> str:
+    """The rank, if it is one.
+
+    Raises:
+        UnknownNameError: It is none.
+    """
+    if not isinstance(rank, str) or rank not in ranks:
+        raise UnknownNameError(f"unknown rank {rank!r}; allowed: {', '.join(ranks)}", name=rank)
+    return rank

@@ -1,0 +1,51 @@
+"""viser's server with the look of this viewer, and the place from which an arm is seen first."""
+
+from __future__ import annotations
+
+import io
+import logging
+from contextlib import redirect_stdout
+from typing import Any
+
+import numpy as np
+
+from sim.arm import Arm
+from sim.errors import IKError
+
+_BRAND = (38, 112, 214)
+
+
+def open_server(host: str, port: int) -> Any:
+    """A viser server that prints nothing.
+
+    Args:
+        host, port: Where to serve; a port that is taken gives way to the next free one.
+
+    Raises:
+        IKError: viser is not installed, or nothing can be served there.
+    """
+    try:
+        import viser
+    except ImportError as error:
+        raise IKError("the viewer needs viser; install it: pip install 'ik-mdn[view]'") from error
+    for name in ("websockets.server", "websockets", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # browsers that go away are no error
+    with redirect_stdout(io.StringIO()):  # it prints a banner
+        server = viser.ViserServer(host=host, port=port, verbose=False)
+    server.gui.configure_theme(show_logo=False, show_share_button=False, brand_color=_BRAND, control_width="large")
+    return server
+
+
+def close_server(server: Any) -> None:
+    """End a server; browsers show that the connection is gone."""
+    with redirect_stdout(io.StringIO()):  # it prints that it stopped
+        server.stop()
+
+
+def place_camera(server: Any, arm: Arm) -> None:
+    """Where browsers see the arm from at first: from the front and the side, a planar one from above."""
+    reach, origin = arm.reach, arm.offsets[0, :3, 3]
+    eye = (0.0, -0.3, 2.3) if arm.is_planar else (0.95, -1.0, 0.75)
+    centre = (0.0, 0.0, 0.0) if arm.is_planar else (0.15, 0.0, 0.18)
+    server.initial_camera.position = tuple((origin + reach * np.array(eye)).tolist())
+    server.initial_camera.look_at = tuple((origin + reach * np.array(centre)).tolist())

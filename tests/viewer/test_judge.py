@@ -1,0 +1,87 @@
+"""The controller's verdict on what is shown, and motions to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ik_mdn.viewer.judge import Judge
+from ik_mdn.viewer.session import Session
+from sim.arm import load_arm
+from sim.kinematics import forward_kinematics
+from sim.scenes import Obstacle, Scene
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session.load(load_arm("ur5e"))
+
+
+def test_every_row_gets_a_reason_and_one_is_chosen(session: Session) -> None:
+    answer = session.answer(session.start_target())
+    verdict = Judge(session.solver).decide(answer, session.q_now)
+    assert verdict.chosen is not None
+    assert len(verdict.reasons) == len(answer)
+    assert all(verdict.reasons)
+    assert "cost" in verdict.reasons[verdict.chosen]
+    assert "✔" in verdict.sentence
+
+
+def test_a_verdict_goes_with_the_branches_to_the_next_answer(session: Session) -> None:
+    T = session.start_target()
+    before = session.answer(T)
+    verdict = Judge(session.solver).decide(before, session.q_now)
+    T[0, 3] += 0.01
+    after = session.answer(T)
+    carried = verdict.carried(before, after)
+    assert carried is not None
+    assert carried.chosen is not None
+    assert verdict.chosen is not None
+    assert after.branch[carried.chosen] == before.branch[verdict.chosen]
+    order = [before.row_of(branch) for branch in after.branch.tolist()]
+    assert carried.reasons == tuple(verdict.reasons[row] for row in order if row is not None)
+    turned = verdict.carried(before, replace(before, q=before.q[::-1], branch=before.branch[::-1]))
+    assert turned is not None
+    assert turned.chosen == len(before) - 1 - verdict.chosen
+    assert turned.reasons == verdict.reasons[::-1]
+    fewer = replace(before, q=before.q[:3], branch=before.branch[:3], weight=before.weight[:3])
+    assert verdict.carried(fewer, before) is None
+
+
+def test_an_obstacle_at_the_target_rejects_every_solution_by_name(session: Session) -> None:
+    T = session.start_target()
+    answer = session.answer(T)
+    ball = Obstacle("ball", "sphere", (0.08,), T)
+    judge = Judge(session.solver)
+    judge.set_scene(Scene("things", obstacles=(ball,)))
+    verdict = judge.decide(answer, session.q_now)
+    assert verdict.chosen is None
+    assert all(verdict.collides)
+    assert "things.ball" in verdict.reasons[0]
+    judge.set_scene(None)
+    assert judge.decide(answer, session.q_now).chosen is not None
+    judge.close()
+
+
+def test_going_there_ends_at_the_solution_asked_for(session: Session) -> None:
+    T = session.start_target()
+    answer = session.answer(T)
+    judge = Judge(session.solver)
+    verdict = judge.decide(answer, session.q_now)
+    able = [row for row in range(len(answer)) if not verdict.collides[row]]
+    motion = judge.go(answer.q[able[-1]], T, session.q_now)
+    assert motion.reached, motion.sentence
+    assert "Reached" in motion.sentence
+    np.testing.assert_allclose(motion.q[0], session.q_now, atol=1e-6)
+    np.testing.assert_allclose(motion.q[-1], answer.q[able[-1]], atol=1e-3)
+    np.testing.assert_allclose(forward_kinematics(session.arm, motion.q[-1]), T, atol=1e-3)
+    judge.close()
+
+
+def test_no_solutions_no_verdict(session: Session) -> None:
+    T = session.start_target()
+    T[0, 3] += 5.0
+    verdict = Judge(session.solver).decide(session.answer(T), session.q_now)
+    assert (verdict.chosen, verdict.reasons) == (None, ())

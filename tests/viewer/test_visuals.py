@@ -1,0 +1,115 @@
+"""Shapes of arms, and what is said where they are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from ik_mdn.viewer import visuals
+from ik_mdn.viewer.visuals import coarsened, link_frames, load_looks
+from sim.arm import Arm, load_arm, planar_arm
+from sim.kinematics import forward_kinematics
+from sim.world import World
+
+URDF = """<robot name="two"><link name="base"/>
+<link name="upper"><visual><origin xyz="0 0 0.1"/><geometry><mesh filename="{mesh}" scale="2 2 2"/></geometry></visual></link>
+<link name="tip"/>
+<joint name="turn" type="revolute"><parent link="base"/><child link="upper"/><origin xyz="0 0 0.3"/><axis xyz="0 0 1"/>
+<limit lower="-3" upper="3" effort="1" velocity="1"/></joint>
+<joint name="end" type="fixed"><parent link="upper"/><child link="tip"/><origin xyz="0.4 0 0"/></joint></robot>"""
+
+
+def arm_with(folder: Path, mesh: str) -> Arm:
+    path = folder / "two.urdf"
+    path.write_text(URDF.format(mesh=mesh))
+    return load_arm(path)
+
+
+@pytest.mark.parametrize("name", ["panda", "xarm6", "iiwa", "ur5e", "puma560", "planar2"])
+def test_the_last_frame_carries_the_tip(name: str) -> None:
+    arm = load_arm(name)
+    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (5, arm.n_joints))
+    np.testing.assert_allclose(link_frames(arm, q)[:, -1] @ arm.offsets[-1], forward_kinematics(arm, q), atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["panda", "xarm6", "ur5e"])
+def test_shapes_are_where_bullet_has_them(name: str) -> None:
+    arm = load_arm(name)
+    looks = load_looks(arm)
+    assert looks.missing == ""
+    q = 0.5 * (arm.sample_min + arm.sample_max) + 0.3
+    frames = link_frames(arm, q[None])[0]
+    low = np.full(3, np.inf)
+    high = -low
+    for visual in looks.visuals:
+        points = visual.vertices @ frames[visual.frame, :3, :3].T + frames[visual.frame, :3, 3]
+        low, high = np.minimum(low, points.min(axis=0)), np.maximum(high, points.max(axis=0))
+    with World() as world:
+        body = world.add_arm(arm)
+        body.set_q(q)
+        boxes = [body.client.getAABB(body.number, link) for link in range(-1, body.client.getNumJoints(body.number))]
+    boxes = [box for box in boxes if np.ptp(np.array(box)) > 1e-6]
+    least, most = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
+    assert (low > least - 0.01).all()  # Bullet's boxes are around the links' own boxes: at least as large
+    assert (high < most + 0.01).all()
+    assert (high - low > 0.6 * (most - least)).all()
+
+
+@pytest.mark.parametrize("mesh", ["package://nobody_has_this/upper.stl", "upper.stl"])
+def test_a_missing_mesh_is_named_and_a_skeleton_stands_in(tmp_path: Path, mesh: str) -> None:
+    looks = load_looks(arm_with(tmp_path, mesh))
+    assert mesh in looks.missing
+    assert "skeleton" in looks.missing
+    assert looks.lost
+    assert looks.visuals
+
+
+def test_a_damaged_mesh_is_named_too(tmp_path: Path) -> None:
+    (tmp_path / "upper.obj").write_text("this is no mesh")
+    looks = load_looks(arm_with(tmp_path, "upper.obj"))
+    assert "upper.obj" in looks.missing
+    assert looks.visuals
+
+
+def test_a_mesh_is_scaled_and_placed_as_the_urdf_says(tmp_path: Path) -> None:
+    trimesh.creation.box((0.1, 0.1, 0.1)).export(tmp_path / "upper.stl")
+    looks = load_looks(arm_with(tmp_path, "upper.stl"))
+    assert not looks.missing
+    (visual,) = looks.visuals
+    assert visual.frame == 1
+    np.testing.assert_allclose(visual.vertices.min(axis=0), [-0.1, -0.1, 0.0], atol=1e-6)
+    np.testing.assert_allclose(visual.vertices.max(axis=0), [0.1, 0.1, 0.2], atol=1e-6)
+
+
+def test_a_huge_mesh_becomes_its_hull_or_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trimesh.creation.icosphere(4, 0.1).export(tmp_path / "upper.stl")
+    monkeypatch.setattr(visuals, "FACES", 1000)
+    looks = load_looks(arm_with(tmp_path, "upper.stl"))
+    assert "hull" in looks.missing
+    assert not looks.lost
+    monkeypatch.setattr(visuals, "LARGEST", 1000)
+    looks = load_looks(arm_with(tmp_path, "upper.stl"))
+    assert "left out" in looks.missing
+    assert looks.visuals
+
+
+def test_an_arm_without_a_urdf_is_a_skeleton() -> None:
+    arm = Arm.from_dict(load_arm("panda").to_dict())
+    looks = load_looks(arm)
+    assert "skeleton" in looks.missing
+    assert {visual.frame for visual in looks.visuals} >= set(range(1, 8))
+
+
+def test_a_generated_arm_has_its_boxes() -> None:
+    assert load_looks(planar_arm([1.0, 0.5])).missing == ""
+
+
+def test_a_coarser_shape_has_fewer_faces_and_the_same_size() -> None:
+    ball = trimesh.creation.icosphere(5, 0.1)
+    visual = visuals.Visual(ball.vertices.astype(np.float32), ball.faces.astype(np.uint32), (1, 2, 3), 0)
+    coarse = coarsened(visual, 0.01)
+    assert len(coarse.faces) < 0.3 * len(visual.faces)
+    np.testing.assert_allclose(np.ptp(coarse.vertices, axis=0), np.ptp(visual.vertices, axis=0), atol=0.02)
