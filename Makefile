@@ -30,6 +30,8 @@ models: .venv/installed
 	@touch $@
 
 .venv/installed-docs: .venv/installed
+	@$(BIN)/python -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else \
+	"the pages need Python 3.11 or later; try: make clean, then make docs PYTHON=python3.11")'
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 

@@ -39,7 +39,7 @@ def test_the_readme_is_short() -> None:
 
 def test_the_readme_lists_every_command() -> None:
     listed = set(re.findall(r"^\| `ik-mdn (\w+)", README.read_text(encoding="utf-8"), re.M))
-    assert set(COMMANDS) <= listed
+    assert set(COMMANDS) == listed
 
 
 def test_links_of_readme_and_contributing_lead_to_files() -> None:

@@ -13,7 +13,7 @@ DOORS = {
     "sim": ("arm", "task", "scenes", "dataset", "world", "rendering", "environment"),
     "ik_mdn": (
         *("mixture", "model", "training", "evaluation", "solver", "paths", "control", "reach"),
-        *("comparison", "teaching"),
+        *("comparison", "teaching", "viewer"),
     ),
 }
 
