@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
-.PHONY: demo test docs models clean
+.PHONY: demo test test-other-pythons docs models clean
 
 demo: .venv/installed
 	$(BIN)/python scripts/demo.py
@@ -12,6 +12,10 @@ test: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# The tests with the other Pythons that are here, as far as PyTorch can be had for them.
+test-other-pythons:
+	.ci/other_pythons
 
 # The pages for people, without network: docs/_build/html/index.html. Tutorials run; warnings are errors; links are checked.
 docs: .venv/installed-docs
