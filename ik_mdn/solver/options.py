@@ -21,7 +21,7 @@ def check_flags(**flags: Any) -> None:
     """
     for name, value in flags.items():
         if not isinstance(value, bool | np.bool_):
-            raise ShapeError(f"{name} is {value!r}; give True or False")
+            raise ShapeError(f"got {name}={value!r}; give True or False")
 
 
 def check_counts(least: int, **counts: Any) -> None:
@@ -32,7 +32,7 @@ def check_counts(least: int, **counts: Any) -> None:
     """
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ShapeError(f"{name} is {value!r}; give a whole number, {name} >= {least}")
+            raise ShapeError(f"got {name}={value!r}; give a whole number, {name} >= {least}")
 
 
 def check_seeds(seeds: int, restarts: int) -> None:
@@ -57,7 +57,7 @@ def check_sizes(**sizes: Any) -> None:
     for name, value in sizes.items():
         fine = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < _MOST
         if not fine:
-            raise ShapeError(f"{name} is {value!r}; {name} must be positive, a finite number")
+            raise ShapeError(f"got {name}={value!r}; {name} must be positive, a finite number")
 
 
 def checked_rank(rank: Any, ranks: tuple[str, ...]) -> str:

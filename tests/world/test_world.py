@@ -299,6 +299,7 @@ def test_home_lies_in_the_limits() -> None:
 
 
 def test_forgotten_worlds_are_closed_and_too_many_open_ones_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    gc.collect()  # what earlier tests forgot
     monkeypatch.setattr("sim.world.world._MOST_WORLDS", len(_OPEN) + 3)
     before = len(_OPEN)
     for _ in range(8):
