@@ -95,6 +95,8 @@ def _curved(problem: Problem, found: Found, singular: BoolArray) -> BoolArray:
     """Of which targets a solution lies on a curve of solutions, (B,); only a few singular ones of each are looked at."""
     curved: BoolArray = np.zeros(len(problem.T), np.bool_)
     rows = singular.nonzero()[0]
+    if not len(rows):
+        return curved
     pose = found.pose[rows]
     some = np.arange(len(rows)) - pose.searchsorted(pose) < _LOOKED_AT
     curved[pose[some][on_curve(problem, pose[some], found.q[rows[some]])]] = True

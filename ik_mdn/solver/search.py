@@ -122,9 +122,10 @@ class _Search:
         found = self._found()
         if self.effort.thorough and not self.problem.is_redundant:
             found = self._exhaust(found)
-        misses = self._near_misses(found)
-        nearly = np.isin(np.arange(len(self.met)), misses.pose)
-        return Outcome(Found.join([found, misses]), self.met, self.late, nearly, self.curved)
+        nearly, misses = np.zeros(len(self.met), np.bool_), self._near_misses(found)
+        if len(misses.pose):
+            nearly[misses.pose], found = True, Found.join([found, misses])
+        return Outcome(found, self.met, self.late, nearly, self.curved)
 
     def _refine_proposals(self, pending: IntArray) -> IntArray:
         """Refine what the model proposes, and look for the branches beside; targets that are left without solution."""
@@ -266,14 +267,14 @@ class _Search:
 
     def _near_misses(self, found: Found) -> Found:
         """Of targets that nothing met: joint vectors in limits that miss them by no more than arms repeat to."""
-        poses = _within_reach(self.problem, slack=0.0)
-        poses = poses[~(self.met | self.late | self._is_found(found))[poses]]
-        parts, draws = [_nothing(self.problem)], self._last_draws()
-        if self.problem.tolerance < NEARLY:
-            for some in _chunks(poses, len(draws), self.rows):
-                if self._is_late():
-                    break
-                parts.append(self.engine.settle(some, Seeds.repeated(len(some), draws, 0.0), NEARLY)[0])
+        parts, left = [_nothing(self.problem)], ~(self.met | self.late)
+        if not left.any() or self.problem.tolerance >= NEARLY:
+            return parts[0]
+        poses, draws = _within_reach(self.problem, slack=0.0), self._last_draws()
+        for some in _chunks(poses[(left & ~self._is_found(found))[poses]], len(draws), self.rows):
+            if self._is_late():
+                break
+            parts.append(self.engine.settle(some, Seeds.repeated(len(some), draws, 0.0), NEARLY)[0])
         return Found.join(parts)
 
     def _is_found(self, found: Found) -> BoolArray:
