@@ -13,7 +13,7 @@ from ik_mdn.cli.options import ArmName, Base, FilePath, Folder, Json, TaskName, 
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
     from ik_mdn.solver import IKSolver
     from sim.arm import Arm
     from sim.task import Task
@@ -119,7 +119,7 @@ def _show_chain(arm: Arm, task: Task) -> None:
     report_note(f"task {task.name}: {task.about}; divided out: {removed}")
 
 
-def _model(solver: IKSolver) -> PoseModel:
+def _model(solver: IKSolver) -> ArmModel:
     assert solver.model is not None, "training returns a solver with a model"
     return solver.model
 

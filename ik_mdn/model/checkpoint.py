@@ -8,8 +8,9 @@ from shlex import join
 
 import torch
 
+from ik_mdn.model.chain import ArmModel, model_for
 from ik_mdn.model.config import ModelConfig
-from ik_mdn.model.pose_model import PoseModel, ReportCard
+from ik_mdn.model.pose_model import ReportCard
 from ik_mdn.model.tensors import read_metadata, read_tensors, write_tensors
 from sim.arm import Arm, builtin_arms, load_arm
 from sim.errors import CheckpointError, IKError, UnknownNameError
@@ -44,7 +45,7 @@ def find_shipped(arm: Arm, *, kind: str = "mdn") -> Path | None:
     return path if metadata["fingerprint"] == arm.fingerprint else None
 
 
-def save_model(model: PoseModel, path: Path | str) -> None:
+def save_model(model: ArmModel, path: Path | str) -> None:
     """Write a model with everything needed to use it; to a temporary name first, then renamed.
 
     Args:
@@ -63,7 +64,7 @@ def save_model(model: PoseModel, path: Path | str) -> None:
     write_tensors(path, model.state_dict(), metadata)
 
 
-def load_model(source: Path | str, *, arm: Arm | None = None) -> PoseModel:
+def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
     """A model from a shipped name or a file, ready to use.
 
     Args:
@@ -83,9 +84,11 @@ def load_model(source: Path | str, *, arm: Arm | None = None) -> PoseModel:
     tensors, metadata = read_tensors(path)
     _check_format(metadata, path)
     try:
-        config = ModelConfig(**parse_json(metadata["config"]))
+        config = ModelConfig(
+            **{"chain": False, **parse_json(metadata["config"])}
+        )  # files from before there were chains
         _check_size(config, tensors)
-        model = PoseModel(_matching_arm(_stored_arm(metadata), arm, path), metadata["task"], config)
+        model = model_for(_matching_arm(_stored_arm(metadata), arm, path), metadata["task"], config)
         model.report = ReportCard(parse_json(metadata["report"]))
         model.load_state_dict(tensors)
     except CheckpointError:
@@ -97,7 +100,7 @@ def load_model(source: Path | str, *, arm: Arm | None = None) -> PoseModel:
     return model.eval()
 
 
-def load_fitting(arm: Arm, source: Path | str | None = None) -> PoseModel:
+def load_fitting(arm: Arm, source: Path | str | None = None) -> ArmModel:
     """The mixture to use for an arm: the one that was named, or the arm's shipped one.
 
     Args:

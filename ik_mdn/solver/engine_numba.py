@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ik_mdn.model import NEAR_AXIS, WAVES, MixtureHead, seeding
+from ik_mdn.model import NEAR_AXIS, WAVES, ArmModel, ChainModel, MixtureHead, seeding
 from ik_mdn.solver.branches import middle
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
@@ -23,7 +23,7 @@ from ik_mdn.solver.engine import (
     portions,
     starts,
 )
-from ik_mdn.solver.engine_torch import draw
+from ik_mdn.solver.engine_torch import draw, propose
 from ik_mdn.solver.kernels import refine as kernel
 from ik_mdn.solver.kernels.branches import BLOCK, Bounds, Candidates, compact, mark_new, settle
 from ik_mdn.solver.kernels.condition import condition, condition_size
@@ -40,16 +40,18 @@ from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
 
 __all__ = ["CompiledEngine", "CompiledModel", "are_poses", "has_model", "kernel"]
 
 _FEW = 12  # targets up to which the compiled network beats torch's
 
 
-def has_model(model: PoseModel) -> bool:
-    """Whether the compiled code can do what a model does: mixtures on the CPU."""
-    return isinstance(getattr(model, "head", None), MixtureHead) and model.centre.device.type == "cpu"
+def has_model(model: ArmModel) -> bool:
+    """Whether the compiled code can do what a model does, or take its seeds: mixtures on the CPU."""
+    return isinstance(model, ChainModel) or (
+        isinstance(getattr(model, "head", None), MixtureHead) and model.centre.device.type == "cpu"
+    )
 
 
 class CompiledModel:
@@ -59,9 +61,12 @@ class CompiledModel:
         model: A mixture on the CPU.
     """
 
-    def __init__(self, model: PoseModel) -> None:
+    def __init__(self, model: ArmModel) -> None:
+        self.model: Any = model
+        if isinstance(model, ChainModel):
+            return
         assert isinstance(model.head, MixtureHead)
-        self.model, features = model, model.features
+        features = model.features
         rows, shape = model.task.rows, model.head.shape
         n_orientation = 0 if not any(rows[3:]) else 3 if features.removes_roll or not rows[5] else 6
         self.frames = Frames(
@@ -123,6 +128,8 @@ class CompiledEngine:
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         model, P = self.model, len(poses)
         assert model is not None
+        if isinstance(model.model, ChainModel):
+            return propose(model.model, torch.from_numpy(self._targets(poses)), most, raw=raw)
         if P <= _FEW and not raw:
             return Seeds(*propose_few(self._targets(poses), model.frames, model.layers, model.reading, most))
         numbers, shift = model.numbers_of(self._targets(poses))

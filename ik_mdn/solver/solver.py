@@ -29,7 +29,7 @@ from sim.errors import CheckpointError, ShapeError
 from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
     from ik_mdn.solver.engine_numba import CompiledModel
 
 __all__ = ["IKSolver", "SolutionBatch", "Solutions", "Status", "solver_for"]
@@ -57,9 +57,7 @@ class IKSolver:
         UnknownNameError, TaskError: See `sim.task.load_task`.
     """
 
-    def __init__(
-        self, arm: Arm, model: PoseModel | str | Path | None = None, *, task: Task | str | None = None
-    ) -> None:
+    def __init__(self, arm: Arm, model: ArmModel | str | Path | None = None, *, task: Task | str | None = None) -> None:
         if not isinstance(arm, Arm):
             raise ShapeError(
                 f"IKSolver takes an arm, and got {arm!r}; write IKSolver.load({str(arm)!r}) for a shipped model, or "
