@@ -132,6 +132,19 @@ def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
     report_note(f"median position error on held-out poses: {', '.join(rows)}; kept: {_model(best).config.targets}")
 
 
+def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
+    """Errors of independent draws, the network's own and after the kinematic head."""
+    from ik_mdn.evaluation import DEGREES
+
+    rows = []
+    for name, label in (("network", "network alone"), ("kinematic_head", "with two kinematic steps")):
+        if name in draws:
+            at = draws[name]
+            error = f"{1e3 * at['pos_mean']:.2f} mm {DEGREES * at['rot_mean']:.2f}°"
+            rows.append([f"draws, {label}: mean error, in limits", f"{error}, {100 * at['in_limits']:.1f} %"])
+    return rows
+
+
 def _show_report(solver: IKSolver, out: Path) -> None:
     from ik_mdn.evaluation import DEGREES, is_under_trained
 
@@ -150,6 +163,7 @@ def _show_report(solver: IKSolver, out: Path) -> None:
         rows += [
             ["negative log-likelihood", f"{report['nll']:.3f} nats"],
             ["effective components", f"{report['effective_components']:.1f} of {_model(solver).config.components}"],
+            *_rows_of_draws(report["draws"]),
             ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
             ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
             ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
