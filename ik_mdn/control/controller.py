@@ -185,7 +185,7 @@ class Controller:
         )
 
     def _target(self, T_base_tip: Any) -> FloatArray:
-        T = as_targets(self.solver.task, T_base_tip).cpu().numpy()
+        T = as_targets(self.solver.task, T_base_tip)
         if T.shape != (4, 4):
             raise ShapeError(f"the controller takes one target at a time; got {T.shape[:-2]} of them")
         return np.asarray(T, dtype=np.float64)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -12,16 +9,10 @@ from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import PoseFeatures
+from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, sigma_points
 from sim.arm import Arm
 from sim.task import Task, load_task
-
-
-@dataclass
-class ReportCard:
-    """What was measured on held-out poses after training; plain JSON values by name."""
-
-    values: dict[str, Any] = field(default_factory=dict)
 
 
 class PoseModel(ConditionalNetwork):
@@ -41,6 +32,19 @@ class PoseModel(ConditionalNetwork):
         super().__init__(features.size, torch.tensor(arm.period), config)
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
+
+    @classmethod
+    def from_saved(cls, saved: SavedModel) -> PoseModel:
+        """The model of plain numbers, in evaluation mode."""
+        model = cls(saved.arm, saved.task, saved.config)
+        model.report = saved.report
+        model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
+        return model.eval()
+
+    def saved(self) -> SavedModel:
+        """The model as it is now, as plain numbers."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return SavedModel(self.arm, self.task, self.config, weights, self.report)
 
     def posterior(self, T_base_tip: Tensor) -> GaussianMixture:
         """The density p(q | T) as a mixture over joint vectors.
@@ -122,4 +126,5 @@ class PoseModel(ConditionalNetwork):
             return self.propose(T_base_tip).q[:, 0]
         with torch.no_grad():
             encoded = self.features.encode(T_base_tip)
-            return self.mixture(encoded.features).mean.double() + encoded.shift
+            mean: Tensor = self.mixture(encoded.features).mean.double() + encoded.shift
+            return mean

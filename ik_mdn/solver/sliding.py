@@ -7,9 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ik_mdn.solver.redundancy import resolve
 from ik_mdn.solver.refinement import refine
@@ -20,6 +18,8 @@ from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, as_targets, task_jacobian
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ik_mdn.solver.solver import IKSolver
 
 _FINE_STEP = 0.06  # longest step of a slide [rad, arm lengths]: the arc length is then known to about 1e-7
@@ -90,9 +90,9 @@ def slide(
             "its self-motion is no curve; slide needs exactly one joint to spare"
         )
     start, way = _checked_slide(arm, q, distance)
-    T = forward_kinematics(arm, torch.from_numpy(start))
+    T = forward_kinematics(arm, start)
     if T_base_tip is not None:
-        T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4).expand(len(start), 4, 4).contiguous()
+        T = np.array(np.broadcast_to(as_targets(chosen, T_base_tip), T.shape))
     return _slide(arm, chosen, T, start, way)
 
 
@@ -115,15 +115,15 @@ def _checked_slide(
     return np.clip(start, arm.q_min, arm.q_max), np.broadcast_to(way, len(start)).copy()
 
 
-def _slide(arm: Arm, task: Task, T: Tensor, start: FloatArray, way: FloatArray) -> Slide:
+def _slide(arm: Arm, task: Task, T: FloatArray, start: FloatArray, way: FloatArray) -> Slide:
     """See `slide`."""
     from ik_mdn.solver.kernels.curves import Walk, go  # compiles: only where it is used
 
-    q, moved = go(arm, task, T.numpy(), start, way, Walk(_FINE_STEP, _FINE_WANTED))
-    refined = refine(arm, task, T, torch.from_numpy(q))
+    q, moved = go(arm, task, T, start, way, Walk(_FINE_STEP, _FINE_WANTED))
+    refined = refine(arm, task, T, q)
     stopped = moved < np.abs(way) - 1e-12
     for _ in range(3):  # onto the limit exactly, along the curve
-        at = refined.q.numpy()
+        at = refined.q
         over = np.maximum(at - arm.q_max, arm.q_min - at)
         at_limit = stopped & (np.abs(over).min(1) < 1e-3)
         rows = at_limit | (over.max(1) > 0)
@@ -136,19 +136,18 @@ def _slide(arm: Arm, task: Task, T: Tensor, start: FloatArray, way: FloatArray) 
         speed = tangent[pick]
         rows &= np.abs(speed) > 1e-6
         back = np.where(rows, past / np.where(rows, speed, 1.0), 0.0)
-        refined = refine(arm, task, T, torch.from_numpy(at - back[:, None] * tangent))
-    exact = refined.q.numpy()
+        refined = refine(arm, task, T, at - back[:, None] * tangent)
+    exact = refined.q
     limited = np.clip(exact, arm.q_min, arm.q_max)
     near = np.abs(np.minimum(exact - arm.q_min, arm.q_max - exact)).min(1) < 1e-6
     status = [
         SlideStatus.MOVED if not s else SlideStatus.LIMIT if at else SlideStatus.STUCK
         for s, at in zip(stopped, near, strict=True)
     ]
-    return Slide(limited, np.copysign(moved, way), refined.err_pos.numpy(), refined.err_rot.numpy(), tuple(status))
+    return Slide(limited, np.copysign(moved, way), refined.err_pos, refined.err_rot, tuple(status))
 
 
-def _tangents(arm: Arm, task: Task, q: Tensor) -> FloatArray:
+def _tangents(arm: Arm, task: Task, q: FloatArray) -> FloatArray:
     """Unit vectors (B, n) of the null space of the task Jacobian, either way."""
     T, J = kinematics(arm, q)
-    tangents: FloatArray = torch.linalg.svd(task_jacobian(task, J, T)).Vh[:, -1].numpy()
-    return tangents
+    return np.asarray(np.linalg.svd(task_jacobian(task, J, T))[2][:, -1])

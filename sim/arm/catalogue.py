@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 from sim.files import data_folder
 
@@ -106,7 +106,7 @@ def planar_urdf(lengths: Sequence[float], *, name: str, thickness: float = 0.05,
     tool = f'  <joint name="tool0_joint" type="fixed">\n    <parent link="{parent}"/>\n    <child link="tool0"/>\n'
     tool += f'    <origin xyz="{start:.10g} 0 0"/>\n  </joint>'
     body = "\n".join([_materials(), _BASE, *links, _TOOL, *joints, tool])
-    return f'<?xml version="1.0"?>\n<robot name={quoteattr(name)}>\n{body}\n</robot>\n'
+    return f'<?xml version="1.0"?>\n<robot name="{escape(name)}">\n{body}\n</robot>\n'
 
 
 def _materials() -> str:
