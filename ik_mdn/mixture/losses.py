@@ -13,20 +13,30 @@ from ik_mdn.mixture.mixture import GaussianMixture
 from sim.errors import ShapeError
 
 
-def nll(mixture: GaussianMixture, y: Tensor) -> Tensor:
+def nll(mixture: GaussianMixture, y: Tensor, *, blur: float = 0.0) -> Tensor:
     """Mean negative log-likelihood -log p(y) over the batch, in nats, ().
 
     Bishop, Mixture Density Networks, 1994, equation 29. Its gradients are π - r for the logits and r Σ⁻¹(μ - y)
     for the means, with the responsibilities r, over the batch size. K = 1 is heteroscedastic regression.
 
+    With a blur f it is that of y + f ε, ε ~ N(0, I): every component's log density becomes its mean over ε,
+    log N(y; μ, Σ) - ½ f² tr Σ⁻¹. By Jensen's inequality that is at most the likelihood of the blurred targets, and equal
+    to it where components lie apart. Targets without noise have no largest likelihood, since Σ shrinks on them without
+    end; blurred ones have: at the best Σ no deviation, in whatever direction, is smaller than f.
+
     Args:
         mixture: Batch shape (*batch).
         y: Targets, (*sample, *batch, D).
+        blur: f, in the units of the coordinates.
 
     Raises:
         ShapeError: y does not fit the mixture.
     """
-    return -mixture.log_prob(y).mean()
+    if not blur:
+        return -mixture.log_prob(y).mean()
+    precision = mixture.precision_tril.square().sum((-2, -1))  # tr Σ⁻¹
+    softer = mixture.component_log_prob(y) - 0.5 * blur**2 * precision
+    return -(mixture.log_weights + softer).logsumexp(-1).mean()
 
 
 def entropy_bonus(mixture: GaussianMixture, strength: float) -> Tensor:

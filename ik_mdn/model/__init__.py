@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS
     from ik_mdn.model.features import WAVES as WAVES
     from ik_mdn.model.features import PoseFeatures as PoseFeatures
+    from ik_mdn.model.network import LOG_SCALE_RANGE as LOG_SCALE_RANGE
     from ik_mdn.model.network import MixtureHead as MixtureHead
+    from ik_mdn.model.network import MixtureParts as MixtureParts
     from ik_mdn.model.network import spread_means as spread_means
     from ik_mdn.model.pose_model import PoseModel as PoseModel
     from ik_mdn.model.saved import SavedModel as SavedModel

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ik_mdn.mixture import GaussianMixture, mse
 from ik_mdn.model.config import Kind, MixtureShape, ModelConfig
-from ik_mdn.model.network import MixtureHead, PointHead, Trunk
+from ik_mdn.model.network import MixtureHead, MixtureParts, PointHead, Trunk
 from sim.errors import ShapeError
 
 
@@ -52,6 +52,11 @@ class ConditionalNetwork(nn.Module):
             raise ShapeError("this model is a regressor (kind 'mse'); it predicts one point, not a mixture")
         mixture: GaussianMixture = self.head(self._hidden(x), floor=self.floor)
         return mixture
+
+    def parts(self, x: Tensor) -> MixtureParts:
+        """What the mixture for inputs (B, n_in) is made of, for a likelihood that needs no more."""
+        assert isinstance(self.head, MixtureHead)
+        return self.head.parts(self._hidden(x))
 
     def regress(self, x: Tensor) -> Tensor:
         """The regressor's y (B, D) for inputs (B, n_in)."""

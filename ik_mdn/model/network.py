@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.config import MixtureShape
 
-_LOG_SCALE_RANGE = (-9.0, 3.0)  # keeps exp finite in float32; the floor rules below, the torus above
+LOG_SCALE_RANGE = (-9.0, 3.0)  # keeps exp finite in float32; the floor rules below, the torus above
 
 
 class Trunk(nn.Module):
@@ -38,6 +39,15 @@ class Trunk(nn.Module):
             hidden = hidden + block(hidden)
         out: Tensor = self.norm(hidden)
         return out
+
+
+class MixtureParts(NamedTuple):
+    """The numbers that a head says of K components, before any of them is bounded, (B, K, size) each."""
+
+    logits: Tensor  # of the weights, size 1
+    mean: Tensor  # size D
+    log_scale: Tensor  # s of σ = floor + exp(s), size D, or 1 for isotropic components
+    tangle: Tensor  # N below the diagonal, row by row, size D (D - 1)/2, or 0
 
 
 class MixtureHead(nn.Module):
@@ -72,9 +82,9 @@ class MixtureHead(nn.Module):
             scale: Standard deviation [rad or m].
         """
         with torch.no_grad():
-            _, mean, log_scale, _ = self._split(self.out.bias[None])
-            mean.copy_(means[None])
-            log_scale.fill_(math.log(scale))
+            parts = self._split(self.out.bias[None])
+            parts.mean.copy_(means[None])
+            parts.log_scale.fill_(math.log(scale))
 
     def forward(self, hidden: Tensor, *, floor: float) -> GaussianMixture:
         """The mixture for each hidden state, with batch shape (B,) and event shape (D,).
@@ -86,19 +96,26 @@ class MixtureHead(nn.Module):
         Returns:
             A mixture, its values unchecked.
         """
-        logits, mean, log_scale, tangle = self._split(self.out(hidden))
-        scale = floor + log_scale.clamp(*_LOG_SCALE_RANGE).exp()
+        return self.mixture_of(self.parts(hidden), floor=floor)
+
+    def mixture_of(self, parts: MixtureParts, *, floor: float) -> GaussianMixture:
+        """The mixture that `parts` describe; see `forward`."""
+        logits, mean, log_scale, tangle = parts
+        scale = floor + log_scale.clamp(*LOG_SCALE_RANGE).exp()
         logits = logits[..., 0]
         if self.shape.covariance != "full":
             return GaussianMixture(logits=logits, loc=mean, scale=scale, period=self.period, validate_args=False)
         factor = _precision_factor(scale, tangle)
         return GaussianMixture(logits=logits, loc=mean, precision_tril=factor, period=self.period, validate_args=False)
 
-    def _split(self, numbers: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Views (B, K, size) of the head's output; blockwise, so that no reshape can mix components."""
+    def parts(self, hidden: Tensor) -> MixtureParts:
+        """What the mixtures for hidden states (B, width) are made of."""
+        return self._split(self.out(hidden))
+
+    def _split(self, numbers: Tensor) -> MixtureParts:
+        """Views of the head's output; blockwise, so that no reshape can mix components."""
         per_component = numbers.view(len(numbers), self.shape.components, sum(self.shape.sizes))
-        logits, mean, log_scale, tangle = torch.split(per_component, list(self.shape.sizes), dim=-1)
-        return logits, mean, log_scale, tangle
+        return MixtureParts(*torch.split(per_component, list(self.shape.sizes), dim=-1))
 
 
 class PointHead(nn.Module):

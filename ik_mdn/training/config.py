@@ -19,7 +19,8 @@ class TrainConfig(ModelConfig):
         steps: Stop after this many steps; 0 is no bound. The first bound that is met ends training.
         seed: Of initial weights and sample stream.
         batch_size: Samples per step.
-        learning_rate: Peak of a warm-up and cosine schedule (AdamW).
+        learning_rate: Peak of a warm-up and cosine schedule (AdamW; Loshchilov & Hutter 2019).
+        matrix_rate: The same for the square matrices of the trunk, whose steps are orthogonalised (Muon; Jordan 2024).
         weight_decay: Of AdamW.
         clip: Largest gradient norm.
         floor_start: Standard deviation floor at the start [rad or m]; annealed geometrically to `floor`.
@@ -40,6 +41,7 @@ class TrainConfig(ModelConfig):
     seed: int = 0
     batch_size: int = 2048
     learning_rate: float = 2e-3
+    matrix_rate: float = 0.02
     weight_decay: float = 1e-4
     clip: float = 5.0
     floor_start: float = 0.3
@@ -51,7 +53,7 @@ class TrainConfig(ModelConfig):
     average: float = 0.999
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "learning_rate", "clip", "floor_start", "start_scale", "anneal"):
+        for name in ("batch_size", "learning_rate", "matrix_rate", "clip", "floor_start", "start_scale", "anneal"):
             if not getattr(self, name) > 0:
                 raise TrainingError(f"{name} must be positive; got {getattr(self, name)}")
         for name in ("seed", "minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):

@@ -208,7 +208,7 @@ def test_the_learning_rate_warms_up_and_falls_along_half_a_cosine(arm: sim.Arm) 
     trainer, rates = _trainer(arm, TINY), []
     for step in range(121):
         trainer.step = step
-        rates.append(trainer._schedule()[1] / TINY.learning_rate)
+        rates.append(trainer._schedule()[1])
     peak = rates.index(max(rates))
     assert rates[0] < 0.2
     assert max(rates) > 0.95
@@ -225,7 +225,8 @@ def test_every_step_uses_the_scheduled_rate(arm: sim.Arm) -> None:
         trainer.step = step
         expected = trainer._schedule()[1]
         trainer._advance(*next(batches))
-        assert [group["lr"] for group in trainer.optimizer.param_groups] == [expected]
+        rates = [group["lr"] for optimizer in trainer.optimizers.values() for group in optimizer.param_groups]
+        assert rates == [TINY.learning_rate * expected, TINY.matrix_rate * expected]
 
 
 def test_gradients_longer_than_the_clip_are_cut_to_it(arm: sim.Arm) -> None:
@@ -309,7 +310,9 @@ def test_a_dataset_of_another_arm_is_refused(arm: sim.Arm, tmp_path: Path) -> No
         _trainer(arm, TINY, dataset=tmp_path)
 
 
-@pytest.mark.parametrize("field", ["batch_size", "learning_rate", "clip", "floor_start", "start_scale", "anneal"])
+@pytest.mark.parametrize(
+    "field", ["batch_size", "learning_rate", "matrix_rate", "clip", "floor_start", "start_scale", "anneal"]
+)
 def test_values_out_of_range_are_refused_by_name(field: str) -> None:
     with pytest.raises(TrainingError, match=f"{field} must be positive; got -1"):
         TrainConfig(**{field: -1})  # type: ignore[arg-type]

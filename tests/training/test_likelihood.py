@@ -1,0 +1,99 @@
+"""The compiled likelihood against the one that autograd differentiates."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from ik_mdn.mixture import nll
+from ik_mdn.mixture.losses import GaussianMixture
+from ik_mdn.model import MixtureHead, MixtureShape
+from ik_mdn.training.likelihood import compiled_nll
+
+TAU = 2 * math.pi
+PERIOD = torch.tensor([TAU, math.inf, TAU, TAU])
+
+
+def _head(covariance: str, seed: int = 0) -> tuple[MixtureHead, Tensor]:
+    """A head of five components in four dimensions, all narrow against a turn, and hidden states for it."""
+    torch.manual_seed(seed)
+    head = MixtureHead(7, MixtureShape(5, 4, covariance), PERIOD)  # type: ignore[arg-type]
+    head.start_from(torch.rand(5, 4) * 4 - 2, scale=0.1)
+    with torch.no_grad():
+        head.out.weight.mul_(2)
+    return head, torch.randn(200, 7)
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
+def test_value_and_gradient_are_those_of_autograd(covariance: str) -> None:
+    head, hidden = _head(covariance)
+    y = head(hidden, floor=0.15).sample().float() + 0.3 * torch.randn(200, 4)
+    y += TAU * torch.randint(-1, 2, (200, 1)) * PERIOD.isfinite()
+    results = []
+    for compiled in (True, False):
+        head.zero_grad()
+        parts = head.parts(hidden)
+        if compiled:
+            loss = compiled_nll(parts, y[:, None], None, PERIOD, 0.15)
+        else:
+            loss = nll(head.mixture_of(parts, floor=0.15), y, blur=0.15)
+        loss.backward()  # type: ignore[no-untyped-call]
+        results.append((loss.detach(), head.out.weight.grad.clone()))  # type: ignore[union-attr]
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-4 * float(results[1][1].abs().max()))
+
+
+def test_several_targets_count_by_their_weights() -> None:
+    head, hidden = _head("full")
+    parts = head.parts(hidden)
+    y, weight = torch.rand(200, 3, 4), torch.rand(200, 3)
+    weight[:, 2] = 0.0
+    together = compiled_nll(parts, y, weight, PERIOD, 0.1)
+    alone = [compiled_nll(parts, y[:, m : m + 1], weight[:, m : m + 1], PERIOD, 0.1) for m in range(2)]
+    expected = sum(loss * weight[:, m].sum() for m, loss in enumerate(alone)) / weight.sum()
+    torch.testing.assert_close(together, expected)
+    y[:, 2] = 100.0  # what weighs nothing is not looked at
+    assert torch.equal(together, compiled_nll(parts, y, weight, PERIOD, 0.1))
+
+
+def test_results_do_not_depend_on_the_number_of_threads() -> None:
+    head, hidden = _head("full")
+    y, before = torch.rand(200, 1, 4), torch.get_num_threads()
+    losses = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            losses.append(compiled_nll(head.parts(hidden), y, None, PERIOD, 0.1))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(losses[0], loss) for loss in losses[1:])
+
+
+def test_the_best_covariance_under_a_blur_is_that_of_the_blurred_targets() -> None:
+    """On targets along a line, no direction becomes narrower than the blur: not the principal ones either."""
+    along = torch.linspace(-1, 1, 400, dtype=torch.float64)[:, None]
+    y = along * torch.tensor([1.0, 2.0], dtype=torch.float64)
+    expected = y.T @ y / 400 + 0.05**2 * torch.eye(2, dtype=torch.float64)
+    free = torch.tensor([0.0, 0.0, 0.0], dtype=torch.float64, requires_grad=True)
+
+    def loss() -> Tensor:
+        rows = [torch.stack([free[0].exp(), free[0] * 0]), torch.stack([free[2], free[1].exp()])]
+        mixture = GaussianMixture(torch.zeros(1), torch.zeros(1, 2).double(), scale_tril=torch.stack(rows)[None])
+        return nll(mixture, y, blur=0.05)
+
+    optimiser = torch.optim.LBFGS([free], max_iter=200, tolerance_change=1e-14, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+        return value
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]
+    a, b, c = free[0].exp(), free[1].exp(), free[2]
+    found = torch.stack([torch.stack([a * a, a * c]), torch.stack([a * c, b * b + c * c])])
+    torch.testing.assert_close(found.detach(), expected, rtol=1e-4, atol=1e-5)
+    assert float(torch.linalg.eigvalsh(found.detach())[0].sqrt()) == pytest.approx(0.05, rel=1e-2)
