@@ -41,6 +41,7 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.files",
     "sim.errors",
     "sim.arrays",
+    "sim.words",
     "sim.lazy",
 )
 HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio", "viser")

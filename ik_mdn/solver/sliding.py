@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +15,7 @@ from sim.arrays import FloatArray
 from sim.errors import ShapeError, TaskError
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, as_targets, task_jacobian
+from sim.words import Word
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,15 +27,12 @@ _FINE_WANTED = 1e-5
 _OUTSIDE = 1e-6  # [rad, m] a start of a slide this far outside the limits counts as on the limit
 
 
-class SlideStatus(str, Enum):
+class SlideStatus(Word):
     """How a slide ended."""
 
-    MOVED = "moved"
-    LIMIT = "limit"
-    STUCK = "stuck"
-
-    def __str__(self) -> str:
-        return self.value
+    MOVED = "moved", "all the way"
+    LIMIT = "limit", "stopped by a limit"
+    STUCK = "stuck", "stopped in a singular configuration"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +43,7 @@ class Slide:
         q: Joint vectors [rad, m], shape (B, n), in limits.
         moved: Arc length gone [rad; arm lengths for joints that slide], with the sign of the distance, shape (B,).
         err_pos, err_rot: Distance [m] and angle [rad] of the tip from where it was, shape (B,).
-        status: MOVED all the way, stopped by a LIMIT, or STUCK in a singular configuration.
+        status: How it ended, shape (B,).
     """
 
     q: FloatArray
