@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, follow_branches, is_outside
@@ -107,10 +106,10 @@ def _starts(
             f"q_start must be finite, of shape {(arm.n_joints,)} or {(len(paths), arm.n_joints)}; got {q.shape}"
         )
     q = np.broadcast_to(q, (len(paths), arm.n_joints)).copy()
-    end = refine(arm, solver.task, torch.from_numpy(T), torch.from_numpy(q))
-    exact = end.q.numpy()
+    end = refine(arm, solver.task, T, q)
+    exact = end.q
     off = np.maximum(np.abs(exact - q).max(axis=-1), 0.0)
-    missed = np.maximum(end.err_pos.numpy(), end.err_rot.numpy()) > TOLERANCE
+    missed = np.maximum(end.err_pos, end.err_rot) > TOLERANCE
     for i in np.flatnonzero(missed | (off > _START_TOLERANCE)):
         raise PoseError(
             f"q_start is not where path {i} starts: the nearest joint vector that is there is {off[i]:.3g} rad away "
@@ -182,8 +181,8 @@ class _Job:
         q, err_pos, err_rot = timed.q, timed.err_pos, timed.err_rot
         if self.arm is not arm:  # back from the room beyond the limits
             q = np.clip(q, arm.q_min, arm.q_max)
-            at, wanted = (torch.from_numpy(T) for T in (forward_kinematics(arm, q), path.pose_at(timed.u)))
-            err_pos, err_rot = (error.numpy() for error in error_norms(task_error(self.solver.task, at, wanted)))
+            at, wanted = forward_kinematics(arm, q), path.pose_at(timed.u)
+            err_pos, err_rot = error_norms(task_error(self.solver.task, at, wanted))
         passed = len(timed.late)
         falling = np.diff(timed.late, prepend=0.0) > 1e-9
         statuses = [PathStatus.HELD if late else PathStatus.OK for late in falling.tolist()]
