@@ -25,6 +25,12 @@ def forward_kinematics(arm: Arm, q: Tensor | NDArray[np.floating]) -> Tensor | F
 
     Product of the chain's transforms, `C_0 J(q_1) C_1 ... J(q_n) C_n` (see `sim.Arm`); differentiable in q.
 
+    Example:
+        >>> forward_kinematics(sim.load_arm("planar2"), [0.0, np.pi / 2])[:2, 3].round(3).tolist()
+        [1.0, 1.0]
+        >>> forward_kinematics(sim.load_arm("ur5e"), np.zeros((100, 6))).shape
+        (100, 4, 4)
+
     Args:
         arm: The arm.
         q: Joint vectors [rad, m for prismatic], shape (..., n), any batch shape. Limits are not checked.
@@ -50,6 +56,10 @@ def jacobian(arm: Arm, q: Tensor | NDArray[np.floating]) -> Tensor | FloatArray:
 
     Column i is (z_i × (p_tip - p_i), z_i) for a turning joint and (z_i, 0) for a sliding one
     (Siciliano et al., Robotics, 2009, eq. 3.30).
+
+    Example:
+        >>> jacobian(sim.load_arm("planar2"), [0.0, np.pi / 2])[:2].round(3).tolist()
+        [[-1.0, -1.0], [1.0, 0.0]]
 
     Args:
         arm: The arm.

@@ -18,6 +18,10 @@ _RIGID = 1e-3  # that R R^T of a pose for Bullet may be off the identity
 def pose(xyz: Any, rpy: Any = None, *, quat_xyzw: Any = None, quat_wxyz: Any = None) -> FloatArray:
     """The pose of a position and an orientation, as a matrix.
 
+    Example:
+        >>> pose_text(pose((0.3, 0, 0.2), quat_xyzw=(0, 0, 1, 0)))
+        'x 0.3, y 0, z 0.2 m, roll 0, pitch 0, yaw 180°'
+
     Args:
         xyz: Position [m], 3 numbers.
         rpy: Angles about the fixed axes x, then y, then z [rad], as in a URDF's `<origin>`: R = Rz(yaw) Ry(pitch)

@@ -32,7 +32,14 @@ def track(
     body: ArmBody | None = None,
     speed: float = 1.0,
 ) -> Tracked:
-    """The path followed on one branch as far as it goes; see `track_many`."""
+    """The path followed on one branch as far as it goes; see `track_many`.
+
+    Example:
+        >>> start, end = (sim.pose((0.3, y, 0.3), rpy=(np.pi, 0, 0)) for y in (-0.2, 0.2))
+        >>> tracked = track(IKSolver.load("ur5e"), ik_mdn.line_path(start, end, speed=0.1))
+        >>> tracked.status.about, tracked.fraction, tracked.q.shape
+        ("followed at the path's own pace", 1.0, (451, 6))
+    """
     start = None if q_start is None else np.asarray(q_start, dtype=np.float64)[None]
     return track_many(solver, [path], q_start=start, body=body, speed=speed)[0]
 

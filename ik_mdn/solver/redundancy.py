@@ -55,6 +55,11 @@ def self_motion(
     least, and refined. Each sample stands in the middle of an equal piece of its curve: no point of a curve is
     further than half a spacing from a sample.
 
+    Example:
+        >>> found = self_motion(sim.load_arm("panda"), sim.pose((0.4, 0.1, 0.4), rpy=(np.pi, 0, 0)), count=20)[0]
+        >>> found.q.shape, len(found.length)  # on so many curves
+        ((20, 7), 3)
+
     Args:
         solver: An `IKSolver`, or an arm, for which random seeds serve.
         T_base_tip: Poses, shape (4, 4) or (B, 4, 4); points where the task has no rotation, see `sim.task.as_targets`.

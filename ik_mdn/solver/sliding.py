@@ -63,6 +63,11 @@ def slide(
 ) -> Slide:
     """Joint vectors moved some way along their self-motion curves while the tip stays.
 
+    Example:
+        >>> moved = slide(sim.load_arm("panda"), [0.0, 0.5, 0.0, -1.5, 0.0, 2.0, 0.5], 0.3)
+        >>> moved.status[0].about, bool(moved.err_pos[0] < 1e-9)
+        ('all the way', True)
+
     Args:
         solver: An `IKSolver`, or an arm.
         q: Where to start, in limits, shape (n,) or (B, n) [rad, m].

@@ -45,6 +45,13 @@ _log = logging.getLogger(__name__)
 class IKSolver:
     """Inverse kinematics of one arm: every solution that its proposals lead to, exact and in limits.
 
+    Example:
+        >>> found = IKSolver(sim.load_arm("planar2")).solve([1.2, 0.5])[0]
+        >>> found
+        Solutions(2 solutions, solved)
+        >>> sorted(found.q.round(3).tolist())
+        [[-0.468, 1.726], [1.258, -1.726]]
+
     Args:
         arm: The arm.
         model: A trained model of this arm, its path, or the name of a shipped one; without it the seeds are random joint
@@ -85,6 +92,10 @@ class IKSolver:
     @classmethod
     def load(cls, name_or_path: str | Path, arm: Arm | None = None) -> IKSolver:
         """A solver with a trained model.
+
+        Example:
+            >>> IKSolver.load("ur5e")
+            IKSolver(arm 'ur5e', task 'pose', a model's seeds)
 
         Args:
             name_or_path: Name of an arm that has a shipped model, or path of a `.safetensors` file.
@@ -166,6 +177,20 @@ class IKSolver:
         What is left is tried once more: of a redundant arm, joint vectors that meet the target outside the limits are
         moved along their curves into them; and where nothing meets the target, joint vectors that miss it by up to
         1e-4 [m] and [rad] are given under the status `nearly`.
+
+        Example:
+            >>> solver = IKSolver.load("ur5e")
+            >>> T_base_tip = sim.pose((0.3, 0.1, 0.2), rpy=(np.pi, 0, 0))
+            >>> found = solver.solve(T_base_tip)[0]
+            >>> found.q.shape, found.status.about
+            ((8, 6), 'solutions in limits were found')
+            >>> found.weight.round(2).tolist()
+            [0.15, 0.15, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1]
+            >>> bool(np.abs(sim.forward_kinematics(solver.arm, found.q) - T_base_tip).max() < 1e-9)
+            True
+            >>> near = solver.solve(T_base_tip, q_seed=found.q[2], max_solutions=1)[0]  # the nearest one
+            >>> bool(np.abs(near.q[0] - found.q[2]).max() < 1e-9)
+            True
 
         Args:
             T_base_tip: Targets, shape (4, 4) or (B, 4, 4); tasks without rotation also take points [m],

@@ -64,6 +64,12 @@ def _only_turn(arm: Arm) -> str | None:
 def load_task(arm: Arm, name: str | Task | None) -> Task:
     """The task by name, checked against the arm; None means `default_task`.
 
+    Example:
+        >>> load_task(sim.load_arm("ur5e"), "x,y,z,yaw").about
+        "x and y and z and turn about the tip's z axis"
+        >>> load_task(sim.load_arm("planar3"), None).name
+        'planar_pose'
+
     Args:
         arm: The arm that is to do it.
         name: A key of `sim.TASKS`, a `Task`, None, or rows between commas: any of x, y, z along the base's axes, and

@@ -23,6 +23,10 @@ class Task:
     is free: frames turned against the base's and the tip's can be given. Rows about other axes than z (a pitch) become
     those about z of a turned frame of the tip.
 
+    Example:
+        >>> Task("height and tool", (False, False, True, True, True, False), "z, and where the tool points").n_constraints
+        3
+
     Args:
         name: What the command line calls it.
         rows: Which errors count: linear x, y, z in the base frame, angular x, y, z in the tip frame.
