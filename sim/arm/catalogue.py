@@ -148,12 +148,15 @@ _COLOURS = {
     "rose": "0.80 0.42 0.46",
 }
 
-_BASE = """\
-  <link name="base_link">
+_NO_MASS = """\
     <inertial>
       <mass value="0"/>
       <inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>
-    </inertial>
+    </inertial>"""
+
+_BASE = f"""\
+  <link name="base_link">
+{_NO_MASS}
     <visual>
       <geometry><cylinder radius="0.06" length="0.05"/></geometry>
       <material name="graphite"/>
@@ -178,12 +181,9 @@ _LINK = """\
     </visual>
   </link>"""
 
-_TOOL = """\
+_TOOL = f"""\
   <link name="tool0">
-    <inertial>
-      <mass value="0"/>
-      <inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>
-    </inertial>
+{_NO_MASS}
   </link>"""
 
 _JOINT = """\
