@@ -1,4 +1,4 @@
-"""How near an arm comes to a target that it cannot reach."""
+"""`solve(closest=True)`: the joint vector in limits that comes nearest to a target out of reach."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sliding along a self-motion curve: the joints move, the tip stays."""
+"""`slide`: along the self-motion curve of a redundant arm by an arc length; the joints move, the tip stays."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How near an arm gets to a target it cannot reach, fast enough to follow a mouse."""
+"""The nearest approach to a target out of reach while it is dragged: a few steps, where `solver/approach.py` takes its time."""
 
 from __future__ import annotations
 
