@@ -37,7 +37,7 @@ def as_numbers(value: Any, what: str) -> FloatArray:
     if hasattr(value, "detach"):
         value = value.detach().cpu().resolve_conj().resolve_neg()
         value = value.numpy() if value.is_complex() else value.double().numpy()
-    if isinstance(value, np.ma.MaskedArray):
+    if hasattr(value, "filled"):  # as isinstance of np.ma.MaskedArray, which numpy would load for it
         raise ShapeError(f"{what} is a masked array; pass x.filled(...), or leave the masked rows out")
     try:
         array = np.asarray(value)

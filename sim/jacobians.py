@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-import torch
-from torch import Tensor
 
 from sim.arm import Arm
-from sim.arrays import FloatArray
+from sim.arrays import Array, FloatArray, constants, library_of
 from sim.kinematics import kinematics
 from sim.task import Task, task_error, task_jacobian
 
@@ -17,23 +17,23 @@ def task_units(arm: Arm, task: Task) -> FloatArray:
     return np.array([arm.length] * 3 + [1.0] * 3)[list(task.rows)]
 
 
-def scaled_task_error(arm: Arm, task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
+def scaled_task_error(arm: Arm, task: Task, T_base_tip: Array, T_base_target: Array) -> Array:
     """The error in the constraints that count, without units; see `sim.task.task_error`.
 
     Args:
         arm: Whose length is the unit.
         task: The task, m constraints.
-        T_base_tip: Where the tip is, shape (..., 4, 4).
+        T_base_tip: Where the tip is, shape (..., 4, 4), numpy or torch.
         T_base_target: Where it should be, broadcastable with it.
 
     Returns:
         Shape (..., m) [arm lengths, rad].
     """
     error = task_error(task, T_base_tip, T_base_target)[..., list(task.constraints)]
-    return error * error.new_tensor(1 / task_units(arm, task))
+    return error * constants(1 / task_units(arm, task), like=error)
 
 
-def scaled_task_jacobian(arm: Arm, task: Task, q: Tensor) -> tuple[Tensor, Tensor]:
+def scaled_task_jacobian(arm: Arm, task: Task, q: Array) -> tuple[Array, Array]:
     """The tip's pose and the task's Jacobian without units; see `sim.task.task_jacobian`.
 
     Lengths are measured in arm lengths, in the rows of the tip's position and in the columns of sliding joints alike
@@ -43,16 +43,16 @@ def scaled_task_jacobian(arm: Arm, task: Task, q: Tensor) -> tuple[Tensor, Tenso
     Args:
         arm: The arm.
         task: The task, m constraints.
-        q: Joint vectors [rad, m for prismatic], shape (..., n).
+        q: Joint vectors [rad, m for prismatic], shape (..., n), numpy (float64) or torch.
 
     Returns:
         `T_base_tip` (..., 4, 4) [m] and J (..., m, n) [arm lengths or rad, per arm length or rad].
     """
     T, J = kinematics(arm, q)
-    return T, task_jacobian(task, J, T) * J.new_tensor((1 / task_units(arm, task))[:, None] * arm.joint_units)
+    return T, task_jacobian(task, J, T) * constants((1 / task_units(arm, task))[:, None] * arm.joint_units, like=J)
 
 
-def task_singular_values(arm: Arm, task: Task, q: Tensor) -> Tensor:
+def task_singular_values(arm: Arm, task: Task, q: Array) -> Array:
     """Singular values of `scaled_task_jacobian`, shape (..., m), descending; the last is 0 in a singularity.
 
     Its inverse says how far the joints must go, at least, for a small motion of the tip in the worst direction
@@ -63,11 +63,13 @@ def task_singular_values(arm: Arm, task: Task, q: Tensor) -> Tensor:
         task: Which rows count.
         q: Joint vectors, shape (..., n).
     """
-    values: Tensor = torch.linalg.svdvals(scaled_task_jacobian(arm, task, q)[1])
-    return values
+    J: Any = scaled_task_jacobian(arm, task, q)[1]
+    xp: Any = library_of(J)
+    values: Any = np.linalg.svd(J, compute_uv=False) if xp is np else xp.linalg.svdvals(J)
+    return values  # type: ignore[no-any-return]
 
 
-def manipulability(arm: Arm, task: Task, q: Tensor) -> Tensor:
+def manipulability(arm: Arm, task: Task, q: Array) -> Array:
     """`sqrt(det(J Jᵀ))` of `scaled_task_jacobian`, shape (...) (Yoshikawa, Manipulability of Robotic Mechanisms, IJRR 4(2), 1985).
 
     Args:
@@ -75,4 +77,5 @@ def manipulability(arm: Arm, task: Task, q: Tensor) -> Tensor:
         task: Which rows count.
         q: Joint vectors, shape (..., n).
     """
-    return task_singular_values(arm, task, q).prod(dim=-1)  # without squaring small numbers
+    product: Array = library_of(q).prod(task_singular_values(arm, task, q), axis=-1)  # without squaring small numbers
+    return product

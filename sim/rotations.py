@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sim.arrays import FloatArray
+from sim.arrays import Array, FloatArray, library_of
 from sim.errors import PoseError, ShapeError, WorldError
 from sim.inputs import as_numbers
 
@@ -17,6 +17,10 @@ _RIGID = 1e-3  # that R R^T of a pose for Bullet may be off the identity
 
 def pose(xyz: Any, rpy: Any = None, *, quat_xyzw: Any = None, quat_wxyz: Any = None) -> FloatArray:
     """The pose of a position and an orientation, as a matrix.
+
+    Example:
+        >>> pose_text(pose((0.3, 0, 0.2), quat_xyzw=(0, 0, 1, 0)))
+        'x 0.3, y 0, z 0.2 m, roll 0, pitch 0, yaw 180°'
 
     Args:
         xyz: Position [m], 3 numbers.
@@ -75,28 +79,52 @@ def rotation_from_quat(quat_xyzw: FloatArray) -> FloatArray:
     return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
 
 
-def quat_xyzw_of(R: FloatArray) -> FloatArray:
+def quat_xyzw_of(R: Array) -> Array:
     """The unit quaternion with w >= 0 of each rotation matrix.
 
     4 q qᵀ is linear in R (Shepperd, J. Guidance and Control 1(3), 1978); the column of its largest diagonal
     entry, normalised, is q without cancellation at any angle.
 
     Args:
-        R: Rotation matrices, shape (..., 3, 3).
+        R: Rotation matrices, shape (..., 3, 3), numpy or torch.
 
     Returns:
         `quat_xyzw`, shape (..., 4).
     """
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = R.reshape(-1, 3, 3).transpose(1, 2, 0)
-    diagonal = np.stack([1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz, 1 + xx + yy + zz])
+    xp = library_of(R)
+    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = xp.moveaxis(R.reshape(-1, 3, 3), 0, -1)
+    diagonal = xp.stack([1 + xx - yy - zz, 1 - xx + yy - zz, 1 - xx - yy + zz, 1 + xx + yy + zz])
     x_x, y_y, z_z, w_w = diagonal
     x_y, x_z, y_z = yx + xy, xz + zx, zy + yz
     x_w, y_w, z_w = zy - yz, xz - zx, yx - xy
     best = diagonal.argmax(axis=0)
     columns = ([x_x, x_y, x_z, x_w], [x_y, y_y, y_z, y_w], [x_z, y_z, z_z, z_w], [x_w, y_w, z_w, w_w])
-    q = np.stack([np.choose(best, column) for column in columns])
-    q /= np.copysign(np.sqrt((q * q).sum(axis=0)), q[3])
-    return np.asarray(q.T.reshape(*R.shape[:-2], 4))
+    q = sum(xp.stack(column) * (best == i) for i, column in enumerate(columns))
+    q = q / xp.copysign(xp.sqrt((q * q).sum(axis=0)), q[3])
+    quat_xyzw: Array = xp.moveaxis(q, 0, -1).reshape(*R.shape[:-2], 4)
+    return quat_xyzw
+
+
+def rotation_vector_of(R: Array) -> Array:
+    """The axis times the angle in [0, π] of each rotation matrix (..., 3, 3), shape (..., 3) [rad], numpy or torch.
+
+    Exact also where the rotation is small or a half turn: the angle is 2 atan2(|v|, w) of the unit quaternion (v, w).
+    """
+    xp = library_of(R)
+    quat = quat_xyzw_of(R)
+    v, w = quat[..., :3], quat[..., 3:]
+    square = xp.sum(v * v, axis=-1, keepdims=True)
+    tiny = square < xp.finfo(R.dtype).tiny
+    sine = xp.sqrt(xp.where(tiny, 1.0, square))
+    vector: Array = v * xp.where(tiny, 2.0, 2 * xp.arctan2(sine, w) / sine)
+    return vector
+
+
+def nearest_rotation(M: FloatArray) -> FloatArray:
+    """The rotations (..., 3, 3) nearest to matrices in the Frobenius norm (Kabsch, Acta Cryst. A32, 1976)."""
+    U, _, Vt = np.linalg.svd(M)
+    U[..., -1] *= np.linalg.det(U @ Vt)[..., None]
+    return np.asarray(U @ Vt)
 
 
 def quat_wxyz_of(R: FloatArray) -> FloatArray:

@@ -41,9 +41,11 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.files",
     "sim.errors",
     "sim.arrays",
+    "sim.words",
     "sim.lazy",
 )
 HEAVY = ("numba", "torch", "pybullet", "matplotlib", "pyarrow", "pandas", "yourdfpy", "scipy", "imageio", "viser")
+SLOW_TO_START = ("torch", "roma", "yourdfpy", "trimesh", "lxml", "scipy.linalg", "pybullet", "matplotlib")
 
 
 @cache
@@ -172,9 +174,9 @@ def test_no_global_types_seeds_or_pickles(path: Path) -> None:
     assert "torch.manual_seed" not in calls(path) or "torch.random.fork_rng" in text, "it seeds the caller's generator"
 
 
-def loaded_after(code: str) -> set[str]:
+def loaded_after(code: str, heavy: tuple[str, ...] = HEAVY) -> set[str]:
     """Which heavy modules are loaded after running code in a fresh interpreter."""
-    program = f"import sys\n{code}\nprint('LOADED', *[m for m in {HEAVY!r} if m in sys.modules])"
+    program = f"import sys\n{code}\nprint('LOADED', *[m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
@@ -210,6 +212,12 @@ def test_help_of_every_command_loads_nothing_heavy() -> None:
 
 def test_listing_the_arms_does_not_wake_torch_or_bullet() -> None:
     assert not loaded_after("from ik_mdn.cli import main\nassert main(['arms']) == 0") & {"torch", "pybullet"}
+
+
+@pytest.mark.parametrize("solver", ["ik_mdn.IKSolver.load('ur5e')", "ik_mdn.IKSolver(sim.load_arm('ur5e'))"])
+def test_solving_is_quick_to_start(solver: str) -> None:
+    code = f"import sim, ik_mdn\nassert {solver}.solve(sim.pose((0.3, 0.1, 0.2), rpy=(3, 0, 0)))[0].q.size"
+    assert loaded_after(code, SLOW_TO_START) == set()
 
 
 @pytest.mark.parametrize("package", ["sim", "ik_mdn"])

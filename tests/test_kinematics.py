@@ -268,6 +268,14 @@ def test_lists_views_and_read_only_arrays_are_taken() -> None:
     assert sim.forward_kinematics(arm, arm.q_min).shape == (4, 4)
 
 
+@pytest.mark.parametrize("name", ["ur5e", "iiwa", "planar3"])
+def test_numpy_and_torch_agree_to_rounding(name: str) -> None:
+    arm = sim.load_arm(name)
+    q = sample(arm, 300)
+    for function in (sim.forward_kinematics, sim.jacobian):
+        np.testing.assert_allclose(function(arm, q), function(arm, torch.from_numpy(q)).numpy(), atol=2e-15)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_torch_in_keeps_dtype_and_device(dtype: torch.dtype) -> None:
     arm = sim.load_arm("ur5e")

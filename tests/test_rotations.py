@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -13,7 +14,15 @@ from scipy.spatial.transform import Rotation
 import sim
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, WorldError
-from sim.rotations import pose_to_bullet, quat_wxyz_of, quat_xyzw_of, rotation_from_quat, rpy_of
+from sim.rotations import (
+    nearest_rotation,
+    pose_to_bullet,
+    quat_wxyz_of,
+    quat_xyzw_of,
+    rotation_from_quat,
+    rotation_vector_of,
+    rpy_of,
+)
 
 PI = float(np.pi)
 SPECIAL = [0.0, PI / 2, PI, -PI / 2, -PI, 1e-9, PI - 1e-9, PI / 2 - 1e-9, PI / 2 + 1e-12, 1e-300]
@@ -29,6 +38,36 @@ def rotations(draw: Any) -> FloatArray:
     """About any axis by any angle, half turns among them."""
     axis = np.array(draw(directions))
     return np.asarray(Rotation.from_rotvec(draw(angles) * axis / np.linalg.norm(axis)).as_matrix())
+
+
+@given(directions, angles)
+@example((0.0, 0.0, 1.0), PI)
+@example((1.0, 0.0, 0.0), 1e-160)
+def test_a_rotation_vector_turns_by_what_it_was_made_from(direction: tuple[float, ...], angle: float) -> None:
+    made = angle * np.array(direction) / np.linalg.norm(direction)
+    R = Rotation.from_rotvec(made).as_matrix()
+    for vector in (rotation_vector_of(R), rotation_vector_of(torch.from_numpy(R)).numpy()):
+        assert np.linalg.norm(vector) <= PI + 1e-15
+        off = min(np.abs(vector - made).max(), np.abs(vector - made * (1 - 2 * PI / max(abs(angle), 1e-300))).max())
+        assert (
+            off < 1e-14
+            if abs(angle) < 3
+            else off < 1e-7 or np.abs(Rotation.from_rotvec(vector).as_matrix() - R).max() < 1e-14
+        )
+
+
+def test_a_rotation_vector_has_a_slope_at_no_rotation() -> None:
+    R = torch.eye(3, dtype=torch.float64, requires_grad=True)
+    (slope,) = torch.autograd.grad(rotation_vector_of(R)[2], R)
+    assert slope.isfinite().all()
+
+
+@given(rotations(), st.lists(st.floats(-0.1, 0.1), min_size=9, max_size=9))
+def test_the_nearest_rotation_is_scipys(R: FloatArray, noise: list[float]) -> None:
+    M = R + np.reshape(noise, (3, 3))
+    np.testing.assert_allclose(
+        nearest_rotation(M[None])[0], Rotation.from_matrix(M, assume_valid=False).as_matrix(), atol=1e-12
+    )
 
 
 @given(rotations())

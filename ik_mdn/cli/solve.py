@@ -37,10 +37,9 @@ from ik_mdn.cli.targets import (
 )
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from ik_mdn.solver import IKSolver, SolutionBatch, Solutions
     from sim.arm import Arm
+    from sim.arrays import FloatArray
     from sim.task import Task
 
 
@@ -135,8 +134,8 @@ def _task_of_point(arm: Arm, point: Numbers) -> Task | str | None:
     return replace(default, name=f"position of {default.name}", rows=rows, R_tip_task=None)
 
 
-def _read_target(point: Numbers, pose: Numbers, pose_file: FilePath) -> Tensor:
-    import torch
+def _read_target(point: Numbers, pose: Numbers, pose_file: FilePath) -> FloatArray:
+    import numpy as np
 
     from sim.errors import PoseError
 
@@ -144,14 +143,14 @@ def _read_target(point: Numbers, pose: Numbers, pose_file: FilePath) -> Tensor:
     if len(given) != 1:
         raise PoseError(f"{len(given)} targets given; give one of --point, --pose and --pose-file")
     if point is not None:
-        return torch.tensor(point, dtype=torch.float64)
+        return np.array(point, dtype=np.float64)
     return read_targets(pose_file) if pose_file is not None else pose_matrix(pose or ())
 
 
-def _tell_doubts(arm: Arm, target: Tensor, near: Any, *, degrees: bool) -> None:
+def _tell_doubts(arm: Arm, target: FloatArray, near: Any, *, degrees: bool) -> None:
     lines = [] if near is None else doubts_of_joints(arm, near, "--q-seed", degrees=degrees)
     if target.ndim == 1 or target.shape == (4, 4):
-        lines += doubts_of_target(arm, target.numpy())
+        lines += doubts_of_target(arm, target)
     for line in lines:
         report_note(f"warning: {line}")
 
@@ -161,11 +160,11 @@ def _as_dict(arm: Arm, task: str, found: SolutionBatch) -> dict[str, Any]:
     return {"arm": arm.name, "task": task, "joint_names": list(arm.joint_names), "targets": targets}
 
 
-def _show_one(solver: IKSolver, target: Tensor, found: Solutions, *, degrees: bool) -> None:
+def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees: bool) -> None:
     from ik_mdn.evaluation import degrees as in_degrees
     from ik_mdn.evaluation import distance, millimetres
 
-    arm, place = solver.arm, target.numpy().reshape(target.shape[-2:] if target.ndim > 1 else -1)
+    arm, place = solver.arm, target.reshape(target.shape[-2:] if target.ndim > 1 else -1)
     free = not any(solver.task.rows[3:])
     print_line(say_target(place))
     if ignored := say_ignored(solver.task, place):

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from sim.errors import PoseError, ShapeError
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from sim.arm import Arm
     from sim.arrays import FloatArray
     from sim.task import Task
@@ -19,23 +17,21 @@ _FAR = 100.0  # reaches: a target further away was meant in other units
 _TURN = 6.283185307179586
 
 
-def pose_matrix(pose: tuple[float, ...], option: str = "--pose") -> Tensor:
+def pose_matrix(pose: tuple[float, ...], option: str = "--pose") -> FloatArray:
     """The pose (4, 4) of seven numbers: position [m] and quaternion (x, y, z, w).
 
     Raises:
         PoseError: They are not seven, or the quaternion's length is not 1.
     """
-    import torch
-
     from sim.rotations import pose as pose_of
 
     if len(pose) != 7:
         alone = "; for a position alone give --point" if len(pose) in (2, 3) else ""
         raise PoseError(f"{option} takes 7 numbers x y z qx qy qz qw; got {len(pose)}{alone}")
-    return torch.from_numpy(pose_of(pose[:3], quat_xyzw=pose[3:]))
+    return pose_of(pose[:3], quat_xyzw=pose[3:])
 
 
-def read_targets(path: Path) -> Tensor:
+def read_targets(path: Path) -> FloatArray:
     """The targets of an .npy or .json file: (4, 4), (B, 4, 4) or points.
 
     Raises:
@@ -43,7 +39,6 @@ def read_targets(path: Path) -> Tensor:
         ShapeError: Its rows differ in length, or it holds something else than real numbers.
     """
     import numpy as np
-    import torch
 
     from sim.inputs import as_numbers
 
@@ -61,7 +56,7 @@ def read_targets(path: Path) -> Tensor:
             f"cannot read targets from {path}: {' '.join(str(error).split())}; "
             "give an .npy or .json file of shape (4, 4), (B, 4, 4) or points"
         ) from error
-    return torch.from_numpy(as_numbers(values, str(path)))
+    return as_numbers(values, str(path))
 
 
 def joint_units(arm: Arm, *, degrees: bool) -> tuple[list[str], FloatArray]:
@@ -115,18 +110,16 @@ def doubts_of_target(arm: Arm, target: FloatArray) -> list[str]:
 
 def say_target(target: FloatArray) -> str:
     """A pose (4, 4) or point in words: position [m], and roll, pitch and yaw about the fixed x, y and z axes [deg]."""
-    import warnings
+    import numpy as np
 
-    from scipy.spatial.transform import Rotation
+    from sim.rotations import rpy_of
 
     is_pose = target.shape == (4, 4)
     point = target[:3, 3] if is_pose else target
     xyz = " ".join(f"{value:.6g}" for value in point)
     if not is_pose:
         return f"target: xyz {xyz} m"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # at a pitch of 90 degrees one of roll and yaw is set to 0, as it may be
-        angles = Rotation.from_matrix(target[:3, :3]).as_euler("xyz", degrees=True)
+    angles = np.degrees(rpy_of(target[:3, :3]))
     return f"target: xyz {xyz} m, rpy {' '.join(f'{value + 0.0:.6g}' for value in angles.round(9))} deg"
 
 

@@ -130,7 +130,7 @@ def _read_start(arm: Arm, q_start: Numbers, pose: Numbers) -> Any:
     if (q_start is None) == (pose is None):
         raise PoseError("say where the path starts: give one of --q-start and --pose (or --waypoints)")
     if pose is not None:
-        return pose_matrix(pose).numpy()
+        return pose_matrix(pose)
     q = joint_vector(arm, q_start or (), "--q-start")
     for line in doubts_of_joints(arm, q, "--q-start", degrees=True):
         report_note(f"warning: {line}")
@@ -157,7 +157,7 @@ def _make_path(
         return _line(start, line, turn, limits)
     if circle:
         return _circle(start, circle, angle, tangential, limits)
-    return polyline_path(read_targets(waypoints or Path()).numpy(), **limits)
+    return polyline_path(read_targets(waypoints or Path()), **limits)
 
 
 def _line(start: Any, end: tuple[float, ...], turn: Position, limits: dict[str, float]) -> CartesianPath:

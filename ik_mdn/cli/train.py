@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -132,6 +132,51 @@ def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
     report_note(f"median position error on held-out poses: {', '.join(rows)}; kept: {_model(best).config.targets}")
 
 
+def _show_report(solver: IKSolver, out: Path) -> None:
+    from ik_mdn.evaluation import is_under_trained
+
+    report = _model(solver).report.values
+    rows = _raw_rows(report)
+    if "nll" in report:
+        rows += _mixture_rows(report, _model(solver).config.components)
+    if "branches" in report:
+        rows[-1:-1] = _branch_rows(report)
+    if is_under_trained(report):
+        report_note(
+            "warning: the network stands for less than half of the branches; refinement found the others. Train longer."
+        )
+    count = report["poses"]["count"]
+    print_table(f"{out}: report card on {count} held-out poses", ["measured", "value"], rows, text=True)
+
+
+def _raw_rows(report: dict[str, Any]) -> list[list[str]]:
+    """What any model has: its training, and the errors of its answers as they are."""
+    from ik_mdn.evaluation import DEGREES
+
+    training, raw = report["training"], report["raw"]
+    return [
+        ["training", f"{training['minutes']} min, {training['steps']} steps, {training['samples']:,} samples"],
+        ["parameters", f"{training['parameters']:,}"],
+        ["position error, raw: median, p95, max", " ".join(f"{1e3 * v:.2f}" for v in raw["err_pos"].values()) + " mm"],
+        [
+            "rotation error, raw: median, p95, max",
+            " ".join(f"{DEGREES * v:.2f}" for v in raw["err_rot"].values()) + "°",
+        ],
+    ]
+
+
+def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
+    """What a mixture has: its likelihood, and what solving with it finds."""
+    return [
+        ["negative log-likelihood", f"{report['nll']:.3f} nats"],
+        ["effective components", f"{report['effective_components']:.1f} of {components}"],
+        *_rows_of_draws(report["draws"]),
+        ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
+        ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
+        ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
+    ]
+
+
 def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
     """Errors of independent draws, the network's own and after the kinematic head."""
     from ik_mdn.evaluation import DEGREES
@@ -145,46 +190,16 @@ def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
     return rows
 
 
-def _show_report(solver: IKSolver, out: Path) -> None:
-    from ik_mdn.evaluation import DEGREES, is_under_trained
-
-    report = _model(solver).report.values
-    training, raw = report["training"], report["raw"]
-    rows = [
-        ["training", f"{training['minutes']} min, {training['steps']} steps, {training['samples']:,} samples"],
-        ["parameters", f"{training['parameters']:,}"],
-        ["position error, raw: median, p95, max", " ".join(f"{1e3 * v:.2f}" for v in raw["err_pos"].values()) + " mm"],
+def _branch_rows(report: dict[str, Any]) -> list[list[str]]:
+    """What a mixture has where branches can be counted."""
+    branches, score = report["branches"], report["log_score"]
+    return [
+        ["branches of thorough mode found", f"{100 * branches['recall']:.2f} % of {branches['per_pose']:.2f} per pose"],
+        ["the same, random seeds instead of the network", f"{100 * branches['random']:.2f} %"],
+        ["branches that a component stands for, unrefined", f"{100 * branches['known']:.2f} %"],
+        ["generating configuration found again", f"{100 * report['recall']:.2f} %"],
         [
-            "rotation error, raw: median, p95, max",
-            " ".join(f"{DEGREES * v:.2f}" for v in raw["err_rot"].values()) + "°",
+            "log score of weights: exact, network, uniform",
+            " ".join(f"{score[name]:.3f}" for name in ("exact", "network", "uniform")) + " nats",
         ],
     ]
-    if "nll" in report:
-        rows += [
-            ["negative log-likelihood", f"{report['nll']:.3f} nats"],
-            ["effective components", f"{report['effective_components']:.1f} of {_model(solver).config.components}"],
-            *_rows_of_draws(report["draws"]),
-            ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
-            ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
-            ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
-        ]
-    if "branches" in report:
-        branches = report["branches"]
-        found = f"{100 * branches['recall']:.2f} % of {branches['per_pose']:.2f} per pose"
-        score = report["log_score"]
-        rows[-1:-1] = [
-            ["branches of thorough mode found", found],
-            ["the same, random seeds instead of the network", f"{100 * branches['random']:.2f} %"],
-            ["branches that a component stands for, unrefined", f"{100 * branches['known']:.2f} %"],
-            ["generating configuration found again", f"{100 * report['recall']:.2f} %"],
-            [
-                "log score of weights: exact, network, uniform",
-                " ".join(f"{score[name]:.3f}" for name in ("exact", "network", "uniform")) + " nats",
-            ],
-        ]
-    if is_under_trained(report):
-        report_note(
-            "warning: the network stands for less than half of the branches; refinement found the others. Train longer."
-        )
-    count = report["poses"]["count"]
-    print_table(f"{out}: report card on {count} held-out poses", ["measured", "value"], rows, text=True)

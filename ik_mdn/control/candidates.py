@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ik_mdn.control.decision import Candidate, CostWeights, Tolerance
 from sim.arm import LIMIT_SLACK
@@ -51,7 +50,7 @@ def judge_candidates(
         "margin": np.minimum(q - body.arm.q_min, body.arm.q_max - q).min(axis=-1),
         "clearance_self": clearance_self,
         "clearance_world": clearance_world,
-        "manipulability": manipulability(body.arm, task, torch.from_numpy(q)).numpy(),
+        "manipulability": manipulability(body.arm, task, q),
         "weight": weight,
     }
     rows = [dict(zip(measured, row, strict=True)) for row in np.stack(list(measured.values()), axis=-1).tolist()]
@@ -85,8 +84,7 @@ def rank_candidates(candidates: Sequence[Candidate], tolerance: Tolerance) -> li
 def measure_errors(body: ArmBody, task: Task, q: FloatArray | None, T: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Distances from a target by the simulator's forward kinematics, at q (m, n) or where the arm is: [m], [rad], (m,)."""
     tips = body.tip_pose()[None] if q is None else body.tip_pose(q)
-    err_pos, err_rot = error_norms(task_error(task, torch.from_numpy(tips), torch.from_numpy(T)))
-    return err_pos.numpy(), err_rot.numpy()
+    return error_norms(task_error(task, tips, T))
 
 
 def describe_contacts(body: ArmBody, pairs: Sequence[tuple[str, str]]) -> str:

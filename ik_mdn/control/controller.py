@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from ik_mdn.control.candidates import describe_contacts, measure_errors
 from ik_mdn.control.chooser import Chooser
@@ -185,7 +184,7 @@ class Controller:
         )
 
     def _target(self, T_base_tip: Any) -> FloatArray:
-        T = as_targets(self.solver.task, T_base_tip).cpu().numpy()
+        T = as_targets(self.solver.task, T_base_tip)
         if T.shape != (4, 4):
             raise ShapeError(f"the controller takes one target at a time; got {T.shape[:-2]} of them")
         return np.asarray(T, dtype=np.float64)
@@ -247,7 +246,7 @@ class Controller:
     def _solve_on_limit(self, T: FloatArray) -> FloatArray:
         """Where the arm is, shape (1, n), if that meets a target but for a joint a hair beyond its limit; else (0, n)."""
         arm = self.body.arm
-        end = refine(arm, self.solver.task, torch.from_numpy(T[None]), torch.from_numpy(self.body.q[None]))
-        q = clip_measured(arm, end.q.numpy())
+        end = refine(arm, self.solver.task, T[None], self.body.q[None])
+        q = clip_measured(arm, end.q)
         on_limit = bool(((q >= arm.q_min) & (q <= arm.q_max)).all())
-        return q if on_limit and torch.maximum(end.err_pos, end.err_rot).item() <= self.tolerance.pos else q[:0]
+        return q if on_limit and max(end.err_pos[0], end.err_rot[0]) <= self.tolerance.pos else q[:0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,20 @@ import numpy as np
 from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
+from sim.words import Word
 
 
-class ReachStatus(str, Enum):
+class ReachStatus(Word):
     """How a reach ended."""
 
-    REACHED = "reached"  # at rest within tolerance of the target
-    MISSED = "missed"  # at rest, but further from the target than the tolerance
-    TOUCHED = "touched"  # the arm touched itself or something else on the way: it was stopped there
-    UNSETTLED = "unsettled"  # the motors did not bring the arm to rest at the chosen configuration
-    BLOCKED = "blocked"  # every solution collides, or cannot be got to without a collision; not moved
-    OUT_OF_LIMITS = "out_of_limits"  # solutions exist beyond the joint limits only; not moved
-    UNREACHABLE = "unreachable"  # nothing reaches the target; not moved
-    NO_SOLUTION = "no_solution"  # none was found, for another reason that the solver gave; not moved
+    REACHED = "reached", "at rest within tolerance of the target"
+    MISSED = "missed", "at rest, but further from the target than the tolerance"
+    TOUCHED = "touched", "the arm touched itself or something else on the way: it was stopped there"
+    UNSETTLED = "unsettled", "the motors did not bring the arm to rest at the chosen configuration"
+    BLOCKED = "blocked", "every solution collides, or cannot be got to without a collision; not moved"
+    OUT_OF_LIMITS = "out_of_limits", "solutions exist beyond the joint limits only; not moved"
+    UNREACHABLE = "unreachable", "nothing reaches the target; not moved"
+    NO_SOLUTION = "no_solution", "none was found, for another reason that the solver gave; not moved"
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,10 @@ class Factor(ABC):
             (D, N), differentiable by the value.
         """
 
+    def _entries(self, index: Tensor) -> _Entries:
+        """The value's entries, row by row, of components of the flattened batch (N,)."""
+        return _Entries(self.value.flatten(0, -1 - self.matrix_dims).flatten(1), index)
+
     def map(self: _Factor, value: Tensor) -> _Factor:
         """The same kind of factor with another value."""
         return replace(self, value=value)
@@ -129,16 +133,8 @@ class ScaleFactor(Factor):
         return ScaleFactor(self.value if isotropic else self.value[..., list(dims)], len(dims))
 
     def colour(self, eps: Tensor, index: Tensor) -> Tensor:
-        """Deviations σ ε.
-
-        Args:
-            eps: Standard normal numbers, (D, N).
-            index: Components of the flattened batch, (N,).
-
-        Returns:
-            (D, N).
-        """
-        entry = _Entries(self.value.flatten(0, -2), index)
+        """Deviations σ ε; see `Factor.colour`."""
+        entry = self._entries(index)
         width = self.value.shape[-1]
         return torch.stack([eps[i] * entry(i % width) for i in range(self.size)])
 
@@ -197,16 +193,8 @@ class CholeskyFactor(TriangularFactor):
         return CholeskyFactor(value, n)
 
     def colour(self, eps: Tensor, index: Tensor) -> Tensor:
-        """Deviations L ε.
-
-        Args:
-            eps: Standard normal numbers, (D, N).
-            index: Components of the flattened batch, (N,).
-
-        Returns:
-            (D, N).
-        """
-        entry = _Entries(self.value.flatten(0, -3).flatten(-2), index)
+        """Deviations L ε; see `Factor.colour`."""
+        entry = self._entries(index)
         rows = []
         for i in range(self.size):
             row = eps[0] * entry(i * self.size)
@@ -244,16 +232,8 @@ class PrecisionFactor(TriangularFactor):
         return CholeskyFactor(self.scale_tril(), self.size).rows(dims)
 
     def colour(self, eps: Tensor, index: Tensor) -> Tensor:
-        """Deviations A⁻¹ ε.
-
-        Args:
-            eps: Standard normal numbers, (D, N).
-            index: Components of the flattened batch, (N,).
-
-        Returns:
-            (D, N).
-        """
-        entry = _Entries(self.value.flatten(0, -3).flatten(-2), index)
+        """Deviations A⁻¹ ε; see `Factor.colour`."""
+        entry = self._entries(index)
         rows: list[Tensor] = []
         for i in range(self.size):  # forward substitution: nothing is inverted for components that are not drawn
             row = eps[i].clone()

@@ -1,4 +1,4 @@
-"""Periodic images of Gaussians with full covariance: which ones matter at a point, and the sum over them."""
+"""Full-covariance Gaussians on the circle: wrapped by summing their periodic images, those that matter at a point."""
 
 from __future__ import annotations
 

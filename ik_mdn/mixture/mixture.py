@@ -27,6 +27,14 @@ class GaussianMixture(MixtureMoments):
     2006, section 5.6). A circular coordinate of period P carries the wrapped normal Σₘ N(y + mP; μₖ, Σₖ), of which
     as many images are summed as the precision can show (`ik_mdn.mixture.images`): for most components the nearest one.
 
+    Example:
+        >>> loc, scale = torch.tensor([[-1.0], [1.0]]), torch.full((2, 1), 0.1)
+        >>> mixture = GaussianMixture(logits=torch.zeros(2), loc=loc, scale=scale)
+        >>> float(mixture.mean), float(mixture.variance_between)  # no answer, and how far apart the answers are
+        (0.0, 1.0)
+        >>> round(float(mixture.log_prob(torch.tensor([1.0]))), 2)
+        0.69
+
     Args:
         logits: Unnormalised log weights, (*batch, K).
         loc: Means, (*batch, K, D), in the units of the coordinates.

@@ -9,14 +9,17 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from ik_mdn.model.chain import ArmModel as ArmModel
     from ik_mdn.model.chain import ChainModel as ChainModel
+    from ik_mdn.model.chain import from_saved as from_saved
     from ik_mdn.model.chain import model_for as model_for
     from ik_mdn.model.checkpoint import find_shipped as find_shipped
     from ik_mdn.model.checkpoint import load_fitting as load_fitting
     from ik_mdn.model.checkpoint import load_model as load_model
+    from ik_mdn.model.checkpoint import read_model as read_model
     from ik_mdn.model.checkpoint import save_model as save_model
     from ik_mdn.model.conditional import ConditionalNetwork as ConditionalNetwork
     from ik_mdn.model.config import Covariance as Covariance
     from ik_mdn.model.config import Kind as Kind
+    from ik_mdn.model.config import MixtureShape as MixtureShape
     from ik_mdn.model.config import ModelConfig as ModelConfig
     from ik_mdn.model.config import Targets as Targets
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     from ik_mdn.model.network import LOG_SCALE_RANGE as LOG_SCALE_RANGE
     from ik_mdn.model.network import MixtureHead as MixtureHead
     from ik_mdn.model.network import MixtureParts as MixtureParts
-    from ik_mdn.model.network import MixtureShape as MixtureShape
     from ik_mdn.model.network import spread_means as spread_means
     from ik_mdn.model.pose_model import PoseModel as PoseModel
+    from ik_mdn.model.saved import SavedModel as SavedModel
     from ik_mdn.model.tensors import read_tensors as read_tensors
     from ik_mdn.model.tensors import write_tensors as write_tensors
 else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,9 +14,11 @@ from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import Kind, ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.limits import draw_inside, mass_between
-from ik_mdn.model.pose_model import PoseModel, ReportCard
+from ik_mdn.model.pose_model import PoseModel
+from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal
 from sim.arm import Arm
+from sim.errors import ShapeError
 from sim.jacobians import task_singular_values
 from sim.task import Task, load_task
 
@@ -39,6 +41,11 @@ class Split:
     joint: int
     rest: Arm
 
+    @classmethod
+    def at(cls, arm: Arm, joint: int) -> Split:
+        """The split of one end joint, 0 or n - 1, from the others."""
+        return cls(joint, arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, joint))
+
     def shorten(self, arm: Arm, T_base_tip: Tensor, q: Tensor) -> Tensor:
         """Targets (..., 4, 4) for the other joints, given the first one's values (...)."""
         turned = _joint_motion(q, slides=bool(arm.is_prismatic[self.joint]))
@@ -52,9 +59,6 @@ class Split:
 def find_split(arm: Arm, task: Task) -> Split | None:
     """The end of a redundant arm whose joint is best drawn first: without it the rest is furthest from singular.
 
-    The last joint can be drawn first where the whole pose counts, the first one where the position counts along all
-    axes or not at all, because then the target for the other joints is the same kind of target.
-
     Args:
         arm: The arm.
         task: Which part of the pose counts.
@@ -62,17 +66,40 @@ def find_split(arm: Arm, task: Task) -> Split | None:
     Returns:
         The split, or None where the arm is not redundant or would be singular everywhere without either joint.
     """
-    if arm.n_joints <= task.n_constraints or task.R_base_task is not None or task.R_tip_task is not None:
+    if arm.n_joints <= task.n_constraints:
         return None
-    ends = []
-    if all(task.rows):
-        ends.append(Split(arm.n_joints - 1, arm.part(0, arm.n_joints - 1)))
-    if all(task.rows[:3]) or not any(task.rows[:3]) or (arm.is_planar and task.rows[:3] == (True, True, False)):
-        ends.append(Split(0, arm.part(1, arm.n_joints)))
+    ends = [Split.at(arm, joint) for joint in _removable(arm, task)]
     margins = [_margin(split.rest, task) for split in ends]
     if not ends or max(margins) < _SINGULAR:
         return None
     return ends[margins.index(max(margins))]
+
+
+def _removable(arm: Arm, task: Task) -> list[int]:
+    """Ends of the chain without which the target is one of the same kind.
+
+    That is the last joint where the whole pose counts, and the first where the position counts along all axes or not at
+    all; neither where the task has frames of its own.
+    """
+    if task.R_base_task is not None or task.R_tip_task is not None:
+        return []
+    whole, plane = task.rows[:3], arm.is_planar and task.rows[:3] == (True, True, False)
+    last = [arm.n_joints - 1] if all(task.rows) else []
+    return last + ([0] if all(whole) or not any(whole) or plane else [])
+
+
+def _chosen_split(arm: Arm, task: Task, config: ModelConfig) -> Split | None:
+    """The first split that a config asks for."""
+    if config.kind != "mdn" or config.drawn_first == ():
+        return None
+    if config.drawn_first is None:
+        return find_split(arm, task)
+    joint, allowed = config.drawn_first[0], _removable(arm, task) if arm.n_joints > 1 else []
+    if joint not in allowed:
+        raise ShapeError(
+            f"joint {joint} of {arm.name!r} cannot be drawn first for task {task.name!r}; allowed: {allowed or 'none'}"
+        )
+    return Split.at(arm, joint)
 
 
 class ChainModel(nn.Module):
@@ -92,16 +119,19 @@ class ChainModel(nn.Module):
 
     def __init__(self, arm: Arm, task: Task | str | None, config: ModelConfig, split: Split) -> None:
         super().__init__()
-        self.arm, self.task, self.config, self.split = arm, load_task(arm, task), config, split
+        self.arm, self.task, self.split = arm, load_task(arm, task), split
         self.features = PoseFeatures(arm, self.task, use_symmetries=config.symmetries)
         period = torch.tensor(arm.period[[split.joint]])
         self.first = ConditionalNetwork(self.features.size, period, replace(config, covariance="diagonal"))
-        self.rest = model_for(split.rest, self.task, config)
+        left = config.drawn_first if config.drawn_first is None else config.drawn_first[1:]
+        self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
+        self.config: ModelConfig = replace(config, drawn_first=(split.joint, *(self.rest.config.drawn_first or ())))
         self.report = ReportCard()
 
-    def describe(self) -> dict[str, Any]:
-        """Config as plain JSON types."""
-        return asdict(self.config)
+    def saved(self) -> SavedModel:
+        """The model as it is now, as plain numbers."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return SavedModel(self.arm, self.task, self.config, weights, self.report)
 
     @property
     def kind(self) -> Kind:
@@ -270,8 +300,18 @@ def model_for(arm: Arm, task: Task | str | None = None, config: ModelConfig | No
         config: Of the networks; None for the defaults.
     """
     config, task = config or ModelConfig(), load_task(arm, task)
-    split = find_split(arm, task) if config.kind == "mdn" and config.chain else None
-    return PoseModel(arm, task, config) if split is None else ChainModel(arm, task, config, split)
+    split = _chosen_split(arm, task, config)
+    if split is None:
+        return PoseModel(arm, task, replace(config, drawn_first=()))
+    return ChainModel(arm, task, config, split)
+
+
+def from_saved(saved: SavedModel) -> ArmModel:
+    """The model of plain numbers in torch, in evaluation mode."""
+    model = model_for(saved.arm, saved.task, saved.config)
+    model.report = saved.report
+    model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
+    return model.eval()
 
 
 def _margin(arm: Arm, task: Task) -> float:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from shlex import join
+from typing import TYPE_CHECKING, Any
 
-import torch
-
-from ik_mdn.model.chain import ArmModel, model_for
 from ik_mdn.model.config import ModelConfig
-from ik_mdn.model.pose_model import ReportCard
+from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.tensors import read_metadata, read_tensors, write_tensors
 from sim.arm import Arm, builtin_arms, load_arm
 from sim.errors import CheckpointError, IKError, UnknownNameError
 from sim.files import data_folder, parse_json
+from sim.task import load_task
+
+if TYPE_CHECKING:
+    from ik_mdn.model.chain import ArmModel
 
 FORMAT = "ik-mdn/1"
 _FIELDS = ("format", "arm", "fingerprint", "task", "config", "report")
@@ -45,27 +48,36 @@ def find_shipped(arm: Arm, *, kind: str = "mdn") -> Path | None:
     return path if metadata["fingerprint"] == arm.fingerprint else None
 
 
-def save_model(model: ArmModel, path: Path | str) -> None:
+def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
     """Write a model with everything needed to use it; to a temporary name first, then renamed.
 
     Args:
         model: The model.
         path: Where to; should end in .safetensors.
     """
+    if not isinstance(model, SavedModel):
+        model = model.saved()
     metadata = {
         "format": FORMAT,
         "arm": json.dumps(model.arm.to_dict()),
         "fingerprint": model.arm.fingerprint,
         "task": model.task.name,
-        "config": json.dumps(model.describe()),
+        "config": json.dumps(asdict(model.config)),
         "report": json.dumps(model.report.values),
     }
     assert tuple(metadata) == _FIELDS
-    write_tensors(path, model.state_dict(), metadata)
+    write_tensors(path, model.weights, metadata)
 
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
-    """A model from a shipped name or a file, ready to use.
+    """A model from a shipped name or a file in torch, in evaluation mode; see `read_model`."""
+    from ik_mdn.model.chain import from_saved
+
+    return from_saved(read_model(source, arm=arm))
+
+
+def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
+    """A model from a shipped name or a file.
 
     Args:
         source: A name of `shipped_models()`, or the path of a .safetensors file; a name goes before a file that is
@@ -73,7 +85,7 @@ def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
         arm: The arm it is to be used for; default: the built-in arm it was trained for, or the chain in the file.
 
     Returns:
-        The model in evaluation mode.
+        The model as plain numbers; `load_model` gives it in torch.
 
     Raises:
         CheckpointError: No such model; not a safetensors file (a pickle, a truncated file); damaged, so that its
@@ -84,20 +96,15 @@ def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
     tensors, metadata = read_tensors(path)
     _check_format(metadata, path)
     try:
-        config = ModelConfig(
-            **{"chain": False, **parse_json(metadata["config"])}
-        )  # files from before there were chains
-        _check_size(config, tensors)
-        model = model_for(_matching_arm(_stored_arm(metadata), arm, path), metadata["task"], config)
-        model.report = ReportCard(parse_json(metadata["report"]))
-        model.load_state_dict(tensors)
+        config, report = _config(parse_json(metadata["config"])), ReportCard(parse_json(metadata["report"]))
+        arm = _matching_arm(_stored_arm(metadata), arm, path)
+        return SavedModel(arm, load_task(arm, metadata["task"]), config, tensors, report)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, IKError) as error:
         raise CheckpointError(
             f"{path}: the model does not fit its own description ({' '.join(str(error).split())}); train it again"
         ) from error
-    return model.eval()
 
 
 def load_fitting(arm: Arm, source: Path | str | None = None) -> ArmModel:
@@ -157,13 +164,9 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
     return arm
 
 
-def _check_size(config: ModelConfig, tensors: dict[str, torch.Tensor]) -> None:
-    """Refuse what declares more numbers than the file has, before a network of that size is made."""
-    stored = sum(value.numel() for value in tensors.values())
-    outputs = config.components if config.kind == "mdn" else 1
-    declared = config.width * (2 * config.blocks * config.width + outputs)
-    if declared > stored:
-        raise ValueError(f"it declares more than {declared} numbers and holds {stored}")
+def _config(values: dict[str, Any]) -> ModelConfig:
+    drawn = values.pop("drawn_first", ())  # a file from before there were chains has none
+    return ModelConfig(**values, drawn_first=tuple(drawn or ()))
 
 
 def _matching_arm(stored: Arm, given: Arm | None, path: Path) -> Arm:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from ik_mdn.mixture import GaussianMixture, mse
-from ik_mdn.model.config import Kind, ModelConfig
-from ik_mdn.model.network import MixtureHead, MixtureParts, MixtureShape, PointHead, Trunk
+from ik_mdn.model.config import Kind, MixtureShape, ModelConfig
+from ik_mdn.model.network import MixtureHead, MixtureParts, PointHead, Trunk
 from sim.errors import ShapeError
 
 
@@ -98,10 +95,6 @@ class ConditionalNetwork(nn.Module):
         self.spread.copy_(x.std(dim=0).clamp(min=1e-3))
         circular = torch.atan2(torch.sin(y).mean(0), torch.cos(y).mean(0))
         self.y_centre.copy_(torch.where(self.period.isinf(), y.mean(0), circular))
-
-    def describe(self) -> dict[str, Any]:
-        """Config as plain JSON types."""
-        return asdict(self.config)
 
     def _point_output(self, x: Tensor) -> Tensor:
         if not isinstance(self.head, PointHead):

@@ -26,7 +26,8 @@ class ModelConfig:
         blocks: Number of its residual blocks.
         floor: Smallest standard deviation after training [rad or m].
         symmetries: Divide the arm's symmetries out of the features.
-        chain: Draw the spare joints of a redundant arm first, from densities of their own; see `ChainModel`.
+        drawn_first: Joints whose densities come before that of the others, counted from 0, each at an end of what is left
+            of the chain; None takes as many as a redundant arm has to spare, () none. See `ChainModel`.
 
     Raises:
         ShapeError: A value outside what is allowed; `LARGEST` bounds the sizes.
@@ -40,7 +41,7 @@ class ModelConfig:
     blocks: int = 4
     floor: float = 0.01
     symmetries: bool = True
-    chain: bool = True
+    drawn_first: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("mdn", "mse"):
@@ -56,3 +57,36 @@ class ModelConfig:
                 )
         if not self.floor > 0:
             raise ShapeError(f"floor must be positive; got {self.floor}")
+
+
+@dataclass(frozen=True)
+class MixtureShape:
+    """The size of the mixtures that a head predicts.
+
+    Args:
+        components: K.
+        dims: D, the number of joints.
+        covariance: "isotropic" (one scale per component), "diagonal", or "full".
+
+    Raises:
+        ShapeError: K or D below one, or an unknown covariance.
+    """
+
+    components: int
+    dims: int
+    covariance: Covariance
+
+    def __post_init__(self) -> None:
+        if self.components < 1 or self.dims < 1:
+            raise ShapeError(
+                f"a mixture needs at least one component and dimension; got {self.components}, {self.dims}"
+            )
+        if self.covariance not in ("isotropic", "diagonal", "full"):
+            raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
+
+    @property
+    def sizes(self) -> tuple[int, int, int, int]:
+        """Numbers per component: logit, mean, log-scale, off-diagonal."""
+        scales = 1 if self.covariance == "isotropic" else self.dims
+        tangles = self.dims * (self.dims - 1) // 2 if self.covariance == "full" else 0
+        return 1, self.dims, scales, tangles

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from ik_mdn.mixture import GaussianMixture
-from ik_mdn.model.config import Covariance
-from sim.errors import ShapeError
+from ik_mdn.model.config import MixtureShape
 
 LOG_SCALE_RANGE = (-9.0, 3.0)  # keeps exp finite in float32; the floor rules below, the torus above
 
@@ -41,39 +39,6 @@ class Trunk(nn.Module):
             hidden = hidden + block(hidden)
         out: Tensor = self.norm(hidden)
         return out
-
-
-@dataclass(frozen=True)
-class MixtureShape:
-    """The size of the mixtures that a head predicts.
-
-    Args:
-        components: K.
-        dims: D, the number of joints.
-        covariance: "isotropic" (one scale per component), "diagonal", or "full".
-
-    Raises:
-        ShapeError: K or D below one, or an unknown covariance.
-    """
-
-    components: int
-    dims: int
-    covariance: Covariance
-
-    def __post_init__(self) -> None:
-        if self.components < 1 or self.dims < 1:
-            raise ShapeError(
-                f"a mixture needs at least one component and dimension; got {self.components}, {self.dims}"
-            )
-        if self.covariance not in ("isotropic", "diagonal", "full"):
-            raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
-
-    @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """Numbers per component: logit, mean, log-scale, off-diagonal."""
-        scales = 1 if self.covariance == "isotropic" else self.dims
-        tangles = self.dims * (self.dims - 1) // 2 if self.covariance == "full" else 0
-        return 1, self.dims, scales, tangles
 
 
 class MixtureParts(NamedTuple):

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,16 +13,10 @@ from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.kinematic import step_means
 from ik_mdn.model.limits import draw_inside, share_in_limits, within_limits
+from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, sigma_points
 from sim.arm import Arm
 from sim.task import Task, load_task
-
-
-@dataclass
-class ReportCard:
-    """What was measured on held-out poses after training; plain JSON values by name."""
-
-    values: dict[str, Any] = field(default_factory=dict)
 
 
 class PoseModel(ConditionalNetwork):
@@ -38,11 +31,16 @@ class PoseModel(ConditionalNetwork):
     """
 
     def __init__(self, arm: Arm, task: Task | str | None = None, config: ModelConfig | None = None) -> None:
-        config, task = config or ModelConfig(), load_task(arm, task)
+        config, task = replace(config or ModelConfig(), drawn_first=()), load_task(arm, task)
         features = PoseFeatures(arm, task, use_symmetries=config.symmetries)
         super().__init__(features.size, torch.tensor(arm.period), config)
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
+
+    def saved(self) -> SavedModel:
+        """The model as it is now, as plain numbers."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return SavedModel(self.arm, self.task, self.config, weights, self.report)
 
     def posterior(self, T_base_tip: Tensor, *, steps: int = 0) -> GaussianMixture:
         """The density p(q | T) as a mixture over joint vectors, in limits up to the width of a component.
@@ -160,4 +158,5 @@ class PoseModel(ConditionalNetwork):
             return self.propose(T_base_tip).q[:, 0]
         with torch.no_grad():
             encoded = self.features.encode(T_base_tip)
-            return self.mixture(encoded.features).mean.double() + encoded.shift
+            mean: Tensor = self.mixture(encoded.features).mean.double() + encoded.shift
+            return mean

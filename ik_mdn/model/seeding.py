@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
-from ik_mdn.mixture import GaussianMixture, substitute, substitute_transposed
+    from ik_mdn.mixture import GaussianMixture
 
 SPREAD = 2.0  # distance of the sigma points from the mean [standard deviations]
 LEAST_WEIGHT = 1e-3  # lighter components get no sigma points
@@ -37,6 +37,8 @@ def sigma_points(mixture: GaussianMixture) -> Proposal:
     Returns:
         3 K proposals per pose: all means, then the two sigma points of each, with weight 0 where there are none.
     """
+    import torch  # not with the constants above, which compiled code reads
+
     mean, weight = mixture.loc.double(), mixture.weights.double()
     heavy = weight >= LEAST_WEIGHT
     std, axis = _longest_axis(mixture.precision_tril[heavy].double())
@@ -55,7 +57,9 @@ def _longest_axis(precision_tril: Tensor) -> tuple[Tensor, Tensor]:
 
     With the precision AᵀA, the covariance is A⁻¹A⁻ᵀ; a wide component's axes are far apart, so few steps do.
     """
-    axis = torch.ones_like(precision_tril[..., 0]) / precision_tril.shape[-1] ** 0.5
+    from ik_mdn.mixture import substitute, substitute_transposed
+
+    axis = precision_tril.new_ones(precision_tril.shape[:-1]) / precision_tril.shape[-1] ** 0.5
     std = axis.new_zeros(axis.shape[:-1])
     for _ in range(_POWER_STEPS):
         stretched = substitute(precision_tril, substitute_transposed(precision_tril, axis))

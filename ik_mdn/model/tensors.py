@@ -1,4 +1,4 @@
-"""A safetensors file with names to texts, tensors, and a checksum over both."""
+"""A safetensors file with names to texts, arrays, and a checksum over both."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from sim.errors import CheckpointError
 from sim.files import whole_file
 
 _CHECKSUM = "checksum"
 
+Tensors: TypeAlias = Mapping[str, NDArray[Any]]
 
-def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write tensors and what is said of them to one file that is whole or not there.
+
+def write_tensors(path: Path | str, tensors: Tensors, metadata: Mapping[str, str]) -> None:
+    """Write arrays and what is said of them to one file that is whole or not there.
 
     Args:
         path: The file.
@@ -27,9 +30,9 @@ def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Map
     Raises:
         OSError: The disk is full, or the file cannot be written.
     """
-    from safetensors.torch import save
+    from safetensors.numpy import save
 
-    kept = {name: value.contiguous() for name, value in tensors.items()}
+    kept = {name: np.ascontiguousarray(value) for name, value in tensors.items()}
     content = save(kept, metadata={**metadata, _CHECKSUM: _checksum(kept, metadata)})
     with whole_file(path) as temporary:
         temporary.write_bytes(content)
@@ -44,8 +47,8 @@ def read_metadata(path: Path) -> dict[str, str]:
     return _read(path, whole=False)[1]
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors in a file, and what is said of them.
+def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """The arrays in a file, and what is said of them.
 
     Args:
         path: The file; one from before there were checksums has none and is taken as it is.
@@ -62,11 +65,11 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     return tensors, metadata
 
 
-def _read(path: Path, *, whole: bool) -> tuple[dict[str, Tensor], dict[str, str], str | None]:
+def _read(path: Path, *, whole: bool) -> tuple[dict[str, NDArray[Any]], dict[str, str], str | None]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             metadata = dict(file.metadata() or {})
             tensors = {key: file.get_tensor(key) for key in file.keys()} if whole else {}  # noqa: SIM118 - no iterator
     except (SafetensorError, ValueError, TypeError, RuntimeError, AttributeError) as error:
@@ -78,10 +81,10 @@ def _read(path: Path, *, whole: bool) -> tuple[dict[str, Tensor], dict[str, str]
     return tensors, metadata, metadata.pop(_CHECKSUM, None)
 
 
-def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+def _checksum(tensors: Tensors, metadata: Mapping[str, str]) -> str:
     """SHA-256 of names, texts, types, shapes and numbers, in the order of the names."""
     digest = hashlib.sha256(json.dumps(sorted(metadata.items())).encode())
     for name, value in sorted(tensors.items()):
-        digest.update(json.dumps([name, str(value.dtype), list(value.shape)]).encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+        digest.update(json.dumps([name, f"torch.{value.dtype}", list(value.shape)]).encode())
+        digest.update(value.tobytes())
     return digest.hexdigest()

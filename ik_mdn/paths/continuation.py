@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import Enum
 
 import numpy as np
-import torch
 
 from ik_mdn.paths.geometry import Geometry
 from ik_mdn.paths.path import CartesianPath
@@ -16,7 +15,7 @@ from ik_mdn.paths.tangents import Place, look, predict, weakest_direction
 from ik_mdn.solver import refine
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
-from sim.kinematics import kinematics
+from sim.kinematics import forward_kinematics
 from sim.task import Task, error_norms, task_error
 
 TOLERANCE = 1e-8  # error [m], [rad] up to which a joint vector meets its pose
@@ -185,9 +184,8 @@ class _Walk:
         self._stop(rows, h, good, inside)
 
     def _refine(self, T: FloatArray, q_seed: FloatArray) -> tuple[FloatArray, BoolArray]:
-        end = refine(self.arm, self.task, torch.from_numpy(T), torch.from_numpy(q_seed))
-        met = torch.maximum(end.err_pos, end.err_rot) <= TOLERANCE
-        return end.q.numpy(), met.numpy()
+        end = refine(self.arm, self.task, T, q_seed)
+        return end.q, np.maximum(end.err_pos, end.err_rot) <= TOLERANCE
 
     def _accept(self, rows: IntArray, u: FloatArray, there: Place) -> None:
         self.u[rows] = u
@@ -257,8 +255,8 @@ class _Walk:
         T = self.paths.pose_at(np.broadcast_to(self.path[rows, None], u.shape), u)
         q_end, met = self._refine(T[:, -1].copy(), q_seed)
         between = q_start[:, None] + _BETWEEN[:, None] * (q_end - q_start)[:, None]
-        at, _ = kinematics(self.arm, torch.from_numpy(between))
-        off = torch.maximum(*error_norms(task_error(self.task, at, torch.from_numpy(T[:, :-1])))).numpy().max(axis=-1)
+        at = forward_kinematics(self.arm, between)
+        off = np.maximum(*error_norms(task_error(self.task, at, T[:, :-1]))).max(axis=-1)
         straight = met & (off <= TOLERANCE) & (np.abs(q_end - q_start).max(axis=-1) <= JOINT_STEP)
         there = look(self.arm, self.task, q_end)
         for w in np.flatnonzero(straight):

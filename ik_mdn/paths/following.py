@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from ik_mdn.paths.tracked import Tracked
 from sim.arrays import FloatArray
@@ -109,8 +108,7 @@ def to_motion(tracked: Tracked) -> tuple[Motion, FloatArray]:
 
 def _measure(task: Task, tracked: Tracked, drive: Drive, poses: FloatArray, u: FloatArray) -> Followed:
     wanted = tracked.path.pose_at(u[np.minimum(np.arange(len(poses)), len(u) - 1)])
-    errors = error_norms(task_error(task, torch.from_numpy(poses), torch.from_numpy(wanted)))
-    err_pos, err_rot = (error.numpy() for error in errors)
+    err_pos, err_rot = error_norms(task_error(task, poses, wanted))
     counts = np.array(task.rows[:3], dtype=np.float64)
     return Followed(
         drive=drive,

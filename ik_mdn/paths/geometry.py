@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from sim.arrays import FloatArray
+from sim.rotations import rotation_vector_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +80,7 @@ class Geometry:
     def through(T_base_tip: FloatArray) -> Geometry:
         """Straight pieces from pose to pose (W, 4, 4), turning the shortest way about a fixed axis."""
         p, R = T_base_tip[:, :3, 3], T_base_tip[:, :3, :3]
-        spin = Rotation.from_matrix(R[:-1].swapaxes(-1, -2) @ R[1:]).as_rotvec()
+        spin = rotation_vector_of(R[:-1].swapaxes(-1, -2) @ R[1:])
         none = np.zeros_like(p[:-1])
         return Geometry(p[:-1], none, p[1:] - p[:-1], none, none, spin, R[:-1])
 

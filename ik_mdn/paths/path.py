@@ -93,6 +93,11 @@ class CartesianPath:
 def line_path(T_start: ArrayLike, T_end: ArrayLike, **limits: float) -> CartesianPath:
     """The straight line from one pose to another, turning the shortest way about a fixed axis (slerp).
 
+    Example:
+        >>> path = line_path(sim.pose((0.3, -0.2, 0.3)), sim.pose((0.3, 0.2, 0.3)), speed=0.1)
+        >>> len(path), path.T_base_tip[-1, :3, 3].round(6).tolist()
+        (451, [0.3, 0.2, 0.3])
+
     Args:
         T_start, T_end: Poses of the tip in the base frame, shape (4, 4).
         **limits: `speed` [m/s], `turn_speed` [rad/s] and `rate` [Hz], as for `polyline_path`.

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from sim.arm import Arm
@@ -40,28 +39,26 @@ class Place:
 
 def look(arm: Arm, task: Task, q: FloatArray) -> Place:
     """Pose and factored Jacobian at joint vectors (R, n)."""
-    values = torch.from_numpy(np.ascontiguousarray(q))
-    T, J_full = kinematics(arm, values)
+    T, J_full = kinematics(arm, q)
     J = task_jacobian(task, J_full, T)
-    Q, U = torch.linalg.qr(J.mT)  # J = U^T Q^T
+    Q, U = np.linalg.qr(J.swapaxes(-1, -2))  # J = U^T Q^T
     square = J.shape[-1] == J.shape[-2]
-    sign = torch.linalg.det(J).sign() if square else torch.zeros(len(q), dtype=J.dtype)
-    pivots = U.diagonal(dim1=-2, dim2=-1)
-    pivots.copy_(torch.where(pivots.abs() < _TINY, _TINY, pivots))
-    return Place(values.numpy(), T.numpy(), Q.numpy(), U.mT.numpy(), sign.numpy())
+    sign = np.sign(np.linalg.det(J)) if square else np.zeros(len(q))
+    i = np.arange(U.shape[-1])
+    U[:, i, i] = np.where(np.abs(U[:, i, i]) < _TINY, _TINY, U[:, i, i])
+    return Place(q.copy(), T, Q, U.swapaxes(-1, -2), sign)
 
 
 def weakest_direction(arm: Arm, task: Task, q: FloatArray) -> FloatArray:
     """The unit joint motion (n,) that moves the tip least at q (n,): along which branches part where it is singular."""
-    T, J = kinematics(arm, torch.from_numpy(q))
-    return np.asarray(torch.linalg.svd(task_jacobian(task, J, T)).Vh[task.n_constraints - 1].numpy())
+    T, J = kinematics(arm, q)
+    return np.asarray(np.linalg.svd(task_jacobian(task, J, T))[2][task.n_constraints - 1])
 
 
 def predict(arm: Arm, task: Task, place: Place, T_target: FloatArray, direction: float) -> FloatArray:
     """The step (R, n) towards poses nearby; spare joints ease away from their limits forwards, or the way back."""
     keep = [i for i, on in enumerate(task.rows) if on]
-    error = task_error(task, torch.from_numpy(place.T), torch.from_numpy(T_target))[:, keep, None]
-    y = torch.linalg.solve_triangular(torch.from_numpy(place.L), error, upper=False).numpy()
+    y = np.linalg.solve(place.L, task_error(task, place.T, T_target)[:, keep, None])
     step = (place.Q @ y)[..., 0]
     if arm.n_joints == task.n_constraints:
         return np.asarray(step)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, is_outside
@@ -68,13 +67,13 @@ def schedule(arm: Arm, task: Task, path: CartesianPath, course: Course, *, speed
         ticks = np.minimum(np.arange(int(np.ceil(t[-1] - _ON_TIME)) + 1), t[-1])
         u = _at(ticks, t, course.u)
         seeds = np.stack([np.interp(ticks, t, joint) for joint in course.q.T], axis=-1)
-        end = refine(arm, task, torch.from_numpy(path.pose_at(u)), torch.from_numpy(seeds))
-        q = end.q.numpy()
+        end = refine(arm, task, path.pose_at(u), seeds)
+        q = end.q
         ratio = (np.abs(np.diff(q, axis=0)) / most).max(axis=-1, initial=0.0)
         if (ratio <= 1.0).all():
             break
         t = _stretch(t, ticks, ratio)
-    err_pos, err_rot = end.err_pos.numpy(), end.err_rot.numpy()
+    err_pos, err_rot = end.err_pos, end.err_rot
     off_course = np.abs(q - seeds).max(axis=-1) > 0.5 * np.abs(np.diff(course.q, axis=0)).max(initial=0.0) + 1e-3
     faulty = off_course | is_outside(arm, q) | (np.maximum(err_pos, err_rot) > TOLERANCE)
     faulty[1:] |= ratio > 1.0

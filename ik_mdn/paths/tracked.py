@@ -3,45 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import Any
 
 from ik_mdn.paths.path import CartesianPath
 from sim.arrays import FloatArray
+from sim.words import Word
 
 
-class PathStatus(str, Enum):
+class PathStatus(Word):
     """How far a path was followed; for each of its samples, whether it was passed. `about` says it in a sentence."""
 
-    OK = "ok"
-    HELD = "held"
-    WOULD_JUMP = "would_jump"
-    COLLISION = "collision"
-    OUT_OF_LIMITS = "out_of_limits"
-    UNREACHABLE = "unreachable"
-
-    @property
-    def about(self) -> str:
-        """One line for people."""
-        return _ABOUT[self]
+    OK = "ok", "followed at the path's own pace"
+    HELD = "held", "followed exactly, but more slowly somewhere: a joint would have been too fast"
+    WOULD_JUMP = "would_jump", "stopped: the branch ends, and the path goes on with other joint angles only"
+    COLLISION = "collision", "stopped: the arm would touch itself or an obstacle"
+    OUT_OF_LIMITS = "out_of_limits", "stopped: a joint would leave its limits"
+    UNREACHABLE = "unreachable", "stopped: the path leaves what the arm can reach"
 
     @property
     def followed(self) -> bool:
         """Whether the path was followed to its end."""
         return self in (PathStatus.OK, PathStatus.HELD)
-
-    def __str__(self) -> str:
-        return self.value
-
-
-_ABOUT = {
-    PathStatus.OK: "followed at the path's own pace",
-    PathStatus.HELD: "followed exactly, but more slowly somewhere: a joint would have been too fast",
-    PathStatus.WOULD_JUMP: "stopped: the branch ends, and the path goes on with other joint angles only",
-    PathStatus.COLLISION: "stopped: the arm would touch itself or an obstacle",
-    PathStatus.OUT_OF_LIMITS: "stopped: a joint would leave its limits",
-    PathStatus.UNREACHABLE: "stopped: the path leaves what the arm can reach",
-}
 
 
 @dataclass(frozen=True, eq=False)

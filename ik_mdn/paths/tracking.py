@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, follow_branches, is_outside
@@ -33,7 +32,14 @@ def track(
     body: ArmBody | None = None,
     speed: float = 1.0,
 ) -> Tracked:
-    """The path followed on one branch as far as it goes; see `track_many`."""
+    """The path followed on one branch as far as it goes; see `track_many`.
+
+    Example:
+        >>> start, end = (sim.pose((0.3, y, 0.3), rpy=(np.pi, 0, 0)) for y in (-0.2, 0.2))
+        >>> tracked = track(IKSolver.load("ur5e"), ik_mdn.line_path(start, end, speed=0.1))
+        >>> tracked.status.about, tracked.fraction, tracked.q.shape
+        ("followed at the path's own pace", 1.0, (451, 6))
+    """
     start = None if q_start is None else np.asarray(q_start, dtype=np.float64)[None]
     return track_many(solver, [path], q_start=start, body=body, speed=speed)[0]
 
@@ -107,10 +113,10 @@ def _starts(
             f"q_start must be finite, of shape {(arm.n_joints,)} or {(len(paths), arm.n_joints)}; got {q.shape}"
         )
     q = np.broadcast_to(q, (len(paths), arm.n_joints)).copy()
-    end = refine(arm, solver.task, torch.from_numpy(T), torch.from_numpy(q))
-    exact = end.q.numpy()
+    end = refine(arm, solver.task, T, q)
+    exact = end.q
     off = np.maximum(np.abs(exact - q).max(axis=-1), 0.0)
-    missed = np.maximum(end.err_pos.numpy(), end.err_rot.numpy()) > TOLERANCE
+    missed = np.maximum(end.err_pos, end.err_rot) > TOLERANCE
     for i in np.flatnonzero(missed | (off > _START_TOLERANCE)):
         raise PoseError(
             f"q_start is not where path {i} starts: the nearest joint vector that is there is {off[i]:.3g} rad away "
@@ -182,8 +188,8 @@ class _Job:
         q, err_pos, err_rot = timed.q, timed.err_pos, timed.err_rot
         if self.arm is not arm:  # back from the room beyond the limits
             q = np.clip(q, arm.q_min, arm.q_max)
-            at, wanted = (torch.from_numpy(T) for T in (forward_kinematics(arm, q), path.pose_at(timed.u)))
-            err_pos, err_rot = (error.numpy() for error in error_norms(task_error(self.solver.task, at, wanted)))
+            at, wanted = forward_kinematics(arm, q), path.pose_at(timed.u)
+            err_pos, err_rot = error_norms(task_error(self.solver.task, at, wanted))
         passed = len(timed.late)
         falling = np.diff(timed.late, prepend=0.0) > 1e-9
         statuses = [PathStatus.HELD if late else PathStatus.OK for late in falling.tolist()]

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-import torch
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
@@ -37,7 +36,7 @@ def dexterity(arm: Arm, task: Task, q: FloatArray) -> FloatArray:
     Returns:
         Shape (...), no unit.
     """
-    return task_singular_values(arm, task, torch.from_numpy(np.ascontiguousarray(q)))[..., -1].numpy()
+    return task_singular_values(arm, task, q)[..., -1]
 
 
 def draw_anywhere(arm: Arm, rng: np.random.Generator) -> FloatArray:

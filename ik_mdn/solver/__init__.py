@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from sim.lazy import public_names
 
 if TYPE_CHECKING:
-    from ik_mdn.solver.branches import first_of_branch as first_of_branch
     from ik_mdn.solver.branches import into_limits as into_limits
+    from ik_mdn.solver.engine_torch import first_of_branch as first_of_branch
     from ik_mdn.solver.redundancy import self_motion as self_motion
     from ik_mdn.solver.refinement import refine as refine
     from ik_mdn.solver.self_motions import SelfMotion as SelfMotion

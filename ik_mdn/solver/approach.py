@@ -1,4 +1,4 @@
-"""How near an arm comes to a target that it cannot reach."""
+"""`solve(closest=True)`: the joint vector in limits that comes nearest to a target out of reach."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
-import torch
 
 from ik_mdn.solver.engine import Problem
 from ik_mdn.solver.solutions import Closest, SolutionBatch
@@ -60,11 +59,11 @@ def closest_approach(
     """
     from scipy.optimize import least_squares
 
-    target, unit = torch.from_numpy(np.array(T_base_target, dtype=np.float64)), arm.joint_units
+    target, unit = np.asarray(T_base_target, np.float64), arm.joint_units
     bounds = (arm.q_min / unit, arm.q_max / unit)
 
     def error(x: FloatArray) -> FloatArray:
-        return scaled_task_error(arm, task, forward_kinematics(arm, torch.from_numpy(x * unit)), target).numpy()
+        return scaled_task_error(arm, task, forward_kinematics(arm, x * unit), target)
 
     draws = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (_DRAWS, arm.n_joints)) / unit
     costs = np.square(error(draws)).sum(axis=1)
@@ -80,15 +79,14 @@ def closest_approach(
 
     def slope(x: FloatArray) -> FloatArray:
         # not exact for large angles, but Jᵀe is: a rotation vector is an eigenvector of the logarithm's derivative
-        return -scaled_task_jacobian(arm, task, torch.from_numpy(x * unit))[1].numpy()
+        return -scaled_task_jacobian(arm, task, x * unit)[1]
 
     with suppress(_TimeIsOver):
         for i in order:
             least_squares(watched, draws[i], slope, bounds, xtol=1e-10, ftol=1e-12)
     q = np.clip(best.x * unit, arm.q_min, arm.q_max)
-    tip = forward_kinematics(arm, torch.from_numpy(q))
-    err_pos, err_rot = error_norms(task_error(task, tip, target))
-    return Closest(np.asarray(q), float(err_pos), float(err_rot))
+    err_pos, err_rot = error_norms(task_error(task, forward_kinematics(arm, q), target))
+    return Closest(q, float(err_pos), float(err_rot))
 
 
 class _TimeIsOver(Exception):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ik_mdn.solver.engine import Problem, fine_tolerance
 from ik_mdn.solver.refinement import refine
@@ -38,9 +37,9 @@ def pull_inside(problem: Problem, pose: IntArray, q: FloatArray, low: FloatArray
     for _ in range(_ROUNDS):
         if not len(active) or problem.is_late:
             break
-        T = torch.from_numpy(problem.T[pose[active]])
-        ends = refine(arm, problem.task, T, torch.from_numpy(q[active]), tolerance=fine_tolerance(problem.tolerance))
-        moved = _clipped(problem, ends.q.numpy(), middle[active], low[active], high[active])
+        T, tolerance = problem.T[pose[active]], fine_tolerance(problem.tolerance)
+        ends = refine(arm, problem.task, T, q[active], tolerance=tolerance)
+        moved = _clipped(problem, ends.q, middle[active], low[active], high[active])
         away = np.abs(moved - q[active]).max(axis=1)
         q[active] = moved
         active = active[away > 1e-6]  # it stands still: inside, or at the point of the box that is nearest

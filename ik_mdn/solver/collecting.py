@@ -6,7 +6,6 @@ import logging
 from typing import Literal, TypeAlias
 
 import numpy as np
-import torch
 
 from ik_mdn.solver.branches import MOST_WINDINGS, wind
 from ik_mdn.solver.continua import on_curve
@@ -110,19 +109,17 @@ def _wound(
 
     Where one has more than `MOST_WINDINGS` these are the nearest to `near`, or else to the middle of the limits.
     """
-    near = None if problem.near is None else torch.from_numpy(problem.near[found.pose])
+    near = None if problem.near is None else problem.near[found.pose]
     every_winding = count_windings(problem.arm, found.q)
     step = _WOUND if every_winding.max(initial=1) > MOST_WINDINGS else len(found.q)
-    parts = [(np.empty(0, np.int64), found.q[:0])]
+    parts: list[tuple[IntArray, FloatArray]] = [(np.empty(0, np.int64), found.q[:0])]
     for begin in range(0, len(found.q), max(1, step)):
         part = slice(begin, begin + step)
         if problem.is_late:
             parts.append((np.arange(begin, len(found.q)), found.q[begin:]))
             break
-        source, q = wind(
-            problem.arm, torch.from_numpy(found.q[part]), None if near is None else near[part], within=max_jump
-        )
-        parts.append((source.numpy() + begin, q.numpy()))
+        source, q = wind(problem.arm, found.q[part], None if near is None else near[part], within=max_jump)
+        parts.append((source + begin, q))
     rows, wound = (np.concatenate(column) for column in zip(*parts, strict=True))
     count = np.bincount(rows, minlength=len(found.q))
     if max_jump is not None:

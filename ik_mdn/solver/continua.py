@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ik_mdn.solver.engine import SINGULAR, Problem, fine_tolerance, portions
 from ik_mdn.solver.refinement import refine
@@ -39,23 +38,16 @@ def _on_curve(problem: Problem, pose: IntArray, q: FloatArray) -> BoolArray:
     """See `on_curve`."""
     arm, task = problem.arm, problem.task
     result = np.zeros(len(q), np.bool_)
-    J = scaled_task_jacobian(arm, task, torch.from_numpy(q))[1].numpy()
-    _, sigma, right = np.linalg.svd(J)
+    _, sigma, right = np.linalg.svd(scaled_task_jacobian(arm, task, q)[1])
     row, direction = (sigma < SINGULAR).nonzero()
     if not len(row):
         return result
     v = right[row, direction] * arm.joint_units
     steps = np.array([-2, -1, 1, 2])[:, None, None] * (_STEP / 2) * v  # (4, S, n)
-    T = torch.from_numpy(problem.T[np.tile(pose[row], 4)])
-    ends = refine(
-        arm,
-        task,
-        T,
-        torch.from_numpy((q[row] + steps).reshape(-1, arm.n_joints)),
-        tolerance=fine_tolerance(problem.tolerance),
-    )
-    error = torch.maximum(ends.err_pos, ends.err_rot).numpy().reshape(4, -1)
-    way = arm.nearest_image(ends.q.numpy().reshape(4, -1, arm.n_joints) - q[row]) / arm.joint_units
+    T, seeds = problem.T[np.tile(pose[row], 4)], (q[row] + steps).reshape(-1, arm.n_joints)
+    ends = refine(arm, task, T, seeds, tolerance=fine_tolerance(problem.tolerance))
+    error = np.maximum(ends.err_pos, ends.err_rot).reshape(4, -1)
+    way = arm.nearest_image(ends.q.reshape(4, -1, arm.n_joints) - q[row]) / arm.joint_units
     along = (way * v / arm.joint_units).sum(axis=-1) / (_STEP / 2)  # -2, -1, 1, 2 on a straight line
     gaps = np.diff(np.insert(along, 2, 0.0, axis=0), axis=0)
     curved = (error <= problem.tolerance).all(axis=0) & (gaps >= _STAYS).all(axis=0)

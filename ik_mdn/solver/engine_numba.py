@@ -6,10 +6,9 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from ik_mdn.model import NEAR_AXIS, WAVES, ArmModel, ChainModel, MixtureHead, seeding
+from ik_mdn.model import NEAR_AXIS, WAVES, SavedModel, seeding
 from ik_mdn.solver.branches import middle
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
@@ -23,7 +22,6 @@ from ik_mdn.solver.engine import (
     portions,
     starts,
 )
-from ik_mdn.solver.engine_torch import draw, propose
 from ik_mdn.solver.kernels import refine as kernel
 from ik_mdn.solver.kernels.branches import BLOCK, Bounds, Candidates, compact, mark_new, settle
 from ik_mdn.solver.kernels.condition import condition, condition_size
@@ -42,74 +40,75 @@ from sim.arrays import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
 
-__all__ = ["CompiledEngine", "CompiledModel", "are_poses", "has_model", "kernel"]
+__all__ = ["CompiledEngine", "CompiledModel", "are_poses", "kernel"]
 
 _FEW = 12  # targets up to which the compiled network beats torch's
-
-
-def has_model(model: ArmModel) -> bool:
-    """Whether the compiled code can do what a model does, or take its seeds: mixtures on the CPU."""
-    return isinstance(model, ChainModel) or (
-        isinstance(getattr(model, "head", None), MixtureHead) and model.centre.device.type == "cpu"
-    )
 
 
 class CompiledModel:
     """A model's numbers as the compiled code takes them, as they are when this is made.
 
     Args:
-        model: A mixture on the CPU.
+        model: A mixture.
     """
 
-    def __init__(self, model: ArmModel) -> None:
-        self.model: Any = model
-        if isinstance(model, ChainModel):
+    def __init__(self, model: SavedModel | ArmModel) -> None:
+        model = model if isinstance(model, SavedModel) else model.saved()
+        assert model.config.kind == "mdn"
+        self.model, features = model, model.features
+        self.is_chain = bool(model.config.drawn_first)  # whose seeds torch proposes
+        if self.is_chain:
             return
-        assert isinstance(model.head, MixtureHead)
-        features = model.features
-        rows, shape = model.task.rows, model.head.shape
-        n_orientation = 0 if not any(rows[3:]) else 3 if features.removes_roll or not rows[5] else 6
+        rows, shape = model.task.rows, model.shape
         self.frames = Frames(
             *features.frames,
             azimuth=bool(features.removes_azimuth),
             roll=bool(features.removes_roll),
             rotates=any(rows[3:]),
             rolls=bool(rows[5]),
-            n_orientation=n_orientation,
+            n_orientation=features.n_orientation,
             octaves=WAVES,
             reach=float(model.arm.reach),
             near_axis=NEAR_AXIS,
-            centre=model.centre.numpy().copy(),
-            spread=model.spread.numpy().copy(),
+            centre=model.weights["centre"],
+            spread=model.weights["spread"],
         )
         sigma = (seeding.SPREAD, seeding.LEAST_WEIGHT, seeding.LEAST_STD)
-        self.reading = Reading(shape.components, *shape.sizes[1:], True, float(model.floor), MIN_WEIGHT, *sigma)
+        self.reading = Reading(shape.components, *shape.sizes[1:], True, float(model.config.floor), MIN_WEIGHT, *sigma)
 
     @cached_property
     def layers(self) -> Layers:
         """The network's parameters."""
-        trunk, out = self.model.trunk, self.model.head.out
-        blocks: list[Any] = [list(block.children()) for block in trunk.blocks]  # normalisation, linear, SiLU, linear
-        linear = [layer for block in blocks for layer in (block[1], block[3])]
-        norms = [*(block[0] for block in blocks), trunk.norm]
-        width = out.in_features
-        with torch.no_grad():
-            arrays = (
-                torch.cat([trunk.input.weight.T, trunk.input.bias[None]]),
-                torch.stack([layer.weight.T for layer in linear]) if linear else torch.empty(0, width, width),
-                torch.stack([layer.bias for layer in linear]) if linear else torch.empty(0, width),
-                torch.stack([torch.stack([norm.weight, norm.bias]) for norm in norms]),
-                torch.cat([out.weight.T, out.bias[None]]),
-            )
-            return Layers(*(np.ascontiguousarray(array.numpy()) for array in arrays))
+        weights, width, blocks = self.model.weights, self.model.config.width, range(self.model.config.blocks)
+        inner = [f"trunk.blocks.{i}.{place}" for i in blocks for place in (1, 3)]
+        norms = [*(f"trunk.blocks.{i}.0" for i in blocks), "trunk.norm"]
+        first, last = (
+            np.vstack([weights[f"{name}.weight"].T, weights[f"{name}.bias"]]) for name in ("trunk.input", "head.out")
+        )
+        return Layers(
+            first,
+            np.array([weights[f"{name}.weight"].T for name in inner], np.float32).reshape(-1, width, width),
+            np.array([weights[f"{name}.bias"] for name in inner], np.float32).reshape(-1, width),
+            np.array([[weights[f"{name}.weight"], weights[f"{name}.bias"]] for name in norms]),
+            last,
+        )
 
     def numbers_of(self, T: FloatArray) -> tuple[NDArray[np.float32], FloatArray]:
         """The head's numbers (B, ...) and the azimuth and roll (B, 2) of targets (B, 4, 4)."""
         x, shift = np.empty((len(T), len(self.frames.centre)), np.float32), np.empty((len(T), 2))
         queue = np.zeros(1, np.int64)
         share(lambda: encode(T, self.frames, x, shift, queue), -(-len(T) // BLOCK))
+        import torch
+
         with torch.inference_mode():
-            return self.model.head.out(self.model.trunk(torch.from_numpy(x))).numpy(), shift
+            return self.network.head.out(self.network.trunk(torch.from_numpy(x))).numpy(), shift
+
+    @cached_property
+    def network(self) -> Any:
+        """The model in torch."""
+        from ik_mdn.model import from_saved
+
+        return from_saved(self.model)
 
 
 class CompiledEngine:
@@ -128,8 +127,12 @@ class CompiledEngine:
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         model, P = self.model, len(poses)
         assert model is not None
-        if isinstance(model.model, ChainModel):
-            return propose(model.model, torch.from_numpy(self._targets(poses)), most, raw=raw)
+        if model.is_chain:
+            import torch
+
+            from ik_mdn.solver.engine_torch import propose
+
+            return propose(model.network, torch.from_numpy(self._targets(poses)), most, raw=raw)
         if P <= _FEW and not raw:
             return Seeds(*propose_few(self._targets(poses), model.frames, model.layers, model.reading, most))
         numbers, shift = model.numbers_of(self._targets(poses))
@@ -142,7 +145,11 @@ class CompiledEngine:
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         assert self.model is not None
-        return draw(self.model.model, torch.from_numpy(self._targets(poses)), count, generator)
+        import torch
+
+        from ik_mdn.solver.engine_torch import draw
+
+        return draw(self.model.network, torch.from_numpy(self._targets(poses)), count, generator)
 
     def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, NDArray[np.bool_]]:
         pose, most = poses.repeat(seeds.counts), tolerance or self.tolerance

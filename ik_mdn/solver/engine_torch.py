@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.solver.branches import first_of_branch, turn_into_limits
+from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
     SINGULAR,
@@ -31,6 +32,8 @@ from sim.task import Task, error_norms, task_error
 
 if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
+
+_PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory
 
 
 class Rows(NamedTuple):
@@ -140,3 +143,59 @@ def measure(arm: Arm, task: Task, T: Tensor, rows: Rows) -> Found:
     """
     errors = error_norms(task_error(task, forward_kinematics(arm, rows.q), T[rows.pose]))
     return Found(*(x.cpu().numpy() for x in (*rows, *errors)))
+
+
+def first_of_branch(arm: Arm, pose: Tensor, q: Tensor, tolerance: float) -> Tensor:
+    """For each row the first row of the same pose that is the same branch.
+
+    A row belongs to the branch of the first row before it within the tolerance, by the distance on the circle
+    `sqrt(Σ 4 sin²(Δq_i/2))` over turning joints (plus Δq² [m²] for sliding ones). Rows that start a branch are
+    therefore further apart than the tolerance.
+
+    Args:
+        arm: The arm.
+        pose: Pose of each row, ascending, shape (R,), int64.
+        q: Joint vectors, shape (R, n), better ones first within a pose.
+        tolerance: Distance [rad, m].
+
+    Returns:
+        Row numbers, shape (R,), int64; a row that starts a branch gives its own.
+    """
+    first = torch.arange(len(q), device=q.device)
+    if len(q) < 2:
+        return first
+    return _first_near(pose, _on_circle(arm, q), first, tolerance)
+
+
+def _first_near(pose: Tensor, on_circle: Tensor, first: Tensor, tolerance: float) -> Tensor:
+    """See `first_of_branch`; `first` (R,) counts the rows."""
+    _, count = torch.unique_consecutive(pose, return_counts=True)
+    width = int(count.max())
+    start = count.cumsum(0) - count
+    group = torch.arange(len(count), device=pose.device).repeat_interleave(count)
+    slot = first - start[group]
+    table = on_circle.new_zeros(len(count), width, on_circle.shape[1])
+    table[group, slot] = on_circle
+    used = torch.arange(width, device=pose.device) < count[:, None]
+    step = max(1, _PAIRS // width**2)
+    leaders = [_leader(table[i : i + step], used[i : i + step], tolerance) for i in range(0, len(table), step)]
+    leader = torch.cat(leaders)[group, slot]
+    return torch.add(start[group], leader)
+
+
+def _leader(table: Tensor, used: Tensor, tolerance: float) -> Tensor:
+    """For each slot (P, S) the first slot that it is linked to."""
+    square = (table * table).sum(-1)
+    distance = square[:, :, None] + square[:, None, :] - 2 * table @ table.mT  # squared; rounding 1e-15
+    near = (distance <= tolerance**2) & used[:, :, None] & used[:, None, :]
+    slots = torch.arange(table.shape[1], device=table.device)
+    near |= slots[:, None] == slots
+    leader = torch.where(near, slots, table.shape[1]).amin(-1)
+    for _ in range(max(1, math.ceil(math.log2(table.shape[1])))):  # leaders of leaders
+        leader = leader.gather(1, leader)
+    return leader
+
+
+def _on_circle(arm: Arm, q: Tensor) -> Tensor:
+    turns = torch.tensor(~arm.is_prismatic, device=q.device)
+    return torch.cat([q[:, turns].cos(), q[:, turns].sin(), q[:, ~turns]], dim=1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ik_mdn.solver.kernels.rules import FARTHEST, NEAR_FOLD, STEP
@@ -38,14 +37,13 @@ def seeds_across_folds(
     """
     if not len(q) or task.n_constraints != arm.n_joints:
         return np.empty((0, arm.n_joints)), np.empty(0, np.int64)
-    T, J = scaled_task_jacobian(arm, task, torch.from_numpy(q))
-    left, sigma, right = np.linalg.svd(J.numpy())
+    T, J = scaled_task_jacobian(arm, task, q)
+    left, sigma, right = np.linalg.svd(J)
     unit = arm.joint_units
     u, v, weak = left[:, :, -1], right[:, -1], sigma[:, -1] < NEAR_FOLD
 
     def error(step: float) -> FloatArray:
-        tip = forward_kinematics(arm, torch.from_numpy(q + step * v * unit))
-        return scaled_task_error(arm, task, tip, T).numpy()
+        return scaled_task_error(arm, task, forward_kinematics(arm, q + step * v * unit), T)
 
     curvature = -((error(STEP) + error(-STEP)) * u).sum(axis=1) / STEP**2
     steps = np.clip(-2 * sigma[:, -1] / np.where(curvature == 0, 1e-12, curvature), -FARTHEST, FARTHEST)[:, None]
@@ -75,13 +73,13 @@ def drop_connected(
     Returns:
         Shape (S,); one that is connected with a known solution or an earlier one of these is False.
     """
-    target, alone, known = torch.from_numpy(np.array(T_base_target)), np.zeros(len(more), np.bool_), list(q)
+    alone, known = np.zeros(len(more), np.bool_), list(q)
     for i, row in enumerate(more):
         away = arm.nearest_image(np.reshape(known, (-1, arm.n_joints)) - row)
         nearest = np.abs(away).max(axis=1).argsort()[:_NEIGHBOURS]
-        tips = forward_kinematics(arm, torch.from_numpy(row + away[nearest] / 2))
-        errors = torch.stack(error_norms(task_error(task, tips, target)))
-        alone[i] = not bool((errors.amax(dim=0) <= 10 * tolerance).any())
+        tips = forward_kinematics(arm, row + away[nearest] / 2)
+        errors = np.maximum(*error_norms(task_error(task, tips, T_base_target)))
+        alone[i] = not (errors <= 10 * tolerance).any()
         if alone[i]:
             known.append(row)
     return alone

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from functools import lru_cache
 
 import numpy as np
 
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
+from sim.words import Word
 
 SLACK = 1e-9  # [rad] beyond a limit that still counts as inside, as for solutions
 
@@ -16,25 +16,11 @@ _TURN = 2 * np.pi
 _LEAST = 1e-150  # manipulability below which a solution counts as exactly singular: as good as certain
 
 
-class Law(str, Enum):
+class Law(Word):
     """What the weights of solutions are; `about` says it in a sentence."""
 
-    EXACT = "exact"
-    PROPOSALS = "proposals"
-
-    @property
-    def about(self) -> str:
-        """One line for people."""
-        return _ABOUT[self]
-
-    def __str__(self) -> str:
-        return self.value
-
-
-_ABOUT = {
-    Law.EXACT: "probability given the pose where joints are uniform in limits, among the solutions found",
-    Law.PROPOSALS: "share of the proposals that led to the solution",
-}
+    EXACT = "exact", "probability given the pose where joints are uniform in limits, among the solutions found"
+    PROPOSALS = "proposals", "share of the proposals that led to the solution"
 
 
 def solution_weights(arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray) -> FloatArray:

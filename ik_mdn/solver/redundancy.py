@@ -7,9 +7,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine import Problem, starts
@@ -24,6 +22,8 @@ from sim.errors import TaskError
 from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ik_mdn.solver.solver import IKSolver
 
 SEEDS_OF_MODEL, SEEDS = 32, 128  # per pose: of a model; random ones, of which more are needed to meet every curve
@@ -55,6 +55,11 @@ def self_motion(
     least, and refined. Each sample stands in the middle of an equal piece of its curve: no point of a curve is
     further than half a spacing from a sample.
 
+    Example:
+        >>> found = self_motion(sim.load_arm("panda"), sim.pose((0.4, 0.1, 0.4), rpy=(np.pi, 0, 0)), count=20)[0]
+        >>> found.q.shape, len(found.length)  # on so many curves
+        ((20, 7), 3)
+
     Args:
         solver: An `IKSolver`, or an arm, for which random seeds serve.
         T_base_tip: Poses, shape (4, 4) or (B, 4, 4); points where the task has no rotation, see `sim.task.as_targets`.
@@ -83,7 +88,10 @@ def self_motion(
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
     job = _Job(arm, chosen, model_solver, count, seeds, restarts, tolerance, seed)
     curves = arm.n_joints == chosen.n_constraints + 1
-    parts = [_trace(job, chunk) if curves else _scatter(job, chunk) for chunk in torch.split(T, _POSES)]
+    parts = [
+        _trace(job, chunk) if curves else _scatter(job, chunk)
+        for chunk in (T[i : i + _POSES] for i in range(0, max(1, len(T)), _POSES))
+    ]
     return _join(parts)
 
 
@@ -106,7 +114,7 @@ def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task,
         )
     if compiled_kernel() is None:
         raise TaskError("self-motion needs numba, and numba cannot run here")
-    has_model = not isinstance(solver, Arm) and solver.model is not None and solver.task == chosen
+    has_model = not isinstance(solver, Arm) and solver.has_model and solver.task == chosen
     return arm, chosen, solver if has_model and not isinstance(solver, Arm) else None
 
 
@@ -130,12 +138,12 @@ class _Job(NamedTuple):
     seed: int
 
 
-def _trace(job: _Job, T: Tensor) -> SelfMotionBatch:
+def _trace(job: _Job, T: FloatArray) -> SelfMotionBatch:
     """Samples in order along curves."""
     from ik_mdn.solver.kernels.curves import Walk, trace
 
     seeds, first = _find(job, T)
-    traced = trace(job.arm, job.task, T.numpy(), seeds, first, job.samples, Walk())
+    traced = trace(job.arm, job.task, T, seeds, first, job.samples, Walk())
     samples, curves = traced.counts[:, 0], traced.counts[:, 1]
     used = np.arange(job.samples) < samples[:, None]
     shown = np.arange(traced.length.shape[1]) < curves[:, None]
@@ -143,7 +151,7 @@ def _trace(job: _Job, T: Tensor) -> SelfMotionBatch:
     return _polished(job, T, points, traced.length[shown], traced.closed[shown].astype(bool), curves)
 
 
-def _scatter(job: _Job, T: Tensor) -> SelfMotionBatch:
+def _scatter(job: _Job, T: FloatArray) -> SelfMotionBatch:
     """Samples far apart from each other: of many refined seeds always the one furthest from those taken before."""
     seeds, first = _find(job._replace(seeds=max(job.seeds, 4 * job.samples)), T)
     turns = ~job.arm.is_prismatic
@@ -167,51 +175,57 @@ def _furthest(places: FloatArray, count: int) -> IntArray:
     return np.array(rows)
 
 
-def _find(job: _Job, T: Tensor) -> tuple[FloatArray, IntArray]:
+def _find(job: _Job, T: FloatArray) -> tuple[FloatArray, IntArray]:
     """Refined seeds in limits, pose by pose, (R, n), and where those of each pose begin, (B + 1,)."""
     rng = np.random.default_rng(job.seed)
-    pending = torch.arange(len(T))
-    poses, rows = [pending[:0]], [T.new_empty(0, job.arm.n_joints)]
+    pending: IntArray = np.arange(len(T))
+    poses: list[IntArray] = [pending[:0]]
+    rows: list[FloatArray] = [np.empty((0, job.arm.n_joints))]
     for number in range(job.restarts + 1):
-        if number == 0 and job.solver is not None and job.solver.model is not None:
-            proposal = job.solver.model.seeds(T)
-            heaviest = proposal.weight.topk(min(job.seeds, proposal.weight.shape[1]), dim=1).indices
-            q = proposal.q.gather(1, heaviest[..., None].expand(-1, -1, job.arm.n_joints))
+        if number == 0 and job.solver is not None:
+            q = _heaviest(job.solver, T, job.seeds)
         else:
             shape = (job.seeds << max(0, number - 1), job.arm.n_joints)
-            draws = T.new_tensor(rng.uniform(job.arm.sample_min, job.arm.sample_max, shape))
-            q = draws.expand(len(pending), *shape)
-        pose = pending.repeat_interleave(q.shape[1])
+            draws = rng.uniform(job.arm.sample_min, job.arm.sample_max, shape)
+            q = np.broadcast_to(draws, (len(pending), *shape))
+        pose = pending.repeat(q.shape[1])
         found = _refine_seeds(job, T[pose], q.reshape(-1, job.arm.n_joints))
         poses.append(pose[found[1]])
         rows.append(found[0])
-        solved = torch.zeros(len(T), dtype=torch.bool)
-        solved[poses[-1]] = True
-        pending = pending[~solved[pending]]
+        pending = pending[~np.isin(pending, poses[-1])]
         if not len(pending):
             break
-    pose, q = torch.cat(poses), torch.cat(rows)
-    order = pose.argsort(stable=True)
-    first = torch.searchsorted(pose[order], torch.arange(len(T) + 1))
-    return q[order].numpy(), first.numpy()
+    pose, q = np.concatenate(poses), np.concatenate(rows)
+    order = pose.argsort(kind="stable")
+    return q[order], pose[order].searchsorted(np.arange(len(T) + 1))
 
 
-def _refine_seeds(job: _Job, T: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+def _heaviest(solver: IKSolver, T: FloatArray, most: int) -> FloatArray:
+    """The heaviest seeds of a model for each pose, (B, S, n)."""
+    import torch  # only who has a model needs it
+
+    assert solver.model is not None
+    q, weight = solver.model.seeds(torch.from_numpy(T))
+    heaviest = weight.topk(min(most, weight.shape[1]), dim=1).indices
+    return np.asarray(q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1])).numpy())
+
+
+def _refine_seeds(job: _Job, T: FloatArray, q: FloatArray) -> tuple[FloatArray, IntArray]:
     """Refined joint vectors in limits, and which rows they come from."""
     refined = refine(job.arm, job.task, T, q, tolerance=_SEED_TOLERANCE, max_iterations=_SEED_ITERATIONS)
-    near = torch.maximum(refined.err_pos, refined.err_rot) <= 10 * _SEED_TOLERANCE * max(1.0, job.arm.reach)
-    rows = near.nonzero()[:, 0]
+    near = np.maximum(refined.err_pos, refined.err_rot) <= 10 * _SEED_TOLERANCE * max(1.0, job.arm.reach)
+    rows = near.nonzero()[0]
     turned, inside = turn_into_limits(job.arm, refined.q[rows])
     return turned[inside], rows[inside]
 
 
 def _polished(
-    job: _Job, T: Tensor, points: _Points, length: FloatArray, closed: BoolArray, curves: IntArray
+    job: _Job, T: FloatArray, points: _Points, length: FloatArray, closed: BoolArray, curves: IntArray
 ) -> SelfMotionBatch:
     """Points made exact, without those that are not or are outside the limits; `curves` (B,) of each pose."""
     tolerance, (pose, q, curve, position) = max(_SAMPLE_SHARE * job.tolerance, TOLERANCE), points
-    refined = refine(job.arm, job.task, T[torch.from_numpy(pose)], torch.from_numpy(q), tolerance=tolerance)
-    exact, err_pos, err_rot = refined.q.numpy(), refined.err_pos.numpy(), refined.err_rot.numpy()
+    refined = refine(job.arm, job.task, T[pose], q, tolerance=tolerance)
+    exact, err_pos, err_rot = refined.q, refined.err_pos, refined.err_rot
     limited = np.clip(exact, job.arm.q_min, job.arm.q_max)
     keep = (np.abs(limited - exact) <= LIMIT_SLACK).all(1) & (np.maximum(err_pos, err_rot) <= job.tolerance)
     q, pose, curve = limited[keep], pose[keep], curve[keep]

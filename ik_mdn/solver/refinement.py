@@ -4,38 +4,47 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import lru_cache, partial
+import sys
+from dataclasses import fields
+from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ik_mdn.solver.kernels.rules import MAX_ITERATIONS, MAX_STEP, TOLERANCE, Refined, Rule
-from ik_mdn.solver.refinement_torch import LANES, refine_torch
 from sim.arm import Arm
+from sim.arrays import Array, is_tensor
 from sim.errors import ShapeError, UnknownNameError
 from sim.task import Task
 
-__all__ = ["LANES", "MAX_ITERATIONS", "MAX_STEP", "TOLERANCE", "Refined", "refine"]
+__all__ = ["MAX_ITERATIONS", "MAX_STEP", "TOLERANCE", "Refined", "refine"]
 
 _log = logging.getLogger(__name__)
 
-if hasattr(os, "register_at_fork"):  # OpenMP's threads do not come along: torch would wait for them for ever
-    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
+
+def _leave_threads_behind() -> None:
+    """After a fork: OpenMP's threads do not come along, and torch would wait for them for ever."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_threads_behind)
 
 
 def refine(
     arm: Arm,
     task: Task,
-    T_base_target: Tensor,
-    q_seed: Tensor,
+    T_base_target: Array,
+    q_seed: Array,
     *,
     tolerance: float = TOLERANCE,
     max_iterations: int = MAX_ITERATIONS,
     max_step: float = MAX_STEP,
-    lanes: int = LANES,
+    lanes: int | None = None,
     backend: str | None = None,
-) -> Refined:
+) -> Refined[Array]:
     """Each seed moved to the nearest joint vector that meets its target, as far as there is one.
 
     Levenberg-Marquardt: `dq = J^T (J J^T + λ I)^-1 e` with `λ = μ |e|²`. Damping by the squared residual
@@ -55,16 +64,16 @@ def refine(
     Args:
         arm: The arm.
         task: Which constraints count.
-        T_base_target: Targets, shape (N, 4, 4), float64; not checked (see `sim.task.as_targets`).
-        q_seed: Where to start, shape (N, n), float64, on the same device. Limits play no part.
+        T_base_target: Targets, shape (N, 4, 4), float64; not checked (see `sim.task.as_targets`). numpy or torch.
+        q_seed: Where to start, shape (N, n), float64, of the same kind and device. Limits play no part.
         tolerance: Residual at which a seed is done: length of the error in [rad] and arm lengths.
         max_iterations: Most iterations per seed.
         max_step: Largest change of a joint per iteration [rad, or arm lengths for prismatic joints].
-        lanes: How many seeds torch advances together; bounds the memory.
+        lanes: How many seeds torch advances together, which bounds the memory; None: 16,384.
         backend: "numba", "torch", or None for the faster one that can do it.
 
     Returns:
-        The end of each seed, converged or not, in the given order; N = 0 gives empty tensors.
+        The end of each seed, converged or not, in the given order; numpy in, numpy out; torch in, torch out.
 
     Raises:
         ShapeError: Targets and seeds do not pair up, or numba is asked for what it cannot do.
@@ -78,20 +87,38 @@ def refine(
     rule = Rule(tolerance, max_iterations, max_step)
     kernel = _kernel_for(q_seed, backend)
     if kernel is None:
-        return refine_torch(arm, task, T_base_target, q_seed, rule, lanes=lanes)
-    result: Refined = kernel.refine_numba(arm, task, T_base_target, q_seed, rule)
-    return result
+        return _refine_torch(arm, task, T_base_target, q_seed, rule, lanes)
+    if is_tensor(q_seed):
+        result: Refined[Array] = kernel.refine_numba(arm, task, T_base_target, q_seed, rule)
+        return result
+    T, q = (np.ascontiguousarray(array, np.float64) for array in (T_base_target, q_seed))
+    return Refined(*kernel.refine_rows(arm, task, T, np.arange(len(q)), q, rule))
 
 
-def _kernel_for(q_seed: Tensor, backend: str | None) -> ModuleType | None:
+def _refine_torch(
+    arm: Arm, task: Task, T_base_target: Array, q_seed: Array, rule: Rule, lanes: int | None
+) -> Refined[Array]:
+    import torch
+
+    from ik_mdn.solver.refinement_torch import LANES, refine_torch
+
+    T, q = torch.as_tensor(T_base_target), torch.as_tensor(q_seed)
+    result: Any = refine_torch(arm, task, T, q, rule, lanes=lanes or LANES)
+    if is_tensor(q_seed):
+        return result  # type: ignore[no-any-return]
+    return Refined(*(getattr(result, field.name).numpy() for field in fields(Refined)))
+
+
+def _kernel_for(q_seed: Any, backend: str | None) -> ModuleType | None:
     """The module `ik_mdn.solver.kernels.refine` where it is to be used, otherwise None."""
     if backend not in (None, "numba", "torch"):
         raise UnknownNameError(f"unknown backend {backend!r}; allowed: 'numba', 'torch' or None", name=backend)
-    fits = q_seed.device.type == "cpu" and q_seed.dtype == torch.float64
+    device = q_seed.device.type if is_tensor(q_seed) else "cpu"
+    fits = device == "cpu" and str(q_seed.dtype).endswith("float64")
     kernel = compiled_kernel() if backend != "torch" and fits else None
     if kernel is None and backend == "numba":
         raise ShapeError(
-            f"numba cannot refine {q_seed.dtype} seeds on {q_seed.device}; it takes float64 on the CPU, where numba is "
+            f"numba cannot refine {q_seed.dtype} seeds on {device}; it takes float64 on the CPU, where numba is "
             "installed and may compile; use backend=None"
         )
     return kernel

@@ -18,7 +18,7 @@ LANES = 16384  # seeds that advance together; those that finish make room for th
 
 def refine_torch(
     arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, rule: Rule, *, lanes: int = LANES
-) -> Refined:
+) -> Refined[Tensor]:
     """Each seed moved to the nearest joint vector that meets its target; see `ik_mdn.solver.refinement.refine`.
 
     Args:
@@ -139,12 +139,12 @@ def _is_finished(rule: Rule, s: _State) -> Tensor:
     return stuck | (s.iterations >= rule.max_iterations) | (s.cost <= rule.tolerance**2)
 
 
-def _empty_result(q_seed: Tensor) -> Refined:
+def _empty_result(q_seed: Tensor) -> Refined[Tensor]:
     err = torch.full_like(q_seed[:, 0], torch.inf)
     return Refined(torch.empty_like(q_seed), err, err.clone(), torch.zeros_like(err, dtype=torch.int64))
 
 
-def _store(done: Refined, arm: Arm, task: Task, s: _State) -> None:
+def _store(done: Refined[Tensor], arm: Arm, task: Task, s: _State) -> None:
     """Write every lane's present state; a running seed's entry is written again when it leaves."""
     n_linear, e = sum(task.rows[:3]), s.e * s.e.new_tensor(task_units(arm, task))
     done.q[s.index] = s.q

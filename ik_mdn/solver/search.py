@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
-import torch
 
 from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.continua import on_curve
 from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds
-from ik_mdn.solver.engine_torch import Rows, measure
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from sim.arrays import BoolArray, FloatArray, IntArray
 
@@ -87,6 +85,10 @@ def search(engine: Engine, problem: Problem, effort: Effort) -> Outcome:
 
 def propose(engine: Engine, problem: Problem, most: int) -> Outcome:
     """The model's modes as they are, at most so many of each target, turned into limits where possible."""
+    import torch
+
+    from ik_mdn.solver.engine_torch import Rows, measure
+
     parts, n = [], len(problem.T)
     for poses in _chunks(np.arange(n), most, _ROWS):
         seeds = engine.propose(poses, most, raw=True)

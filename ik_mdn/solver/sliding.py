@@ -1,15 +1,12 @@
-"""Sliding along a self-motion curve: the joints move, the tip stays."""
+"""`slide`: along the self-motion curve of a redundant arm by an arc length; the joints move, the tip stays."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ik_mdn.solver.redundancy import resolve
 from ik_mdn.solver.refinement import refine
@@ -18,8 +15,11 @@ from sim.arrays import FloatArray
 from sim.errors import ShapeError, TaskError
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, as_targets, task_jacobian
+from sim.words import Word
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ik_mdn.solver.solver import IKSolver
 
 _FINE_STEP = 0.06  # longest step of a slide [rad, arm lengths]: the arc length is then known to about 1e-7
@@ -27,15 +27,12 @@ _FINE_WANTED = 1e-5
 _OUTSIDE = 1e-6  # [rad, m] a start of a slide this far outside the limits counts as on the limit
 
 
-class SlideStatus(str, Enum):
+class SlideStatus(Word):
     """How a slide ended."""
 
-    MOVED = "moved"
-    LIMIT = "limit"
-    STUCK = "stuck"
-
-    def __str__(self) -> str:
-        return self.value
+    MOVED = "moved", "all the way"
+    LIMIT = "limit", "stopped by a limit"
+    STUCK = "stuck", "stopped in a singular configuration"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +43,7 @@ class Slide:
         q: Joint vectors [rad, m], shape (B, n), in limits.
         moved: Arc length gone [rad; arm lengths for joints that slide], with the sign of the distance, shape (B,).
         err_pos, err_rot: Distance [m] and angle [rad] of the tip from where it was, shape (B,).
-        status: MOVED all the way, stopped by a LIMIT, or STUCK in a singular configuration.
+        status: How it ended, shape (B,).
     """
 
     q: FloatArray
@@ -65,6 +62,11 @@ def slide(
     T_base_tip: Tensor | NDArray[np.floating] | None = None,
 ) -> Slide:
     """Joint vectors moved some way along their self-motion curves while the tip stays.
+
+    Example:
+        >>> moved = slide(sim.load_arm("panda"), [0.0, 0.5, 0.0, -1.5, 0.0, 2.0, 0.5], 0.3)
+        >>> moved.status[0].about, bool(moved.err_pos[0] < 1e-9)
+        ('all the way', True)
 
     Args:
         solver: An `IKSolver`, or an arm.
@@ -90,9 +92,9 @@ def slide(
             "its self-motion is no curve; slide needs exactly one joint to spare"
         )
     start, way = _checked_slide(arm, q, distance)
-    T = forward_kinematics(arm, torch.from_numpy(start))
+    T = forward_kinematics(arm, start)
     if T_base_tip is not None:
-        T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4).expand(len(start), 4, 4).contiguous()
+        T = np.array(np.broadcast_to(as_targets(chosen, T_base_tip), T.shape))
     return _slide(arm, chosen, T, start, way)
 
 
@@ -115,15 +117,15 @@ def _checked_slide(
     return np.clip(start, arm.q_min, arm.q_max), np.broadcast_to(way, len(start)).copy()
 
 
-def _slide(arm: Arm, task: Task, T: Tensor, start: FloatArray, way: FloatArray) -> Slide:
+def _slide(arm: Arm, task: Task, T: FloatArray, start: FloatArray, way: FloatArray) -> Slide:
     """See `slide`."""
     from ik_mdn.solver.kernels.curves import Walk, go  # compiles: only where it is used
 
-    q, moved = go(arm, task, T.numpy(), start, way, Walk(_FINE_STEP, _FINE_WANTED))
-    refined = refine(arm, task, T, torch.from_numpy(q))
+    q, moved = go(arm, task, T, start, way, Walk(_FINE_STEP, _FINE_WANTED))
+    refined = refine(arm, task, T, q)
     stopped = moved < np.abs(way) - 1e-12
     for _ in range(3):  # onto the limit exactly, along the curve
-        at = refined.q.numpy()
+        at = refined.q
         over = np.maximum(at - arm.q_max, arm.q_min - at)
         at_limit = stopped & (np.abs(over).min(1) < 1e-3)
         rows = at_limit | (over.max(1) > 0)
@@ -136,19 +138,18 @@ def _slide(arm: Arm, task: Task, T: Tensor, start: FloatArray, way: FloatArray) 
         speed = tangent[pick]
         rows &= np.abs(speed) > 1e-6
         back = np.where(rows, past / np.where(rows, speed, 1.0), 0.0)
-        refined = refine(arm, task, T, torch.from_numpy(at - back[:, None] * tangent))
-    exact = refined.q.numpy()
+        refined = refine(arm, task, T, at - back[:, None] * tangent)
+    exact = refined.q
     limited = np.clip(exact, arm.q_min, arm.q_max)
     near = np.abs(np.minimum(exact - arm.q_min, arm.q_max - exact)).min(1) < 1e-6
     status = [
         SlideStatus.MOVED if not s else SlideStatus.LIMIT if at else SlideStatus.STUCK
         for s, at in zip(stopped, near, strict=True)
     ]
-    return Slide(limited, np.copysign(moved, way), refined.err_pos.numpy(), refined.err_rot.numpy(), tuple(status))
+    return Slide(limited, np.copysign(moved, way), refined.err_pos, refined.err_rot, tuple(status))
 
 
-def _tangents(arm: Arm, task: Task, q: Tensor) -> FloatArray:
+def _tangents(arm: Arm, task: Task, q: FloatArray) -> FloatArray:
     """Unit vectors (B, n) of the null space of the task Jacobian, either way."""
     T, J = kinematics(arm, q)
-    tangents: FloatArray = torch.linalg.svd(task_jacobian(task, J, T)).Vh[:, -1].numpy()
-    return tangents
+    return np.asarray(np.linalg.svd(task_jacobian(task, J, T))[2][:, -1])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, overload
 
 import numpy as np
@@ -12,41 +11,23 @@ from numpy.typing import NDArray
 
 from ik_mdn.solver.probabilities import Law
 from sim.arrays import FloatArray
+from sim.words import Word
 
 
-class Status(str, Enum):
+class Status(Word):
     """How solving for a pose ended; `about` says it in a sentence."""
 
-    SOLVED = "solved"
-    SINGULAR = "singular"
-    OUT_OF_LIMITS = "out_of_limits"
-    UNREACHABLE = "unreachable"
-    PROPOSED = "proposed"
-    TOO_FAR = "too_far"
-    TIMED_OUT = "timed_out"
-    CONTINUUM = "continuum"
-    NEARLY = "nearly"
-
-    @property
-    def about(self) -> str:
-        """One line for people."""
-        return _ABOUT[self]
-
-    def __str__(self) -> str:
-        return self.value
+    SOLVED = "solved", "solutions in limits were found"
+    SINGULAR = "singular", "solved in limits where branches meet: at the edge of the workspace or in a singularity"
+    OUT_OF_LIMITS = "out_of_limits", "the arm could reach the target, but only with joints outside their limits"
+    UNREACHABLE = "unreachable", "nothing met the target: it is out of reach"
+    PROPOSED = "proposed", "raw proposals of the model; nothing was refined"
+    TOO_FAR = "too_far", "solutions in limits exist, all further from q_seed than max_jump: no continuous continuation"
+    TIMED_OUT = "timed_out", "the time was over before the search was"
+    CONTINUUM = "continuum", "solved in limits along a curve, of which these are samples; see self_motion"
+    NEARLY = "nearly", "nothing met the target exactly; these miss it by up to 0.1 mm and 0.1 mrad, as their errors say"
 
 
-_ABOUT = {
-    Status.SOLVED: "solutions in limits were found",
-    Status.SINGULAR: "solved in limits where branches meet: at the edge of the workspace or in a singularity",
-    Status.OUT_OF_LIMITS: "the arm could reach the target, but only with joints outside their limits",
-    Status.UNREACHABLE: "nothing met the target: it is out of reach",
-    Status.PROPOSED: "raw proposals of the model; nothing was refined",
-    Status.TOO_FAR: "solutions in limits exist, all further from q_seed than max_jump: no continuous continuation",
-    Status.TIMED_OUT: "the time was over before the search was",
-    Status.CONTINUUM: "solved in limits along a curve, of which these are samples; see self_motion",
-    Status.NEARLY: "nothing met the target exactly; these miss it by up to 0.1 mm and 0.1 mrad, as their errors say",
-}
 STATUSES = tuple(Status)
 _PER_SOLUTION = ("weight", "proposal_weight", "err_pos", "err_rot")
 

@@ -11,9 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import RANKS, Rank, collect
@@ -24,12 +22,15 @@ from ik_mdn.solver.refinement import compiled_kernel
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
 from sim.arm import Arm
-from sim.arrays import FloatArray
+from sim.arrays import FloatArray, is_tensor
 from sim.errors import CheckpointError, ShapeError
 from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
 
 if TYPE_CHECKING:
-    from ik_mdn.model import ArmModel
+    import torch
+    from torch import Tensor
+
+    from ik_mdn.model import ArmModel, SavedModel
     from ik_mdn.solver.engine_numba import CompiledModel
 
 __all__ = ["IKSolver", "SolutionBatch", "Solutions", "Status", "solver_for"]
@@ -38,12 +39,18 @@ TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; m
 SEEDS = 32  # per target in the first round
 RESTARTS = 6  # rounds of random seeds, each twice as many as before: 2,016 in all
 
-_CPU = torch.device("cpu")
 _log = logging.getLogger(__name__)
 
 
 class IKSolver:
     """Inverse kinematics of one arm: every solution that its proposals lead to, exact and in limits.
+
+    Example:
+        >>> found = IKSolver(sim.load_arm("planar2")).solve([1.2, 0.5])[0]
+        >>> found
+        Solutions(2 solutions, solved)
+        >>> sorted(found.q.round(3).tolist())
+        [[-0.468, 1.726], [1.258, -1.726]]
 
     Args:
         arm: The arm.
@@ -57,22 +64,24 @@ class IKSolver:
         UnknownNameError, TaskError: See `sim.task.load_task`.
     """
 
-    def __init__(self, arm: Arm, model: ArmModel | str | Path | None = None, *, task: Task | str | None = None) -> None:
+    def __init__(
+        self, arm: Arm, model: ArmModel | SavedModel | str | Path | None = None, *, task: Task | str | None = None
+    ) -> None:
         if not isinstance(arm, Arm):
             raise ShapeError(
                 f"IKSolver takes an arm, and got {arm!r}; write IKSolver.load({str(arm)!r}) for a shipped model, or "
                 f"IKSolver(sim.load_arm({str(arm)!r})) for random restarts"
             )
         if isinstance(model, str | Path):
-            from ik_mdn.model import load_model
+            from ik_mdn.model import read_model
 
-            model = load_model(model, arm=arm)
+            model = read_model(model, arm=arm)
         if model is not None and model.arm.fingerprint != arm.fingerprint:
             raise CheckpointError(
                 f"the model was made for arm {model.arm.name!r} ({model.arm.fingerprint}), not for {arm.name!r} "
                 f"({arm.fingerprint}); train one for this arm or leave the model out"
             )
-        self.arm, self.model = arm, model
+        self.arm, self._model = arm, model
         self.task = load_task(arm, task if task is not None or model is None else model.task)
         if model is not None and model.task != self.task:
             raise CheckpointError(
@@ -83,6 +92,10 @@ class IKSolver:
     @classmethod
     def load(cls, name_or_path: str | Path, arm: Arm | None = None) -> IKSolver:
         """A solver with a trained model.
+
+        Example:
+            >>> IKSolver.load("ur5e")
+            IKSolver(arm 'ur5e', task 'pose', a model's seeds)
 
         Args:
             name_or_path: Name of an arm that has a shipped model, or path of a `.safetensors` file.
@@ -95,10 +108,26 @@ class IKSolver:
             CheckpointError: The file is damaged or made for another arm.
             UnknownNameError: No such model.
         """
-        from ik_mdn.model import load_model
+        from ik_mdn.model import read_model
 
-        model = load_model(name_or_path, arm=arm)
+        model = read_model(name_or_path, arm=arm)
         return cls(arm or model.arm, model)
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a model proposes where to start."""
+        return self._model is not None
+
+    @cached_property
+    def model(self) -> ArmModel | None:
+        """The model in torch, which is imported for it; None where seeds are random."""
+        from ik_mdn.model import SavedModel
+
+        if not isinstance(self._model, SavedModel):
+            return self._model
+        from ik_mdn.model import from_saved
+
+        return from_saved(self._model)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one `.safetensors` file.
@@ -111,9 +140,9 @@ class IKSolver:
         """
         from ik_mdn.model import save_model
 
-        if self.model is None:
+        if self._model is None:
             raise CheckpointError("this solver has no model to save; train one with ik_mdn.train")
-        save_model(self.model, path)
+        save_model(self._model, path)
 
     def solve(
         self,
@@ -148,6 +177,20 @@ class IKSolver:
         What is left is tried once more: of a redundant arm, joint vectors that meet the target outside the limits are
         moved along their curves into them; and where nothing meets the target, joint vectors that miss it by up to
         1e-4 [m] and [rad] are given under the status `nearly`.
+
+        Example:
+            >>> solver = IKSolver.load("ur5e")
+            >>> T_base_tip = sim.pose((0.3, 0.1, 0.2), rpy=(np.pi, 0, 0))
+            >>> found = solver.solve(T_base_tip)[0]
+            >>> found.q.shape, found.status.about
+            ((8, 6), 'solutions in limits were found')
+            >>> found.weight.round(2).tolist()
+            [0.15, 0.15, 0.15, 0.15, 0.1, 0.1, 0.1, 0.1]
+            >>> bool(np.abs(sim.forward_kinematics(solver.arm, found.q) - T_base_tip).max() < 1e-9)
+            True
+            >>> near = solver.solve(T_base_tip, q_seed=found.q[2], max_solutions=1)[0]  # the nearest one
+            >>> bool(np.abs(near.q[0] - found.q[2]).max() < 1e-9)
+            True
 
         Args:
             T_base_tip: Targets, shape (4, 4) or (B, 4, 4); tasks without rotation also take points [m],
@@ -190,9 +233,9 @@ class IKSolver:
         """
         began = time.monotonic()
         check_flags(refine=refine, windings=windings, thorough=thorough, closest=closest)
-        if self.model is None and not refine:
+        if not (self.has_model or refine):
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
-        T, device = self._targets(T_base_tip)
+        T, device = self._targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
         near = None if q_seed is None else self._checked_seed(q_seed, len(T))
         by = _checked_rank(rank, near is not None, max_jump)
         _check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
@@ -219,40 +262,35 @@ class IKSolver:
         )
         return with_closest(problem, batch, seed=seed) if closest else batch
 
-    def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> tuple[FloatArray, torch.device]:
-        """Checked targets (B, 4, 4), the solver's own, and where they came from."""
+    def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray:
+        """Checked targets (B, 4, 4), the solver's own."""
         plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
         if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4):
             T = np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
             if self._compiled.are_poses(T, ROTATION_TOLERANCE):
-                return T, _CPU
-        checked = as_targets(self.task, T_base_tip).reshape(-1, 4, 4)
-        return np.array(checked.cpu().numpy(), order="C"), checked.device
+                return T
+        return np.ascontiguousarray(as_targets(self.task, T_base_tip).reshape(-1, 4, 4))
 
-    def _engine(self, problem: Problem, device: torch.device) -> Engine:
-        if self._compiled and device == _CPU:
+    def _engine(self, problem: Problem, device: torch.device | None) -> Engine:
+        if self._compiled and (device is None or device.type == "cpu"):
             engine: Engine = self._compiled.CompiledEngine(problem, self._compiled_model)
             return engine
         from ik_mdn.solver.engine_torch import TorchEngine
 
-        return TorchEngine(problem, self.model, device)
+        return TorchEngine(problem, self.model, device or "cpu")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            "arm": self.arm,
-            "model": self.model,
-            "task": self.task,
-        }  # compiled code is made anew where it is needed
+        return {"arm": self.arm, "_model": self._model, "task": self.task}  # the rest is made anew where it is needed
 
     def __repr__(self) -> str:
-        seeds = "random seeds" if self.model is None else "a model's seeds"
+        seeds = "a model's seeds" if self.has_model else "random seeds"
         return f"IKSolver(arm {self.arm.name!r}, task {self.task.name!r}, {seeds})"
 
     @cached_property
     def _compiled_model(self) -> CompiledModel | None:
         """The model for compiled code, with the weights that it has at the first call."""
         assert self._compiled is not None
-        return None if self.model is None else self._compiled.CompiledModel(self.model)
+        return None if self._model is None else self._compiled.CompiledModel(self._model)
 
     @cached_property
     def _compiled(self) -> ModuleType | None:
@@ -260,10 +298,10 @@ class IKSolver:
         compiled = compiled_engine()
         if compiled is None:
             return None
-        return compiled if self.model is None or compiled.has_model(self.model) else None
+        return compiled if self._model is None or self._model.kind == "mdn" else None
 
     def _checked_seed(self, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:
-        values = q_seed.detach().cpu().numpy() if isinstance(q_seed, Tensor) else q_seed
+        values = q_seed.detach().cpu().numpy() if is_tensor(q_seed) else q_seed
         q = np.asarray(values, dtype=np.float64)
         shapes = ((self.arm.n_joints,), (count, self.arm.n_joints))
         if q.shape not in shapes or not np.isfinite(q).all():
@@ -290,7 +328,7 @@ def solver_for(arm: Arm, model: str | Path | None = None, *, task: Task | str | 
     from ik_mdn.model import find_shipped
 
     if model is not None and str(model) != "none":
-        return IKSolver(arm, IKSolver.load(model, arm).model, task=task)
+        return IKSolver(arm, model, task=task)
     shipped = find_shipped(arm) if model is None else None
     if shipped is None:
         return IKSolver(arm, task=task)

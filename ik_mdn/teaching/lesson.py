@@ -9,24 +9,11 @@ from typing import Any
 
 import torch
 
-from ik_mdn.training import TrainConfig
+from ik_mdn.training import TOY_RECIPE, TrainConfig
 from sim.rendering import BLUE, GREEN, GREY, ORANGE, PURPLE, RED, save_figure
 
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, RED, GREY)
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1)), (0, (1, 1)))
-SMALL = TrainConfig(
-    steps=400,
-    components=2,
-    covariance="diagonal",
-    width=32,
-    blocks=1,
-    batch_size=256,
-    learning_rate=2e-2,
-    floor=0.02,
-    floor_start=0.2,
-    start_scale=0.3,
-    average=0.95,
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +35,7 @@ class Lesson:
 
 def config(effort: float, **changes: Any) -> TrainConfig:
     """The small training of the lessons with some changes, its steps scaled by the effort."""
-    wanted = replace(SMALL, **changes)
+    wanted = replace(TOY_RECIPE, **changes)
     return replace(wanted, steps=max(2, round(effort * wanted.steps)))
 
 

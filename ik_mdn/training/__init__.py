@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ik_mdn.training.selection import ModelSelection as ModelSelection
     from ik_mdn.training.selection import choose as choose
     from ik_mdn.training.streams import PoseStream as PoseStream
+    from ik_mdn.training.toys import TOY_RECIPE as TOY_RECIPE
     from ik_mdn.training.toys import FixedStream as FixedStream
     from ik_mdn.training.toys import Toy as Toy
     from ik_mdn.training.toys import descend as descend

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ik_mdn.model import read_tensors, write_tensors
@@ -59,7 +60,8 @@ class RunFolder:
             step: Steps done.
             seconds: Training time spent, over all resumes [s].
         """
-        write_tensors(self.folder / "state.safetensors", tensors, {"step": str(step), "seconds": repr(seconds)})
+        arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+        write_tensors(self.folder / "state.safetensors", arrays, {"step": str(step), "seconds": repr(seconds)})
 
     def load(self) -> tuple[dict[str, Tensor], int, float] | None:
         """The saved tensors, step and seconds, or None for a new run; metrics of later steps are dropped.
@@ -72,12 +74,12 @@ class RunFolder:
             self._keep_metrics(0)
             return None
         try:
-            tensors, clock = read_tensors(path)
+            arrays, clock = read_tensors(path)
             step, seconds = int(clock["step"]), float(clock["seconds"])
         except (CheckpointError, KeyError, ValueError) as error:
             raise TrainingError(f"{path} is damaged ({error}); delete the folder to start again") from error
         self._keep_metrics(step)
-        return tensors, step, seconds
+        return {name: torch.from_numpy(array) for name, array in arrays.items()}, step, seconds
 
     def _keep_metrics(self, last_step: int) -> None:
         """Drop what a killed run wrote after its last saved state, so that no step is told twice."""

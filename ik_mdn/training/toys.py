@@ -15,6 +15,20 @@ from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.trainer import Trainer
 from sim.errors import ShapeError
 
+TOY_RECIPE = TrainConfig(  # what fits a toy with two answers in a second or two
+    steps=400,
+    components=2,
+    covariance="diagonal",
+    width=32,
+    blocks=1,
+    batch_size=256,
+    learning_rate=2e-2,
+    floor=0.02,
+    floor_start=0.2,
+    start_scale=0.3,
+    average=0.95,
+)
+
 _CHUNK = 8192  # rows at a time; bounds the memory
 
 

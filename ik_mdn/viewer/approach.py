@@ -1,9 +1,8 @@
-"""How near an arm gets to a target it cannot reach, fast enough to follow a mouse."""
+"""The nearest approach to a target out of reach while it is dragged: a few steps, where `solver/approach.py` takes its time."""
 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ik_mdn.viewer.answer import Placed
 from sim.arm import Arm
@@ -23,9 +22,9 @@ def place(arm: Arm, task: Task, T_base_target: FloatArray, q: FloatArray) -> Pla
         T_base_target: Shape (4, 4).
         q: Shape (n,).
     """
-    tip = forward_kinematics(arm, torch.from_numpy(np.asarray(q, dtype=np.float64)))
-    err_pos, err_rot = error_norms(task_error(task, tip, torch.from_numpy(T_base_target)))
-    return Placed(np.asarray(q), tip[:3, 3].numpy(), float(err_pos), float(err_rot))
+    tip = forward_kinematics(arm, q)
+    err_pos, err_rot = error_norms(task_error(task, tip, T_base_target))
+    return Placed(np.asarray(q), tip[:3, 3], float(err_pos), float(err_rot))
 
 
 def approach(arm: Arm, task: Task, T_base_target: FloatArray, q_start: FloatArray, *, steps: int = STEPS) -> Placed:
@@ -44,26 +43,24 @@ def approach(arm: Arm, task: Task, T_base_target: FloatArray, q_start: FloatArra
     Returns:
         The nearest of all.
     """
-    scale = torch.tensor([1 / arm.reach if i < 3 else 1.0 for i, on in enumerate(task.rows) if on])
-    keep = [i for i, on in enumerate(task.rows) if on]
-    low, high = torch.from_numpy(np.array(arm.q_min)), torch.from_numpy(np.array(arm.q_max))
-    target = torch.from_numpy(T_base_target)
-    q = torch.from_numpy(np.asarray(q_start, dtype=np.float64)).clamp(low, high)
-    damping = torch.full((len(q), 1, 1), 1e-2, dtype=torch.float64)
+    keep = list(task.constraints)
+    scale = np.array([1 / arm.reach] * 3 + [1.0] * 3)[keep]
+    q = np.clip(q_start, arm.q_min, arm.q_max)
+    damping: FloatArray = np.full((len(q), 1, 1), 1e-2)
     tip, J = kinematics(arm, q)
-    error = scale * task_error(task, tip, target)[..., keep]
+    error = scale * task_error(task, tip, T_base_target)[..., keep]
     for _ in range(steps):
         slope = scale[:, None] * task_jacobian(task, J, tip)
-        pull = (slope.mT @ error[..., None])[..., 0]
-        held = ((q <= low) & (pull < 0)) | ((q >= high) & (pull > 0))
+        pull = (slope.swapaxes(1, 2) @ error[..., None])[..., 0]
+        held = ((q <= arm.q_min) & (pull < 0)) | ((q >= arm.q_max) & (pull > 0))
         slope = slope * ~held[:, None]
-        square = slope @ slope.mT + damping * torch.eye(len(keep), dtype=torch.float64)
-        step = (slope.mT @ torch.linalg.solve(square, error[..., None]))[..., 0].clamp(-_MAX_STEP, _MAX_STEP)
-        q_next = (q + step).clamp(low, high)
+        square = slope @ slope.swapaxes(1, 2) + damping * np.eye(len(keep))
+        step = (slope.swapaxes(1, 2) @ np.linalg.solve(square, error[..., None]))[..., 0]
+        q_next = np.clip(q + step.clip(-_MAX_STEP, _MAX_STEP), arm.q_min, arm.q_max)
         tip_next, J_next = kinematics(arm, q_next)
-        error_next = scale * task_error(task, tip_next, target)[..., keep]
-        better = error_next.norm(dim=-1) < error.norm(dim=-1)
-        q, error = torch.where(better[:, None], q_next, q), torch.where(better[:, None], error_next, error)
-        tip, J = (torch.where(better[:, None, None], new, old) for new, old in ((tip_next, tip), (J_next, J)))
-        damping = torch.where(better[:, None, None], damping / 4, damping * 8).clamp(1e-7, 1e3)
-    return place(arm, task, T_base_target, q[error.norm(dim=-1).argmin()].numpy())
+        error_next = scale * task_error(task, tip_next, T_base_target)[..., keep]
+        better = np.linalg.norm(error_next, axis=-1) < np.linalg.norm(error, axis=-1)
+        q, error = np.where(better[:, None], q_next, q), np.where(better[:, None], error_next, error)
+        tip, J = (np.where(better[:, None, None], new, old) for new, old in ((tip_next, tip), (J_next, J)))
+        damping = np.where(better[:, None, None], damping / 4, damping * 8).clip(1e-7, 1e3)
+    return place(arm, task, T_base_target, q[np.linalg.norm(error, axis=-1).argmin()])

@@ -18,7 +18,6 @@ from ik_mdn.viewer.html import curve_html, density_html, heat, marginals_svg
 from ik_mdn.viewer.judge import FPS, Judge, Verdict
 from ik_mdn.viewer.newest import Newest
 from ik_mdn.viewer.panel import CURVES, Offers, Panel
-from ik_mdn.viewer.poses import pose_of
 from ik_mdn.viewer.scene import SPREADS, SceneView
 from ik_mdn.viewer.session import MOST, Session
 from ik_mdn.viewer.visuals import Looks
@@ -128,7 +127,7 @@ class Live:
     # --- what a person does -----------------------------------------------------------------------------------
 
     async def _dragged(self, event: Any) -> None:
-        self._fast.put(pose_of(event.target.position, event.target.wxyz))
+        self._fast.put(pose(event.target.position, quat_wxyz=event.target.wxyz))
 
     def type_target(self, position: Sequence[float], degrees: Sequence[float]) -> None:
         """A target from its fields."""
@@ -186,7 +185,7 @@ class Live:
         if self._obstacles is None:
             return
         obstacles = list(self._obstacles.obstacles)
-        obstacles[number] = replace(obstacles[number], T_world_obstacle=pose_of(node.position, node.wxyz))
+        obstacles[number] = replace(obstacles[number], T_world_obstacle=pose(node.position, quat_wxyz=node.wxyz))
         self._obstacles = replace(self._obstacles, obstacles=tuple(obstacles))
         self._again()
 

@@ -1,4 +1,4 @@
-"""Work on the newest item only: what came in while the last one was worked on is dropped, but for the newest."""
+"""A worker thread for dragging: it works on the newest item, and drops what came in before it while it was busy."""
 
 from __future__ import annotations
 

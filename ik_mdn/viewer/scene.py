@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from ik_mdn.viewer.answer import Placed, say_miss
 from ik_mdn.viewer.ghosts import MSE, NEAREST, RAW, Colour, Ghosts
-from ik_mdn.viewer.poses import quat_wxyz
 from ik_mdn.viewer.visuals import Looks, Visual, coarsened, link_frames
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.rendering import floor_height
+from sim.rotations import quat_wxyz_of
 from sim.scenes import Obstacle, Scene
 
 SPREADS = 8  # ellipsoids of the tip
@@ -73,7 +73,7 @@ class ArmBatch:
         """Show these arms and no others; more than the capacity are left out."""
         level = np.abs(ghosts.opacity[:, None] - self._levels).argmin(axis=1)
         frames = link_frames(self._arm, ghosts.q)
-        positions, wxyz = frames[..., :3, 3], quat_wxyz(frames[..., :3, :3])
+        positions, wxyz = frames[..., :3, 3], quat_wxyz_of(frames[..., :3, :3])
         order = np.lexsort(ghosts.colour.T)  # so that colours seldom change places
         for number, nodes in enumerate(self._nodes):
             rows = [int(row) for row in order if level[row] == number][: self._capacity]
@@ -147,20 +147,20 @@ class SceneView:
             active_axes=(True, True, not self._arm.is_planar),
             depth_test=False,
             position=T_base_target[:3, 3],
-            wxyz=quat_wxyz(T_base_target[:3, :3]),
+            wxyz=quat_wxyz_of(T_base_target[:3, :3]),
         )
         self.target.on_update(on_drag)
 
     def move_target(self, T_base_target: FloatArray) -> None:
         """Put the gizmo, or the axes, at a pose."""
-        self.target.position, self.target.wxyz = T_base_target[:3, 3], quat_wxyz(T_base_target[:3, :3])
+        self.target.position, self.target.wxyz = T_base_target[:3, 3], quat_wxyz_of(T_base_target[:3, :3])
 
     def draw_robot(self, q: FloatArray) -> None:
         """Put the arm where it stands, q of shape (n,)."""
         frames = link_frames(self._arm, q[None])[0]
         for frame, node in self._robot.items():
             node.position = frames[frame, :3, 3]
-            node.wxyz = quat_wxyz(frames[frame, :3, :3])
+            node.wxyz = quat_wxyz_of(frames[frame, :3, :3])
 
     def show_robot(self, visible: bool) -> None:
         """Show or hide the arm where it stands, but for its base."""
@@ -193,7 +193,7 @@ class SceneView:
         scales[:count], positions[:count], turned[:count] = axes[:count], centres[:count], rotations[:count]
         self._spread.batched_scales = scales.astype(np.float32)
         self._spread.batched_positions = positions.astype(np.float32)
-        self._spread.batched_wxyzs = quat_wxyz(turned).astype(np.float32)
+        self._spread.batched_wxyzs = quat_wxyz_of(turned).astype(np.float32)
 
     def draw_workspace(self, picture: NDArray[np.uint8]) -> None:
         """A picture of the plane from -reach to reach, rows from +y down, under a planar arm."""
@@ -222,7 +222,7 @@ class SceneView:
 
     def _add_obstacle(self, number: int, obstacle: Obstacle, on_move: Any) -> None:
         name, T = f"/obstacles/{number}", obstacle.T_world_obstacle
-        place = {"position": T[:3, 3], "wxyz": quat_wxyz(T[:3, :3])}
+        place = {"position": T[:3, 3], "wxyz": quat_wxyz_of(T[:3, :3])}
         if on_move is None:
             parent = self._scene.add_frame(name, show_axes=False, **place)
         else:

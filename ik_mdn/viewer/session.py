@@ -15,8 +15,9 @@ from ik_mdn.viewer.branches import BranchTracker
 from ik_mdn.viewer.spread import Spread
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.kinematics import forward_kinematics, kinematics
-from sim.task import Task, task_jacobian
+from sim.jacobians import manipulability
+from sim.kinematics import forward_kinematics
+from sim.task import Task, error_norms, task_error
 from sim.world import home
 
 MOST = 16  # solutions shown at once
@@ -131,18 +132,12 @@ class Session:
 
     def _measure(self, T: FloatArray, q: FloatArray) -> dict[str, FloatArray]:
         """Errors, margins and manipulabilities of configurations (m, n), each (m,)."""
-        from ik_mdn.evaluation import pose_errors
-
-        rows = torch.from_numpy(np.array(q, dtype=np.float64).reshape(-1, self.arm.n_joints))
-        err_pos, err_rot = pose_errors(self.arm, self.task, rows, torch.from_numpy(T))
-        tip, J = kinematics(self.arm, rows)
-        J = torch.cat([J[..., :3, :] / self.arm.reach, J[..., 3:, :]], dim=-2)
-        values = torch.linalg.svdvals(task_jacobian(self.task, J, tip))
+        err_pos, err_rot = error_norms(task_error(self.task, forward_kinematics(self.arm, q), T))
         return {
-            "err_pos": err_pos.numpy(),
-            "err_rot": err_rot.numpy(),
+            "err_pos": err_pos,
+            "err_rot": err_rot,
             "margin": np.minimum(q - self.arm.q_min, self.arm.q_max - q).min(axis=1, initial=np.inf),
-            "manipulability": values.prod(dim=-1).numpy(),
+            "manipulability": manipulability(self.arm, self.task, q),
         }
 
     def _approach(self, T: FloatArray, seeds: tuple[FloatArray, FloatArray] | None) -> Placed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from ik_mdn.solver import into_limits, refine
 from ik_mdn.viewer.branches import difference
@@ -60,10 +59,9 @@ class Spread:
         """What was shown, on the next target."""
         if not len(self._q):
             return self._q
-        target = torch.from_numpy(T).expand(len(self._q), 4, 4).contiguous()
-        refined = refine(self._arm, self._task, target, torch.from_numpy(self._q))
-        q = into_limits(self._arm, refined.q).numpy()
-        good = (torch.maximum(refined.err_pos, refined.err_rot) <= _EXACT).numpy()
+        refined = refine(self._arm, self._task, np.tile(T, (len(self._q), 1, 1)), self._q)
+        q = into_limits(self._arm, refined.q)
+        good = np.maximum(refined.err_pos, refined.err_rot) <= _EXACT
         good &= ((q >= self._arm.q_min) & (q <= self._arm.q_max)).all(axis=1)
         good &= np.linalg.norm(difference(q, self._q, self._arm.period), axis=1) < _JUMP
         return np.asarray(q[good])

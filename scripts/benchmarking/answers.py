@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from benchmarking.poses import Poses
 from ik_mdn.evaluation.metrics import pose_errors
-from ik_mdn.solver.branches import first_of_branch, turn_into_limits
+from ik_mdn.solver.branches import turn_into_limits
+from ik_mdn.solver.engine_torch import first_of_branch
 from ik_mdn.solver.kernels.rules import Refined
 from ik_mdn.solver.refinement import refine
 from sim.arm.arm import Arm
@@ -166,7 +167,7 @@ def nearest_branch(arm: Arm, truth: Answers, answers: Answers) -> IntArray:
     return nearest
 
 
-def read_refined(arm: Arm, pose: IntArray, out: Refined) -> Answers:
+def read_refined(arm: Arm, pose: IntArray, out: Refined[torch.Tensor]) -> Answers:
     """What refinement gave for some poses (R,), turned into limits by full turns."""
     turned, inside = turn_into_limits(arm, out.q)
     return Answers(pose, turned.numpy(), torch.maximum(out.err_pos, out.err_rot).numpy(), inside.numpy())

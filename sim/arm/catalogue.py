@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from importlib.util import find_spec
 from pathlib import Path
-from xml.sax.saxutils import quoteattr
 
 from sim.files import data_folder
 
@@ -106,7 +106,7 @@ def planar_urdf(lengths: Sequence[float], *, name: str, thickness: float = 0.05,
     tool = f'  <joint name="tool0_joint" type="fixed">\n    <parent link="{parent}"/>\n    <child link="tool0"/>\n'
     tool += f'    <origin xyz="{start:.10g} 0 0"/>\n  </joint>'
     body = "\n".join([_materials(), _BASE, *links, _TOOL, *joints, tool])
-    return f'<?xml version="1.0"?>\n<robot name={quoteattr(name)}>\n{body}\n</robot>\n'
+    return f'<?xml version="1.0"?>\n<robot name="{escape(name)}">\n{body}\n</robot>\n'
 
 
 def _materials() -> str:
@@ -148,12 +148,15 @@ _COLOURS = {
     "rose": "0.80 0.42 0.46",
 }
 
-_BASE = """\
-  <link name="base_link">
+_NO_MASS = """\
     <inertial>
       <mass value="0"/>
       <inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>
-    </inertial>
+    </inertial>"""
+
+_BASE = f"""\
+  <link name="base_link">
+{_NO_MASS}
     <visual>
       <geometry><cylinder radius="0.06" length="0.05"/></geometry>
       <material name="graphite"/>
@@ -178,12 +181,9 @@ _LINK = """\
     </visual>
   </link>"""
 
-_TOOL = """\
+_TOOL = f"""\
   <link name="tool0">
-    <inertial>
-      <mass value="0"/>
-      <inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>
-    </inertial>
+{_NO_MASS}
   </link>"""
 
 _JOINT = """\

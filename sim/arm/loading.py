@@ -39,6 +39,13 @@ def load_arm(
     Joints whose lower and upper limit are equal are fixed there. A turning joint's limit beyond `WIDE_TURN` counts as
     none, a slide's beyond `WIDEST_SLIDE` as that; see `Arm.sample_min` for the range that stands for them.
 
+    Example:
+        >>> arm = load_arm("ur5e")
+        >>> arm.n_joints, arm.joint_names[0]
+        (6, 'shoulder_pan_joint')
+        >>> load_arm("planar:0.7,0.4", freeze={"joint2": 0.5}).joint_names
+        ('joint1',)
+
     Args:
         source: A name of `sim.builtin_arms()`, "planar:0.5,0.5,1.0" (link lengths in metres), a path, or the text of
             a URDF, as str or bytes. Names come first, whatever files there are.

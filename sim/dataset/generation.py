@@ -63,6 +63,13 @@ def generate(
     Every shard depends on the seed and its index alone, so the same call goes on where a stopped one ended,
     and several machines can share the work.
 
+    Example:
+        >>> report = generate(sim.load_arm("xarm6"), folder / "data", count=1000)
+        >>> report.n_made, report.n_kept
+        (1000, 0)
+        >>> generate(sim.load_arm("xarm6"), folder / "data", count=1000).n_kept
+        1000
+
     Args:
         arm: The arm.
         folder: New, empty, or holding the same dataset unfinished.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +15,7 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import DatasetError
+from sim.kinematics import forward_kinematics
 from sim.rotations import quat_xyzw_of, rotation_from_quat
 
 Float32Array = NDArray[np.float32]
@@ -20,6 +24,7 @@ SelfCollides = Callable[[FloatArray], NDArray[np.bool_]]
 BLOCK_ROWS = 15_625  # what stays in a core's cache during forward kinematics; 8 of them make a row group
 _DRAW_ROWS = 1_000  # candidates per call of the collision filter, so that it answers Ctrl-C quickly
 _HOPELESS = 50_000  # candidates that all collide before the filter gives up
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -119,12 +124,18 @@ def sample_joints(arm: Arm, rng: np.random.Generator, rows: int) -> Float32Array
         Shape (rows, n) [rad, m for prismatic], float32, rounded such that no value leaves the float64 limits.
     """
     low, high = arm.sample_min, arm.sample_max
-    q = (low + rng.random((rows, arm.n_joints)) * (high - low)).astype(np.float32)
-    return np.clip(q, _round_up(low), -_round_up(-high))
+    drawn = rng.random((rows, arm.n_joints))
+    drawn *= high - low
+    drawn += low
+    q = drawn.astype(np.float32)
+    return np.clip(q, _round_up(low), -_round_up(-high), out=q)
 
 
 def reach_poses(arm: Arm, q: Float32Array) -> Samples:
     """The samples of given joint vectors: kinematics in float64 of the rounded q, then rounded to float32.
+
+    Compiled at the first call, for a few seconds, and kept on disk; where numba cannot run, plain NumPy gives the same
+    to rounding, several times as slow.
 
     Args:
         arm: The arm.
@@ -133,14 +144,28 @@ def reach_poses(arm: Arm, q: Float32Array) -> Samples:
     Returns:
         The N samples.
     """
-    import torch  # heavy, and only who makes samples needs it
+    reach = _compiled_reach()
+    if reach is None:
+        T = forward_kinematics(arm, q.astype(np.float64))
+        position, quat_xyzw = T[:, :3, 3].astype(np.float32), quat_xyzw_of(T[:, :3, :3]).astype(np.float32, order="C")
+    else:
+        position, quat_xyzw = np.empty((len(q), 3), np.float32), np.empty((len(q), 4), np.float32)
+        reach(np.array(arm.offsets), np.array(arm.is_prismatic), q, position, quat_xyzw)
+    return Samples(q, position, quat_xyzw)
 
-    from sim.kinematics import forward_kinematics
 
-    T = forward_kinematics(arm, torch.from_numpy(q.astype(np.float64))).numpy()
-    return Samples(
-        q, T[:, :3, 3].astype(np.float32, order="C"), quat_xyzw_of(T[:, :3, :3]).astype(np.float32, order="C")
-    )
+@lru_cache(maxsize=1)
+def _compiled_reach() -> Callable[..., None] | None:
+    """`sim.dataset.reaching.reach`, compiled by now; None where numba cannot run."""
+    try:
+        from sim.dataset.reaching import reach  # numba is heavy: only who makes samples waits for it
+
+        none = np.empty((0, 4), np.float32)
+        reach(np.empty((1, 4, 4)), np.empty(0, np.bool_), none, none, none)
+    except Exception as error:  # numba and LLVM have errors of many kinds
+        _log.warning("making samples without compiled code, several times as slow: numba cannot run here: %s", error)
+        return None
+    return cast("Callable[..., None]", reach)
 
 
 def _round_up(limit: FloatArray) -> Float32Array:

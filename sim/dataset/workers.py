@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from pathlib import Path
 
 from sim.arm import Arm
@@ -70,7 +69,7 @@ def write_shards(
             write_shard(folder, arm, info, index, on_rows=count)
 
     threads = 1 if info.self_collision_free else workers
-    with _one_torch_thread(), ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         pending = {pool.submit(write) for _ in range(threads)}
         try:
             while pending:
@@ -81,16 +80,3 @@ def write_shards(
                     on_rows(made)
         finally:
             stop.set()  # the pool waits for its threads, which end at their next block
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    """Blocks are small: on a busy machine torch's threads would wait for each other many times longer than they work."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads that start afterwards begin with this number
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

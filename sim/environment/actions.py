@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
@@ -113,7 +112,7 @@ class TipControl:
 
     def displace(self, q: FloatArray, action: FloatArray) -> FloatArray:
         """See `Control.displace`; action has one number per constraint of the task."""
-        J = scaled_task_jacobian(self.arm, self.task, torch.from_numpy(np.array(q, dtype=np.float64)))[1].numpy()
+        J = scaled_task_jacobian(self.arm, self.task, np.asarray(q, np.float64))[1]
         step = self.scale * action / task_units(self.arm, self.task)
         dq = J.T @ np.linalg.solve(J @ J.T + _DAMPING**2 * np.eye(len(J)), step) * self.arm.joint_units
         excess = float(np.abs(dq / self.joints.scale).max())

@@ -92,7 +92,7 @@ class Episodes:
         Raises:
             ShapeError, PoseError: It is no pose, more than one, or farther away than that.
         """
-        T = as_targets(self.goals.task, T_base_target).numpy()
+        T = as_targets(self.goals.task, T_base_target)
         if T.shape != (4, 4):
             raise ShapeError(f"T_base_target must be one pose (4, 4); got shape {T.shape}")
         if np.abs(T[: self.goals.n_position, 3]).max() > farthest:
@@ -100,7 +100,7 @@ class Episodes:
                 f"T_base_target is at {T[:3, 3].tolist()}, beyond what arm {self.body.arm.name!r} could reach by far; "
                 f"allowed: up to {farthest:.3g} m along each axis"
             )
-        return np.asarray(T, dtype=np.float64)
+        return T
 
     def _draw_free(self, rng: np.random.Generator) -> FloatArray:
         arm = self.body.arm

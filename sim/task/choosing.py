@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
@@ -54,17 +53,22 @@ def default_task(arm: Arm) -> Task:
 
 def _only_turn(arm: Arm) -> str | None:
     """Of four joints the one turn about an axis of the tip that they can move beside its position, if it is one only."""
-    q = torch.from_numpy(np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, 4)))
-    T, J = kinematics(arm, q)
-    J = J / J.new_tensor([arm.length] * 3 + [1.0] * 3)[:, None]
+    T, J = kinematics(arm, np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, 4)))
+    J = J / np.array([arm.length] * 3 + [1.0] * 3)[:, None]
     tasks = {turn: _task_of_rows(True, True, True, turn) for turn in ("roll", "pitch", "yaw")}
-    sigma = {turn: torch.linalg.svdvals(task_jacobian(task, J, T))[:, -1] for turn, task in tasks.items()}
+    sigma = {turn: np.linalg.svd(task_jacobian(task, J, T), compute_uv=False)[:, -1] for turn, task in tasks.items()}
     able = [turn for turn, least in sigma.items() if float(least.max()) > ROUNDING]
     return able[0] if len(able) == 1 else None
 
 
 def load_task(arm: Arm, name: str | Task | None) -> Task:
     """The task by name, checked against the arm; None means `default_task`.
+
+    Example:
+        >>> load_task(sim.load_arm("ur5e"), "x,y,z,yaw").about
+        "x and y and z and turn about the tip's z axis"
+        >>> load_task(sim.load_arm("planar3"), None).name
+        'planar_pose'
 
     Args:
         arm: The arm that is to do it.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-import roma
-import torch
-from torch import Tensor
+import numpy as np
 
+from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError
 from sim.inputs import as_numbers
+from sim.rotations import nearest_rotation
 from sim.task.task import Task
 
 ROTATION_TOLERANCE = 1e-5  # entries of R^T R - 1 and det R - 1 that a float32 pose still meets
@@ -19,7 +19,7 @@ ROUNDED = 1e-3  # the same for a rotation written with four decimals: taken as t
 _log = logging.getLogger(__name__)
 
 
-def as_targets(task: Task, target: Any) -> Tensor:
+def as_targets(task: Task, target: Any) -> FloatArray:
     """Targets as checked float64 matrices.
 
     Args:
@@ -29,68 +29,56 @@ def as_targets(task: Task, target: Any) -> Tensor:
             decimals, off by up to `ROUNDED`, becomes the nearest one, and a log line says so.
 
     Returns:
-        Shape (..., 4, 4), float64, without gradient; a point gets the identity rotation and zeros for what it lacks.
+        Shape (..., 4, 4), a copy; a point gets the identity rotation and zeros for what it lacks.
 
     Raises:
         ShapeError: The shape is neither, or the numbers are complex, masked, text or objects.
         PoseError: A number is not finite, the rotation part is no rotation, or the last row is not 0 0 0 1.
     """
-    T = _as_tensor(target)
+    T = as_numbers(target.as_matrix() if hasattr(target, "as_matrix") else target, "target")
     size = task.point_size
     if T.shape[-2:] != (4, 4):
         if not size or T.ndim == 0 or T.shape[-1] not in (size, 3):
             or_points = f" or points (..., {size})" if size else ""
             raise ShapeError(
-                f"target has shape {tuple(T.shape)}; task {task.name!r} takes poses (..., 4, 4){or_points}; "
+                f"target has shape {T.shape}; task {task.name!r} takes poses (..., 4, 4){or_points}; "
                 "make a pose with sim.pose(xyz, rpy= or quat_xyzw= or quat_wxyz=)",
-                shape=tuple(T.shape),
+                shape=T.shape,
             )
         points = T
-        T = torch.eye(4, dtype=torch.float64, device=points.device).repeat(*points.shape[:-1], 1, 1)
+        T = np.tile(np.eye(4), (*points.shape[:-1], 1, 1))
         T[..., : points.shape[-1], 3] = points
     return _check_poses(T)
 
 
-def _as_tensor(target: Any) -> Tensor:
-    if isinstance(target, Tensor) and not target.is_complex():
-        return target.detach().to(torch.float64)
-    if hasattr(target, "as_matrix"):  # scipy's RigidTransform and Rotation
-        target = target.as_matrix()
-    return torch.from_numpy(as_numbers(target, "target"))
-
-
-def _check_poses(T: Tensor) -> Tensor:
+def _check_poses(T: FloatArray) -> FloatArray:
     """Poses whose rotation parts are exact enough, or made so; see `as_targets`."""
-    if not bool(torch.isfinite(T).all()):
-        bad = int((~torch.isfinite(T)).any(dim=-1).any(dim=-1).sum())
-        raise PoseError(
-            f"{bad} of {max(T[..., 0, 0].numel(), 1)} targets hold NaN or infinity; a pose needs finite numbers"
-        )
+    finite = np.isfinite(T).all(axis=(-2, -1))
+    if not finite.all():
+        raise PoseError(f"{(~finite).sum()} of {finite.size} targets hold NaN or infinity; a pose needs finite numbers")
     R = T[..., :3, :3]
-    off = (R.mT @ R - torch.eye(3, dtype=T.dtype, device=T.device)).abs().amax(dim=(-2, -1))
-    off = torch.maximum(off, (torch.linalg.det(R) - 1.0).abs())
+    off = np.abs(R.swapaxes(-2, -1) @ R - np.eye(3)).max(axis=(-2, -1))
+    off = np.maximum(off, np.abs(np.linalg.det(R) - 1.0))
     rounded = off > ROTATION_TOLERANCE
-    if bool(rounded.any()):
-        T = T.clone()
-        T[..., :3, :3][rounded] = _nearest_rotations(R[rounded], float(off.max()))
-    last = torch.tensor([0.0, 0.0, 0.0, 1.0], dtype=T.dtype, device=T.device)
-    if not torch.allclose(T[..., 3, :], last):
+    if rounded.any():
+        R[rounded] = _nearest_rotations(R[rounded], float(off.max()))
+    if not np.allclose(T[..., 3, :], [0.0, 0.0, 0.0, 1.0]):
         raise PoseError("the last row of a pose must be 0 0 0 1; is the matrix transposed?")
     return T
 
 
-def _nearest_rotations(R: Tensor, off: float) -> Tensor:
+def _nearest_rotations(R: FloatArray, off: float) -> FloatArray:
     """The rotations nearest to matrices (N, 3, 3) that are off by up to `off`.
 
     Raises:
         PoseError: They are off by more than `ROUNDED`.
     """
-    nearest: Tensor = roma.special_procrustes(R)
+    nearest = nearest_rotation(R)
     if off > ROUNDED:
-        worst = int((R - nearest).abs().amax(dim=(-2, -1)).argmax())
+        worst = int(np.abs(R - nearest).max(axis=(-2, -1)).argmax())
         raise PoseError(
             f"the rotation part of a target is no rotation: R^T R or det R is off by {off:.2g} (allowed {ROUNDED:g}); "
-            f"give orthonormal, right-handed axes; the nearest rotation is {nearest[worst].cpu().numpy().round(9).tolist()}",
+            f"give orthonormal, right-handed axes; the nearest rotation is {nearest[worst].round(9).tolist()}",
             off=off,
         )
     _log.info("%d rotations were off by up to %.1e, as rounded ones are; taken as the nearest rotation", len(R), off)

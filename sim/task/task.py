@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-import roma
-import torch
-from torch import Tensor
 
+from sim.arrays import Array, FloatArray, constants, library_of
 from sim.errors import TaskError
+from sim.rotations import rotation_vector_of
 
 Rows = tuple[tuple[float, ...], ...]
 
@@ -24,6 +22,10 @@ class Task:
     One angular row alone is the twist about its axis, two are the direction of the third axis. Which axes these are
     is free: frames turned against the base's and the tip's can be given. Rows about other axes than z (a pitch) become
     those about z of a turned frame of the tip.
+
+    Example:
+        >>> Task("height and tool", (False, False, True, True, True, False), "z, and where the tool points").n_constraints
+        3
 
     Args:
         name: What the command line calls it.
@@ -96,7 +98,7 @@ TASKS = {
 }
 
 
-def task_error(task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
+def task_error(task: Task, T_base_tip: Array, T_base_target: Array) -> Array:
     """The step that would take the tip to the target, in the constraints of a task.
 
     Linear rows are p_target - p_tip in the base frame; angular rows the rotation vector of
@@ -104,83 +106,81 @@ def task_error(task: Task, T_base_tip: Tensor, T_base_target: Tensor) -> Tensor:
 
     Args:
         task: Which rows count; the others are zero.
-        T_base_tip: Where the tip is, shape (..., 4, 4).
+        T_base_tip: Where the tip is, shape (..., 4, 4), numpy or torch.
         T_base_target: Where it should be, broadcastable with it.
 
     Returns:
         Shape (..., 6), [m] and [rad].
     """
+    xp = library_of(T_base_tip)
     T_base_tip, T_base_target = _in_frames(task, T_base_tip), _in_frames(task, T_base_target)
     linear = T_base_target[..., :3, 3] - T_base_tip[..., :3, 3]
-    if not any(task.rows[3:]):
-        return torch.cat([linear, torch.zeros_like(linear)], dim=-1) * _mask(task, linear.dtype, linear.device)
-    R = T_base_tip[..., :3, :3].mT @ T_base_target[..., :3, :3]
-    if all(task.rows[3:]):
-        angular = roma.rotmat_to_rotvec(R)
-    elif not task.rows[5]:
-        angular = _align_z(R[..., :, 2])
-    else:
-        yaw = torch.atan2(R[..., 1, 0] - R[..., 0, 1], R[..., 0, 0] + R[..., 1, 1])
-        angular = torch.stack([torch.zeros_like(yaw), torch.zeros_like(yaw), yaw], dim=-1)
-    return torch.cat([linear, angular], dim=-1) * _mask(task, linear.dtype, linear.device)
+    angular = xp.zeros_like(linear)
+    if any(task.rows[3:]):
+        R = xp.swapaxes(T_base_tip[..., :3, :3], -2, -1) @ T_base_target[..., :3, :3]
+        if all(task.rows[3:]):
+            angular = rotation_vector_of(R)
+        elif not task.rows[5]:
+            angular = _align_z(R[..., :, 2])
+        else:
+            yaw = xp.arctan2(R[..., 1, 0] - R[..., 0, 1], R[..., 0, 0] + R[..., 1, 1])
+            angular = xp.stack([xp.zeros_like(yaw), xp.zeros_like(yaw), yaw], axis=-1)
+    error: Array = xp.concatenate([linear, angular], axis=-1) * constants(task.rows, like=linear)
+    return error
 
 
-def error_norms(error: Tensor) -> tuple[Tensor, Tensor]:
+def error_norms(error: Array) -> tuple[Array, Array]:
     """Length of the linear part [m] and angle of the angular part [rad] of errors (..., 6)."""
-    return error[..., :3].norm(dim=-1), error[..., 3:].norm(dim=-1)
+    norm = library_of(error).linalg.norm
+    return norm(error[..., :3], axis=-1), norm(error[..., 3:], axis=-1)
 
 
-def task_jacobian(task: Task, jacobian: Tensor, T_base_tip: Tensor) -> Tensor:
+def task_jacobian(task: Task, jacobian: Array, T_base_tip: Array) -> Array:
     """The Jacobian of the rows that count: linear in the base frame, angular in the tip frame.
 
     Args:
         task: The task, m constraints.
-        jacobian: Geometric Jacobian in the base frame, shape (..., 6, n).
+        jacobian: Geometric Jacobian in the base frame, shape (..., 6, n), numpy or torch.
         T_base_tip: The pose it was taken at, shape (..., 4, 4).
 
     Returns:
         Shape (..., m, n).
     """
-    keep = list(task.constraints)
+    keep, xp = list(task.constraints), library_of(jacobian)
+    linear, angular = jacobian[..., :3, :], jacobian[..., 3:, :]
     if task.R_base_task is not None:
-        R = jacobian.new_tensor(task.R_base_task)
-        jacobian = torch.cat([R.mT @ jacobian[..., :3, :], R.mT @ jacobian[..., 3:, :]], dim=-2)
-    T_base_tip = _in_frames(task, T_base_tip)
-    if max(keep) < 3:
-        return jacobian[..., keep, :]
-    angular = T_base_tip[..., :3, :3].mT @ jacobian[..., 3:, :]
-    return torch.cat([jacobian[..., :3, :], angular], dim=-2)[..., keep, :]
-
-
-def _in_frames(task: Task, T_base_tip: Tensor) -> Tensor:
-    """Poses of the tip's frame of the task, seen from its frame at the base."""
-    if task.R_base_task is None and task.R_tip_task is None:
-        return T_base_tip
-    before, behind = (T_base_tip.new_tensor(_homogeneous(R)) for R in (task.R_base_task, task.R_tip_task))
-    T: Tensor = before.mT @ T_base_tip @ behind
-    return T
-
-
-def _homogeneous(R: Rows | None) -> list[list[float]]:
-    T = np.eye(4)
-    T[:3, :3] = T[:3, :3] if R is None else R
-    rows: list[list[float]] = T.tolist()
+        R_task_base = constants(np.transpose(task.R_base_task), like=jacobian)
+        linear, angular = R_task_base @ linear, R_task_base @ angular
+    if max(keep) >= 3:
+        angular = xp.swapaxes(_in_frames(task, T_base_tip)[..., :3, :3], -2, -1) @ angular
+    rows: Array = xp.concatenate([linear, angular], axis=-2)[..., keep, :]
     return rows
 
 
-@lru_cache(maxsize=64)
-def _mask(task: Task, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.tensor(task.rows, dtype=dtype, device=device)
+def _in_frames(task: Task, T_base_tip: Array) -> Array:
+    """Poses of the tip's frame of the task, seen from its frame at the base."""
+    if task.R_base_task is None and task.R_tip_task is None:
+        return T_base_tip
+    before, behind = (_homogeneous(R) for R in (task.R_base_task, task.R_tip_task))
+    return constants(before.T, like=T_base_tip) @ T_base_tip @ constants(behind, like=T_base_tip)
 
 
-def _align_z(z_target: Tensor) -> Tensor:
+def _homogeneous(R: Rows | None) -> FloatArray:
+    T = np.eye(4)
+    T[:3, :3] = T[:3, :3] if R is None else R
+    return T
+
+
+def _align_z(z_target: Array) -> Array:
     """Rotation vector (..., 3) of the shortest turn of (0, 0, 1) onto a unit vector (..., 3)."""
-    x, y, z = z_target.unbind(-1)
-    length = torch.hypot(x, y)
-    angle = torch.atan2(length, z)
-    tiny = length < torch.finfo(x.dtype).tiny
-    scale = angle / torch.where(tiny, torch.ones_like(length), length)
+    xp = library_of(z_target)
+    x, y, z = xp.moveaxis(z_target, -1, 0)
+    length = xp.hypot(x, y)
+    angle = xp.arctan2(length, z)
+    tiny = length < xp.finfo(x.dtype).tiny
+    scale = angle / xp.where(tiny, xp.ones_like(length), length)
     # towards -z every horizontal axis is shortest: take x, so that the angle is not lost
-    wx = torch.where(tiny, torch.where(z < 0, angle, -y), -y * scale)
-    wy = torch.where(tiny, x, x * scale)
-    return torch.stack([wx, wy, torch.zeros_like(wx)], dim=-1)
+    wx = xp.where(tiny, xp.where(z < 0, angle, -y), -y * scale)
+    wy = xp.where(tiny, x, x * scale)
+    vector: Array = xp.stack([wx, wy, xp.zeros_like(wx)], axis=-1)
+    return vector

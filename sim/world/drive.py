@@ -91,47 +91,79 @@ def follow(
         Where the joints ended, after how long, and what touched. Not at rest within 2 s after the motion's end gives
         `settled=False`, no error.
     """
+    way = _Way(body, motion, stop_on_contact)
     every = max(1, round(watch_period / TIME_STEP))
-    target = motion.q[-1]
-    steps, calm, err_track = 0, 0, 0.0
-    contacts: set[tuple[str, str]] = set()
-    passed = [body.q]
     try:
-        while calm < _SETTLED_STEPS and steps < len(motion.q) - 1 + _PATIENCE:
-            if watch is not None and steps % every == 0:
+        while not way.is_over:
+            if watch is not None and way.steps % every == 0:
                 watch()
-            now, at = min(steps, len(motion.q) - 1), min(steps + 1, len(motion.q) - 1)
-            body.hold(motion.q[now], (motion.q[at] - motion.q[now]) / motion.dt)
-            body.step()
-            steps += 1
-            contacts |= body.contacts()
-            q, dq = body.state()
-            passed.append(q)
-            if contacts and stop_on_contact:
-                break
-            err_track = max(err_track, float(np.abs(q - motion.q[at]).max()))
-            near = np.abs(q - target).max() <= _SETTLED_ERROR and np.abs(dq).max() <= _SETTLED_SPEED
-            calm = calm + 1 if near else 0
+            way.step()
     finally:
-        body.hold(target if calm else body.q)
-    stopped = bool(contacts) and stop_on_contact
+        body.hold(motion.q[-1] if way.calm else body.q)
+    stopped = way.is_stopped
     if stopped:
-        steps += _come_to_rest(body, contacts)
+        way.come_to_rest()
     if watch is not None:
         watch()
-    path_q, path_tip = measure_path(body.arm, np.array(passed))
+    path_q, path_tip = measure_path(body.arm, np.array(way.passed))
     return Drive(
-        q_target=target,
+        q_target=motion.q[-1],
         q_end=body.q,
-        time=steps * TIME_STEP,
-        settled=calm >= _SETTLED_STEPS,
-        err_track=err_track,
-        contacts=tuple(sorted(contacts)),
+        time=way.steps * TIME_STEP,
+        settled=way.calm >= _SETTLED_STEPS,
+        err_track=way.err_track,
+        contacts=tuple(sorted(way.contacts)),
         path_q=path_q,
         path_tip=path_tip,
         stopped=stopped,
         contacts_end=tuple(sorted(body.contacts())),
     )
+
+
+class _Way:
+    """A motion being followed, step by step, and what happens on it."""
+
+    def __init__(self, body: Driven, motion: Motion, stop_on_contact: bool) -> None:
+        self.body, self.motion, self.stop_on_contact = body, motion, stop_on_contact
+        self.steps, self.calm, self.err_track = 0, 0, 0.0  # steps done, of these the last at rest; furthest behind
+        self.contacts: set[tuple[str, str]] = set()
+        self.passed = [body.q]
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether a contact ends it."""
+        return bool(self.contacts) and self.stop_on_contact
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the arm is at rest at the end, will not come to rest any more, or is stopped."""
+        late = self.steps >= len(self.motion.q) - 1 + _PATIENCE
+        return self.calm >= _SETTLED_STEPS or late or self.is_stopped
+
+    def step(self) -> None:
+        """One step of the simulation towards where the motion is then."""
+        planned, last = self.motion.q, len(self.motion.q) - 1
+        now, at = min(self.steps, last), min(self.steps + 1, last)
+        self.body.hold(planned[now], (planned[at] - planned[now]) / self.motion.dt)
+        q, dq = self._advance()
+        self.passed.append(q)
+        if self.is_stopped:
+            return
+        self.err_track = max(self.err_track, float(np.abs(q - planned[at]).max()))
+        near = np.abs(q - planned[-1]).max() <= _SETTLED_ERROR and np.abs(dq).max() <= _SETTLED_SPEED
+        self.calm = self.calm + 1 if near else 0
+
+    def come_to_rest(self) -> None:
+        """Wait until an arm that holds where it is does not move."""
+        for _ in range(_PATIENCE):
+            if np.abs(self._advance()[1]).max() <= _SETTLED_SPEED:
+                break
+
+    def _advance(self) -> tuple[FloatArray, FloatArray]:
+        self.body.step()
+        self.steps += 1
+        self.contacts |= self.body.contacts()
+        return self.body.state()
 
 
 def measure_path(arm: Arm, q: FloatArray) -> tuple[float, float]:
@@ -147,13 +179,3 @@ def measure_path(arm: Arm, q: FloatArray) -> tuple[float, float]:
     tips = forward_kinematics(arm, q)[:, :3, 3]
     lengths = (float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()) for points in (q, tips))
     return next(lengths), next(lengths)
-
-
-def _come_to_rest(body: Driven, contacts: set[tuple[str, str]]) -> int:
-    """Wait until an arm that holds where it is does not move, and add what it touches meanwhile; the steps that took."""
-    for step in range(_PATIENCE):
-        body.step()
-        contacts |= body.contacts()
-        if np.abs(body.state()[1]).max() <= _SETTLED_SPEED:
-            return step + 1
-    return _PATIENCE

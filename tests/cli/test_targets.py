@@ -45,4 +45,4 @@ def test_targets_are_read_as_they_were_written(tmp_path: Path) -> None:
     np.save(tmp_path / "t.npy", points)
     (tmp_path / "t.json").write_text(str(points.tolist()))
     for name in ("t.npy", "t.json"):
-        assert np.array_equal(read_targets(tmp_path / name).numpy(), points)
+        assert np.array_equal(read_targets(tmp_path / name), points)

@@ -16,6 +16,7 @@ from ik_mdn.model.network import spread_means
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream
 from ik_mdn.training.toys import (
+    TOY_RECIPE,
     FixedStream,
     Toy,
     descend,
@@ -28,19 +29,7 @@ from ik_mdn.training.toys import (
 )
 from ik_mdn.training.trainer import Trainer, build_model
 
-QUICK = TrainConfig(
-    steps=200,
-    components=2,
-    covariance="diagonal",
-    width=16,
-    blocks=1,
-    batch_size=256,
-    learning_rate=2e-2,
-    floor=0.02,
-    floor_start=0.2,
-    start_scale=0.5,
-    average=0.95,
-)
+QUICK = replace(TOY_RECIPE, steps=200, width=16, start_scale=0.5)
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ik_mdn.solver.branches import first_of_branch, into_limits, turn_into_limits, wind
+from ik_mdn.solver.branches import into_limits, turn_into_limits, wind
+from ik_mdn.solver.engine_torch import first_of_branch
 from sim.arm import Arm, load_arm
 
 TURN = 2 * np.pi
@@ -52,10 +53,18 @@ def test_continuous_joints_come_back_within_half_a_turn(arm: Arm) -> None:
 
 
 def test_winding_lists_every_turn_inside_the_limits(arm: Arm) -> None:
-    row, q = wind(arm, torch.tensor([[1.0, 1.0], [0.0, 0.6]], dtype=torch.float64))
+    row, q = wind(arm, np.array([[1.0, 1.0], [0.0, 0.6]]))
     assert row.tolist() == [0, 0, 1, 1, 1]
-    torch.testing.assert_close(q[:, 0], torch.tensor([1 - TURN, 1, -TURN, 0, TURN], dtype=torch.float64))
-    torch.testing.assert_close(q[:, 1], torch.tensor([1, 1, 0.6, 0.6, 0.6], dtype=torch.float64))
+    np.testing.assert_allclose(q[:, 0], [1 - TURN, 1, -TURN, 0, TURN], atol=1e-15)
+    np.testing.assert_allclose(q[:, 1], [1, 1, 0.6, 0.6, 0.6])
+
+
+def test_numpy_and_torch_are_turned_alike(arm: Arm) -> None:
+    q = np.random.default_rng(0).normal(0, 10, (200, 2))
+    turned, inside = turn_into_limits(arm, q)
+    there, inside_there = turn_into_limits(arm, torch.from_numpy(q))
+    np.testing.assert_array_equal(turned, there.numpy())
+    np.testing.assert_array_equal(inside, inside_there.numpy())
 
 
 def test_equal_rows_of_one_pose_share_their_first_row(arm: Arm) -> None:

@@ -191,7 +191,7 @@ def test_half_turns_away_are_measured_and_left(task: str, short: float) -> None:
 
 def test_targets_out_of_reach_end_as_near_as_with_torch() -> None:
     arm, task = load_arm("xarm6"), TASKS["position"]
-    T = as_targets(task, np.array([2.0, 0.5, 0.3])).expand(100, 4, 4)
+    T = torch.from_numpy(as_targets(task, np.array([2.0, 0.5, 0.3]))).expand(100, 4, 4)
     ours, reference = both(arm, task, T, sample(arm, 100))
     assert (ours.err_pos > 1.0).all()
     torch.testing.assert_close(ours.err_pos.median(), reference.err_pos.median(), rtol=1e-3, atol=0)

@@ -57,7 +57,7 @@ def test_more_constraints_than_joints_are_met_where_they_can_be() -> None:
 @pytest.mark.parametrize("radius", [2.0, 2.0 - 1e-12, 2.0 - 1e-9, 2.0 - 1e-6])
 def test_the_edge_of_the_workspace_is_met_to_a_nanometre(radius: float) -> None:
     arm, task = load_arm("planar2"), TASKS["planar_position"]
-    T = as_targets(task, np.array([radius * np.cos(0.3), radius * np.sin(0.3)])).expand(64, 4, 4)
+    T = torch.from_numpy(as_targets(task, radius * np.array([np.cos(0.3), np.sin(0.3)]))).expand(64, 4, 4)
     assert met(refine(arm, task, T, sample(arm, 64)), 1e-9).double().mean() > 0.9
 
 
@@ -88,7 +88,7 @@ def test_a_half_turn_of_the_tool_is_found() -> None:
 
 def test_out_of_reach_ends_early_with_the_gap_as_error() -> None:
     arm, task = load_arm("planar2"), TASKS["planar_position"]
-    T = as_targets(task, np.array([3.0, 0.0])).expand(50, 4, 4)
+    T = torch.from_numpy(as_targets(task, np.array([3.0, 0.0]))).expand(50, 4, 4)
     result = refine(arm, task, T, sample(arm, 50))
     assert (result.err_pos >= 1.0 - 1e-12).all()
     assert result.err_pos.median() < 1.01

@@ -58,6 +58,8 @@ def angle_between(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarra
 class FakeModel:
     """Proposes the same joint vectors for every pose."""
 
+    kind = "fake"
+
     def __init__(self, arm: Arm, q: list[list[float]], weight: list[float]) -> None:
         self.arm, self.task = arm, TASKS["planar_position"]
         self.q, self.weight = torch.tensor(q, dtype=torch.float64), torch.tensor(weight, dtype=torch.float64)

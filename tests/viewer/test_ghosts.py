@@ -11,9 +11,8 @@ from ik_mdn.viewer.density import BINS, Marginals
 from ik_mdn.viewer.ghosts import MSE, branch_colour, other_ghosts, solid_row, solution_ghosts
 from ik_mdn.viewer.html import marginals_svg, short_names, status_html, table_html
 from ik_mdn.viewer.judge import Verdict
-from ik_mdn.viewer.poses import pose_of, quat_wxyz
 from sim.arm import load_arm
-from sim.rotations import pose, rpy_of
+from sim.rotations import pose, quat_wxyz_of, rpy_of
 
 ANSWER = Answer(
     np.eye(4),
@@ -91,6 +90,7 @@ def test_poses_survive_the_way_to_the_browser_and_the_fields() -> None:
     rng = np.random.default_rng(0)
     for _ in range(20):
         T = pose(rng.normal(size=3).tolist(), rng.uniform(-3, 3, 3).tolist())
-        np.testing.assert_allclose(pose_of(T[:3, 3].tolist(), (1.001 * quat_wxyz(T[:3, :3])).tolist()), T, atol=1e-12)
+        sent = (1.001 * quat_wxyz_of(T[:3, :3])).tolist()
+        np.testing.assert_allclose(pose(T[:3, 3].tolist(), quat_wxyz=sent), T, atol=1e-12)
         typed = pose(T[:3, 3].tolist(), rpy_of(T[:3, :3]).tolist())
         np.testing.assert_allclose(typed, T, atol=1e-12)

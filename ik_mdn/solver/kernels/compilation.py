@@ -5,14 +5,36 @@ from __future__ import annotations
 import hashlib
 import logging
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from numba import njit
 from numba.core import event
 from numba.core.caching import FunctionCache
+from numba.np import linalg
 
 _log = logging.getLogger(__name__)
+
+
+def _load_arrays() -> None:
+    """Have numba load its array functions without looking for a BLAS, for which it would import `scipy.linalg`.
+
+    That takes a fifth of the time from start to first solution, and nothing here calls it. Others in the process notice
+    it in compiled `np.correlate` and `np.convolve` alone, which then are plain loops.
+    """
+
+    def no_blas() -> None:
+        raise ImportError("not looked for")
+
+    found, linalg.ensure_blas = linalg.ensure_blas, no_blas
+    try:
+        import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = found
+
+
+_load_arrays()
 
 _inner = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python never calls them
 part = njit(forceinline=True, **_inner)  # written into the function that calls it

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ik_mdn.solver.kernels.compilation import kept, part
 from ik_mdn.solver.kernels.kinematics import (
@@ -27,10 +26,13 @@ from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.task import Task
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _PER_THREAD = 512  # seeds that are worth a thread: it takes about 0.1 ms to start one
 
 
-def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, rule: Rule) -> Refined:
+def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, rule: Rule) -> Refined[Tensor]:
     """Each seed moved to the nearest joint vector that meets its target; see `ik_mdn.solver.refinement.refine`.
 
     As many threads as torch uses (`torch.get_num_threads`) take seeds from one queue; each keeps LANES of them side
@@ -47,6 +49,8 @@ def refine_numba(arm: Arm, task: Task, T_base_target: Tensor, q_seed: Tensor, ru
     Returns:
         The end of each seed, converged or not, in the given order; N = 0 gives empty tensors.
     """
+    import torch  # a door for tensors; nothing inside needs it
+
     pose = np.arange(len(q_seed))
     rows = refine_rows(arm, task, _as_array(T_base_target), pose, _as_array(q_seed), rule)
     return Refined(*(torch.from_numpy(x) for x in rows))
@@ -166,5 +170,7 @@ def _errors(ws: FloatArray, lane: int, problem: Problem, e: int, state: int) -> 
 
 
 def _as_array(values: Tensor) -> FloatArray:
+    import torch
+
     array: FloatArray = values.detach().to(torch.float64).contiguous().numpy()
     return array

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic
 
-from torch import Tensor
+from sim.arrays import Array
 
 TOLERANCE = 1e-12  # residual [rad, arm lengths] at which a seed is done: a double root is then known to 1e-6
 MAX_ITERATIONS = 100
@@ -26,7 +27,7 @@ STEP = 0.05  # [rad or arm lengths] for the second derivative
 
 
 @dataclass(frozen=True)
-class Refined:
+class Refined(Generic[Array]):
     """What became of each seed.
 
     Args:
@@ -36,10 +37,10 @@ class Refined:
         iterations: Forward kinematics evaluations after the first one, shape (N,), int64.
     """
 
-    q: Tensor
-    err_pos: Tensor
-    err_rot: Tensor
-    iterations: Tensor
+    q: Array
+    err_pos: Array
+    err_rot: Array
+    iterations: Array
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,98 @@
+"""A model as plain numbers: what its file holds, and all that solving on the CPU needs, without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ik_mdn.model.config import Kind, MixtureShape, ModelConfig
+from ik_mdn.model.features import PoseFeatures
+from sim.arm import Arm
+from sim.task import Task
+
+
+@dataclass
+class ReportCard:
+    """What was measured on held-out poses after training; plain JSON values by name."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class SavedModel:
+    """A trained model of one arm.
+
+    Args:
+        arm: The arm.
+        task: Its task.
+        config: What the network is made of.
+        weights: Its numbers, float32, by the names that they have in `PoseModel.state_dict()`.
+        report: What was measured of it.
+
+    Raises:
+        ValueError: The weights are not those of such a network.
+    """
+
+    arm: Arm
+    task: Task
+    config: ModelConfig
+    weights: Mapping[str, NDArray[np.float32]] = field(repr=False)
+    report: ReportCard = field(default_factory=ReportCard, repr=False)
+
+    def __post_init__(self) -> None:
+        declared = self._declared()
+        found = {name: array.shape for name, array in self.weights.items()}
+        if declared != found:
+            unlike = sorted(name for name in declared | found if declared.get(name) != found.get(name))
+            raise ValueError(
+                f"{unlike[0]} has the shape {found.get(unlike[0])}; its config declares {declared.get(unlike[0])}"
+            )
+
+    @cached_property
+    def features(self) -> PoseFeatures:
+        """What the network sees of a target."""
+        return PoseFeatures(self.arm, self.task, use_symmetries=self.config.symmetries)
+
+    @property
+    def kind(self) -> Kind:
+        """ "mdn" or "mse"."""
+        return self.config.kind
+
+    @property
+    def shape(self) -> MixtureShape:
+        """The size of its mixtures (mdn)."""
+        return MixtureShape(self.config.components, self.arm.n_joints, self.config.covariance)
+
+    def _declared(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights, as the config has them."""
+        arm, config, before = self.arm, self.config, ""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for joint in config.drawn_first or ():
+            one = replace(config, covariance="diagonal")
+            size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
+            shapes |= {f"{before}first.{name}": shape for name, shape in _network(one, size, 1).items()}
+            arm = arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, arm.n_joints - 1)
+            before += "rest."
+        size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
+        return shapes | {f"{before}{name}": shape for name, shape in _network(config, size, arm.n_joints).items()}
+
+
+def _network(config: ModelConfig, n_in: int, n: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights of one network for n joints."""
+    width, n_out = config.width, config.components * sum(MixtureShape(config.components, n, config.covariance).sizes)
+    if config.kind == "mse":
+        n_out = 2 * n if config.targets == "cos_sin" else n
+    blocks = [f"trunk.blocks.{i}" for i in range(config.blocks)]
+    linear = {"trunk.input": (width, n_in), "head.out": (n_out, width)}
+    linear |= {f"{block}.{place}": (width, width) for block in blocks for place in (1, 3)}
+    shapes: dict[str, tuple[int, ...]] = {"centre": (n_in,), "spread": (n_in,), "y_centre": (n,)}
+    for name, shape in linear.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for name in ("trunk.norm", *(f"{block}.0" for block in blocks)):
+        shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    return shapes
