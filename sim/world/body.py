@@ -232,16 +232,19 @@ class ArmBody:
         )
 
     def holding_torques(self, q: FloatArray) -> FloatArray:
-        """What the motors must give to hold the arm at q, shape (n,), against gravity, shape (n,) [N m or N].
+        """What the motors must give to hold the arm at q, shape (..., n), against gravity, same shape [N m or N].
 
         By Bullet's inverse dynamics, with joints outside the chain where they are.
         """
-        moving = self.links.moving
-        places = dict(zip(moving, (state[0] for state in self.client.getJointStates(self.number, moving)), strict=True))
-        places.update(zip(self.joints, self.vector("q", q).tolist(), strict=True))
+        batch, moving = self._batch(q), self.links.moving
+        rows = batch.reshape(-1, self.arm.n_joints)
+        places = np.tile([state[0] for state in self.client.getJointStates(self.number, moving)], (len(rows), 1))
+        columns = [moving.index(joint) for joint in self.joints]
+        places[:, columns] = rows
         still = [0.0] * len(moving)
-        torques = self.client.calculateInverseDynamics(self.number, list(places.values()), still, still)
-        return np.array(torques)[[moving.index(joint) for joint in self.joints]]
+        dynamics = self.client.calculateInverseDynamics
+        torques = [dynamics(self.number, row, still, still) for row in places.tolist()]
+        return np.reshape(torques, places.shape)[:, columns].reshape(batch.shape)
 
     def _check_kinematics(self) -> None:
         """Refuse a body whose joints Bullet places or moves in another way than `sim.kinematics`."""
@@ -299,7 +302,7 @@ class ArmBody:
         return link_pose(self.client, self.number, link)
 
 
-_UNLIMITED = 1e4  # [N m or N] where the URDF gives no effort limit
+_UNLIMITED = 1e6  # [N m or N] where the URDF gives no effort limit, and of ideal motors
 _HOME_MARGIN = 0.04  # share of a joint's range that counts as next to its limit
 _SAME = 1e-6  # [m, and entries of a rotation] by which Bullet's kinematics may differ, per metre of reach
 _CHECKED, _NEAR = 3, 3.0  # configurations in which they are compared, and how far from zero [rad or m]
