@@ -122,6 +122,8 @@ def _sweep(arm: Arm, q: Tensor, *, joints: list[_Frame] | None = None) -> _Frame
             f"({', '.join(arm.joint_names)})",
             shape=tuple(q.shape),
         )
+    if q.is_complex():
+        raise ShapeError("q holds complex numbers; pass their real part if that is what you mean")
     q = q if q.is_floating_point() else q.to(torch.float64)
     values = q.reshape(-1, arm.n_joints).mT.contiguous()  # (n, N)
     cos, sin = torch.cos(values), torch.sin(values)

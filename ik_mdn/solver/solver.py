@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import CheckpointError, ShapeError
+from sim.inputs import as_numbers
 from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -210,9 +212,12 @@ class IKSolver:
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
         engine = self._engine(problem, device)
         if not refine:
-            return collect(
-                engine, problem, propose(engine, problem, seeds), by, Law.PROPOSALS, max_solutions=max_solutions
-            )
+            proposed = propose(engine, problem, seeds)
+            finite = np.isfinite(proposed.found.q.sum(axis=1))
+            if not finite.all():
+                _log.warning("the model has no finite modes for some targets; are they in metres, and near the arm?")
+                proposed = replace(proposed, found=proposed.found.take(finite))
+            return collect(engine, problem, proposed, by, Law.PROPOSALS, max_solutions=max_solutions)
         outcome = search(engine, problem, effort)
         square = self.task.n_constraints == self.arm.n_joints
         law = Law.EXACT if square and not effort.first else Law.PROPOSALS
@@ -224,11 +229,14 @@ class IKSolver:
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> tuple[FloatArray, torch.device]:
         """Checked targets (B, 4, 4), the solver's own, and where they came from."""
         plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
-        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4):
+        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
             T = np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
             if self._compiled.are_poses(T, ROTATION_TOLERANCE):
                 return T, _CPU
-        checked = as_targets(self.task, T_base_tip).reshape(-1, 4, 4)
+        checked = as_targets(self.task, T_base_tip)
+        if checked.ndim > 3:
+            raise ShapeError(f"targets have shape {tuple(checked.shape)}; give one (4, 4) or a batch (B, 4, 4) of them")
+        checked = checked.reshape(-1, 4, 4)
         return np.array(checked.cpu().numpy(), order="C"), checked.device
 
     def _engine(self, problem: Problem, device: torch.device) -> Engine:
@@ -265,8 +273,7 @@ class IKSolver:
         return compiled if self.model is None or compiled.has_model(self.model) else None
 
     def _checked_seed(self, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:
-        values = q_seed.detach().cpu().numpy() if isinstance(q_seed, Tensor) else q_seed
-        q = np.asarray(values, dtype=np.float64)
+        q = as_numbers(q_seed, "q_seed")
         shapes = ((self.arm.n_joints,), (count, self.arm.n_joints))
         if q.shape not in shapes or not np.isfinite(q).all():
             raise ShapeError(f"q_seed has shape {q.shape}; it must be finite, of shape {shapes[0]} or {shapes[1]}")
