@@ -47,7 +47,7 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     """The copy of a URDF for Bullet.
 
     Axes get length 1, as the URDF means them; limits of continuous joints go, as they have none; frames without
-    `<inertial>` weigh next to nothing instead of 1 kg; names that Bullet's printing would stumble over are replaced
+    `<inertial>` weigh next to nothing instead of 1 kg, and so does what an `<inertial>` lacks; names that Bullet's printing would stumble over are replaced
     (see `Description.names`); meshes are found and checked (`sim.arm.read_mesh`), and written as binary STL where
     Bullet does not read the file. A mesh to look at that is missing or damaged is replaced by a bone from the link's
     frame to the next joint, with a warning in the log.
@@ -96,13 +96,24 @@ def _numbers(element: ET.Element, default: str, where: str) -> FloatArray:
 
 
 def _add_masses(root: ET.Element) -> None:
-    """Give links without `<inertial>` a mass that no motor feels; the root stands still with any."""
+    """Give links without `<inertial>` a mass that no motor feels; the root stands still with any.
+
+    An `<inertial>` without mass or inertia gets the same for what it lacks: Bullet refuses it.
+    """
     below = {child.get("link") for child in root.iterfind("joint/child")}
     mass, inertia = _NEXT_TO_NOTHING
     for link in root.findall("link"):
-        if link.get("name") in below and link.find("inertial") is None:
+        inertial = link.find("inertial")
+        if inertial is None:
+            if link.get("name") not in below:
+                continue
             inertial = ET.SubElement(link, "inertial")
+        lacking = [tag for tag in ("mass", "inertia") if inertial.find(tag) is None]
+        if len(lacking) == 1:
+            _log.warning("link %r has an <inertial> without <%s>: next to nothing is taken", link.get("name"), *lacking)
+        if "mass" in lacking:
             ET.SubElement(inertial, "mass", value=repr(mass))
+        if "inertia" in lacking:
             ET.SubElement(
                 inertial, "inertia", dict.fromkeys(("ixx", "iyy", "izz"), repr(inertia)), ixy="0", ixz="0", iyz="0"
             )
