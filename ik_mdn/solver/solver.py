@@ -172,7 +172,7 @@ class IKSolver:
                 a curve of solutions (status `continuum`) are not counted as branches. Where the arm is redundant
                 only the latter holds; see `ik_mdn.self_motion`.
             closest: Where nothing is found, give the joint vector in limits that comes nearest, with its errors
-                (tens of milliseconds per target, seconds where limits are in the way; as far as `timeout` allows).
+                (some ten milliseconds per target and up to 0.2 s for seven joints; as far as `timeout` allows).
             timeout: Come to an end after so many seconds, but for what compiling takes at the first call; targets that
                 are not finished then and have no solution get the status `timed_out`.
             refine: False gives the model's raw modes, turned into limits where possible, with their errors.
