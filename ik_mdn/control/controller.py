@@ -20,6 +20,7 @@ from sim.errors import IKError, ShapeError
 from sim.task import Task, as_targets
 from sim.world import ArmBody, Drive, clip_measured
 
+_LOOKS = 9  # at the way from where an arm is stuck to its target
 _ATTEMPTS = 6  # times to ask the solver, with other seeds, while all that it gives is blocked
 
 
@@ -230,11 +231,11 @@ class Controller:
         return ReachStatus.REACHED, ""
 
     def _why_unsettled(self, drive: Drive) -> str:
-        """Which joint stayed away, and the motor that is too weak for its target, or for where the arm is stuck."""
+        """Which joint stayed away, and the motor that is too weak where the arm is stuck, or on the rest of its way."""
         body, names = self.body, self.body.arm.joint_names
         stayed = int(drive.err_q.argmax())
         reason = f"{names[stayed]} stayed {float(drive.err_q[stayed]):.3g} from its target"
-        weakness = describe_weakness(body, drive.q_target, drive.q_end)
+        weakness = describe_weakness(body, *np.linspace(drive.q_end, drive.q_target, _LOOKS))
         return reason if weakness is None else f"{weakness}; {reason}"
 
     def _solve_on_limit(self, T: FloatArray) -> FloatArray:

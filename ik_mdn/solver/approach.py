@@ -68,7 +68,8 @@ def closest_approach(
     x = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (_DRAWS, arm.n_joints)) / arm.joint_units
     x = x[slopes.cost_and_slope(x)[0].argsort()[:_STARTS]]
     cost, slope, curvature = slopes.look(x)
-    share, busy = np.ones(len(x)), np.ones(len(x), np.bool_)
+    share: FloatArray = np.ones(len(x))
+    busy: BoolArray = np.ones(len(x), np.bool_)
     for _ in range(_ITERATIONS):
         if not busy.any() or time.monotonic() > deadline:
             break

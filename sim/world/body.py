@@ -21,6 +21,7 @@ from sim.world.drive import Drive, follow
 from sim.world.frames import link_pose, pose_from_bullet
 from sim.world.links import LinkTree, load_links
 from sim.world.motion import plan_route
+from sim.world.torques import Torques
 
 
 class ArmBody:
@@ -62,6 +63,7 @@ class ArmBody:
         self.links: LinkTree = load_links(client, number)
         self.joints = [self.links.joint(name) for name in arm.joint_names]
         self._base, self.tip = self.links.link(arm.base), self.links.link(arm.tip)
+        self._torques = Torques(client, number, self.links, self.joints)
         self._others = [joint for joint in self.links.moving if joint not in self.joints]
         self._place(np.eye(4) if T_world_base is None else _check_placement(T_world_base))
         self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
@@ -199,6 +201,8 @@ class ArmBody:
     ) -> Drive:
         """Move to a configuration with the motors, under gravity, along time-optimal straight joint motions.
 
+        Where that asks more of a motor than it can give, by inverse dynamics, the motion is planned slower.
+
         Args:
             *route: The target, shape (n,), or configurations to stop at on the way there and the target last.
             speed: Share of the velocity limits to use, in (0, 1].
@@ -209,7 +213,11 @@ class ArmBody:
         Returns:
             What was measured at the end; see `Drive`.
         """
-        motion = plan_route(self.arm, self.q, [self.vector("q_target", q) for q in route], speed=speed)
+        start, stops = self.q, [self.vector("q_target", q) for q in route]
+        motion = plan_route(self.arm, start, stops, speed=speed)
+        share = self._torques.speed_share(motion, self.effort_max)
+        if share < 1.0:
+            motion = plan_route(self.arm, start, stops, speed=speed * share)
         return follow(self, motion, watch=watch, watch_period=watch_period, stop_on_contact=stop_on_contact)
 
     def hold(self, q: FloatArray, dq: FloatArray | None = None) -> None:
@@ -239,15 +247,8 @@ class ArmBody:
 
         By Bullet's inverse dynamics, with joints outside the chain where they are.
         """
-        batch, moving = self._batch(q), self.links.moving
-        rows = batch.reshape(-1, self.arm.n_joints)
-        places = np.tile([state[0] for state in self.client.getJointStates(self.number, moving)], (len(rows), 1))
-        columns = [moving.index(joint) for joint in self.joints]
-        places[:, columns] = rows
-        still = [0.0] * len(moving)
-        dynamics = self.client.calculateInverseDynamics
-        torques = [dynamics(self.number, row, still, still) for row in places.tolist()]
-        return np.reshape(torques, places.shape)[:, columns].reshape(batch.shape)
+        batch = self._batch(q)
+        return self._torques.holding(batch.reshape(-1, self.arm.n_joints)).reshape(batch.shape)
 
     def _check_kinematics(self) -> None:
         """Refuse a body whose joints Bullet places or moves in another way than `sim.kinematics`."""

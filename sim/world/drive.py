@@ -14,6 +14,7 @@ from sim.kinematics import forward_kinematics
 from sim.world.motion import TIME_STEP, Motion
 
 _SETTLED_ERROR = 1e-4  # [rad or m] from the target
+_SAG = 1e-3  # [rad or m] the same for an arm that is at rest at last: heavy ones keep some distance
 _SETTLED_SPEED = 1e-3  # [rad/s or m/s]
 _SETTLED_STEPS = 24  # in a row: 0.1 s
 _PATIENCE = 480  # steps to wait for that: 2 s
@@ -26,7 +27,8 @@ class Drive:
     Args:
         q_target, q_end: Where it should end and where it did, shape (n,).
         time: Simulated time from start to rest, settling included [s].
-        settled: Whether every joint stayed within 1e-4 rad of the target and below 1e-3 rad/s for 0.1 s.
+        settled: Whether every joint stayed within 1e-4 rad of the target and below 1e-3 rad/s for 0.1 s, or was at rest
+            within 1e-3 rad of it after 2 s.
         err_track: Largest distance of a joint from the planned motion on the way [rad, m for prismatic].
         contacts: Pairs of links (or of a link and another body) that touched on the way, sorted.
         path_q: Length of the way in joint space: the Euclidean norms of all steps, summed [rad, m for prismatic].
@@ -105,13 +107,12 @@ def follow(
             body.step()
             steps += 1
             contacts |= body.contacts()
-            q, dq = body.state()
+            q = body.q
             passed.append(q)
             if contacts and stop_on_contact:
                 break
             err_track = max(err_track, float(np.abs(q - motion.q[at]).max()))
-            near = np.abs(q - target).max() <= _SETTLED_ERROR and np.abs(dq).max() <= _SETTLED_SPEED
-            calm = calm + 1 if near else 0
+            calm = calm + 1 if _is_near(body, target, _SETTLED_ERROR) else 0
     finally:
         body.hold(target if calm else body.q)
     stopped = bool(contacts) and stop_on_contact
@@ -124,7 +125,7 @@ def follow(
         q_target=target,
         q_end=body.q,
         time=steps * TIME_STEP,
-        settled=calm >= _SETTLED_STEPS,
+        settled=calm >= _SETTLED_STEPS or (not stopped and _is_near(body, target, _SAG)),
         err_track=err_track,
         contacts=tuple(sorted(contacts)),
         path_q=path_q,
@@ -147,6 +148,12 @@ def measure_path(arm: Arm, q: FloatArray) -> tuple[float, float]:
     tips = forward_kinematics(arm, q)[:, :3, 3]
     lengths = (float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum()) for points in (q, tips))
     return next(lengths), next(lengths)
+
+
+def _is_near(body: Driven, target: FloatArray, within: float) -> bool:
+    """Whether the arm hardly moves, so near to a target in every joint."""
+    q, dq = body.state()
+    return bool(np.abs(q - target).max() <= within and np.abs(dq).max() <= _SETTLED_SPEED)
 
 
 def _come_to_rest(body: Driven, contacts: set[tuple[str, str]]) -> int:
