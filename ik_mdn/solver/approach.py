@@ -69,22 +69,22 @@ def closest_approach(
     x = x[slopes.cost_and_slope(x)[0].argsort()[:_STARTS]]
     cost, slope, curvature = slopes.look(x)
     share: FloatArray = np.ones(len(x))
-    busy: BoolArray = np.ones(len(x), np.bool_)
+    busy = np.arange(len(x))
     for _ in range(_ITERATIONS):
-        if not busy.any() or time.monotonic() > deadline:
+        if not len(busy) or time.monotonic() > deadline:
             break
-        ways = slopes.steps(x, slope, curvature)[:, None] * (share[:, None] * _SHARES)[..., None]
-        tried = slopes.clip(x[:, None] + ways)
-        costs, its_slope, its_curvature = slopes.look(tried)
-        best = np.arange(len(x)), costs.argmin(axis=1)
-        better = costs[best] < cost
-        busy = better & ((cost - costs[best] > _DONE * cost) | (np.abs(tried[best] - x).max(axis=1) > _DONE))
-        busy |= ~better & (share > _DONE)
-        share = np.where(better, np.minimum(1.0, 4.0 * share * _SHARES[best[1]]), share * _SHARES[-1] / 4.0)
-        x = np.asarray(np.where(better[:, None], tried[best], x))
-        cost = np.where(better, costs[best], cost)
-        slope = np.where(better[:, None], its_slope[best], slope)
-        curvature = np.where(better[:, None, None], its_curvature[best], curvature)
+        step = slopes.steps(x[busy], slope[busy], curvature[busy])
+        tried = slopes.clip(x[busy, None] + step[:, None] * (share[busy, None] * _SHARES)[..., None])
+        looked = slopes.look(tried)
+        best = np.arange(len(busy)), looked[0].argmin(axis=1)
+        gain, way = cost[busy] - looked[0][best], np.abs(tried[best] - x[busy]).max(axis=1)
+        better = gain > 0.0
+        share[busy] *= np.where(better, 4.0 * _SHARES[best[1]], _SHARES[-1] / 4.0)
+        share = share.clip(max=1.0)
+        x[busy[better]] = tried[best][better]
+        for kept, found in zip((cost, slope, curvature), looked, strict=True):
+            kept[busy[better]] = found[best][better]
+        busy = busy[np.where(better, (gain > _DONE * cost[busy]) | (way > _DONE), share[busy] > _DONE)]
     return slopes.closest(x[cost.argmin()])
 
 
