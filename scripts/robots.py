@@ -37,6 +37,7 @@ from sim.errors import IKError, URDFError, WorldError
 
 CHECKED = 20  # configurations in which the kinematics are compared with Bullet's
 SAME = 1e-4  # [rad, m] solutions of one pose nearer than this in every joint are one that is given twice
+NOTHING_MOVES = ("no link moves", "links and joints; found 1 and 0")  # words of what is no robot
 ISOLATED = (Status.SOLVED, Status.SINGULAR)  # statuses of solutions that are no points of a curve
 
 Folders = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER [FOLDER ...]")]
@@ -78,7 +79,7 @@ def main(
             place = work / f"{hashlib.sha256(name.encode()).hexdigest()[:16]}.json"
             robots.append({"file": name, **keep(place, key, partial(look_at, path, **settings))})
             bar.advance(job)
-    values = {**settings, **sum_up(robots)}
+    values = {**settings, "chains_per_file": chains, **sum_up(robots)}
     write_json(str(json), values)
     print("\n".join([*chain_lines(values), "", *refusal_lines(values)]))
 
@@ -184,7 +185,7 @@ def sum_up(robots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for chain in robot["chains"]:
             chains.setdefault(chain["fingerprint"], {"file": robot["file"], **chain})
         refused += [{"file": robot["file"], **each} for each in robot["refused"]]
-    still = [each for each in refused if "no link moves" in each["why"]]
+    still = [each for each in refused if any(words in each["why"] for words in NOTHING_MOVES)]
     return {
         "files": len(robots),
         "without_joints": len(still),
@@ -224,7 +225,7 @@ def refusal_lines(values: Mapping[str, Any]) -> Iterator[str]:
     """What was refused, each reason of a file once, at most 80 columns wide."""
     yield f"{values['files']} files; {values['without_joints']} hold nothing that moves. Refused:"
     for file, tips, why in reasons(values):
-        yield _shortened(f"{file} ({', '.join(tips)}): {why}" if tips else f"{file}: {why}", 80)
+        yield _shortened(f"{file} ({len(tips)} tips): {why}" if len(tips) > 1 else f"{file}: {why}", 80)
 
 
 def reasons(values: Mapping[str, Any]) -> list[tuple[str, list[str], str]]:
