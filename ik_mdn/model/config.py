@@ -48,6 +48,10 @@ class ModelConfig:
             raise ShapeError(f"unknown kind of model {self.kind!r}; allowed: mdn, mse")
         if self.targets not in ("angles", "cos_sin"):
             raise ShapeError(f"unknown regression targets {self.targets!r}; allowed: angles, cos_sin")
+        if self.covariance not in ("isotropic", "diagonal", "full"):
+            raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
+        if not isinstance(self.symmetries, bool):
+            raise ShapeError(f"symmetries must be True or False; got {self.symmetries!r}")
         least = {"components": 1, "width": 1, "blocks": 0}
         for name, most in LARGEST.items():
             value = getattr(self, name)
@@ -55,8 +59,8 @@ class ModelConfig:
                 raise ShapeError(
                     f"{name} must be a whole number, at least {least[name]} and at most {most}; got {value}"
                 )
-        if not self.floor > 0:
-            raise ShapeError(f"floor must be positive; got {self.floor}")
+        if not isinstance(self.floor, int | float) or not 0 < self.floor < float("inf"):
+            raise ShapeError(f"floor must be positive and finite; got {self.floor!r}")
 
 
 @dataclass(frozen=True)
