@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+import math
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,40 +12,42 @@ from numpy.typing import NDArray
 
 from ik_mdn.model import NEAR_AXIS, WAVES, MixtureHead, seeding
 from ik_mdn.solver.branches import middle
+from ik_mdn.solver.collecting import RANKS, Rank
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
     SINGULAR,
     Condition,
     Found,
+    NoPoseError,
     Problem,
     Seeds,
     fine_tolerance,
     merge_distance,
-    portions,
     starts,
 )
 from ik_mdn.solver.engine_torch import draw
-from ik_mdn.solver.kernels import refine as kernel
-from ik_mdn.solver.kernels.branches import BLOCK, Bounds, Candidates, compact, mark_new, settle
-from ik_mdn.solver.kernels.condition import condition, condition_size
-from ik_mdn.solver.kernels.encode import Frames, are_poses, encode
-from ik_mdn.solver.kernels.few import propose_few, settle_few
-from ik_mdn.solver.kernels.folds import across, fold_size
-from ik_mdn.solver.kernels.forward import Layers
+from ik_mdn.solver.kernels import answering as kernel
+from ik_mdn.solver.kernels.encode import Frames
+from ik_mdn.solver.kernels.formulas import Shape
 from ik_mdn.solver.kernels.kinematics import describe, in_frames
-from ik_mdn.solver.kernels.rules import Rule
-from ik_mdn.solver.kernels.seeds import Reading, decode
+from ik_mdn.solver.kernels.lanes import code_for
+from ik_mdn.solver.kernels.network import Layers, layers_of
+from ik_mdn.solver.kernels.proposing import Proposer, Reading, head_order, measure_for, propose_some
+from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
+from ik_mdn.solver.kernels.settle import Job, mark_new, measure
 from ik_mdn.solver.kernels.threads import share
-from ik_mdn.solver.kernels.vector import workspace
+from ik_mdn.solver.probabilities import Law
+from ik_mdn.solver.search import Effort, first_draws
+from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.task import ROTATION_TOLERANCE, Task
 
 if TYPE_CHECKING:
     from ik_mdn.model import PoseModel
 
-__all__ = ["CompiledEngine", "CompiledModel", "are_poses", "has_model", "kernel"]
-
-_FEW = 12  # targets up to which the compiled network beats torch's
+_CHUNK, _CHUNK_IN_TIME = 8192, 512  # targets solved in one go; bounds the memory
+_CALLS = 64  # sets of options that a solver remembers
 
 
 def has_model(model: PoseModel) -> bool:
@@ -52,59 +55,58 @@ def has_model(model: PoseModel) -> bool:
     return isinstance(getattr(model, "head", None), MixtureHead) and model.centre.device.type == "cpu"
 
 
-class CompiledModel:
-    """A model's numbers as the compiled code takes them, as they are when this is made.
+def proposer_of(model: PoseModel) -> Proposer:
+    """A mixture's numbers as the compiled code takes them, as they are now."""
+    assert isinstance(model.head, MixtureHead)
+    features, rows, shape = model.features, model.task.rows, model.head.shape
+    n_orientation = 0 if not any(rows[3:]) else 3 if features.removes_roll or not rows[5] else 6
+    frames = Frames(
+        *features.frames,
+        azimuth=bool(features.removes_azimuth),
+        roll=bool(features.removes_roll),
+        rotates=any(rows[3:]),
+        rolls=bool(rows[5]),
+        n_orientation=n_orientation,
+        octaves=WAVES,
+        reach=float(model.arm.reach),
+        near_axis=NEAR_AXIS,
+        centre=model.centre.numpy().copy(),
+        spread=model.spread.numpy().copy(),
+    )
+    order = head_order(shape.components, shape.sizes)
+    filled = len(order) // sum(shape.sizes)
+    numbers = np.array([model.floor, seeding.LEAST_WEIGHT, seeding.LEAST_STD], np.float32)
+    code = measure_for(shape.dims, *shape.sizes[2:], filled)
+    reading = Reading(shape.components, filled, shape.dims, code, numbers, MIN_WEIGHT, seeding.SPREAD)
+    return Proposer(frames, layers_of(model, order), reading)
 
-    Args:
-        model: A mixture on the CPU.
-    """
 
-    def __init__(self, model: PoseModel) -> None:
-        assert isinstance(model.head, MixtureHead)
-        self.model, features = model, model.features
-        rows, shape = model.task.rows, model.head.shape
-        n_orientation = 0 if not any(rows[3:]) else 3 if features.removes_roll or not rows[5] else 6
-        self.frames = Frames(
-            *features.frames,
-            azimuth=bool(features.removes_azimuth),
-            roll=bool(features.removes_roll),
-            rotates=any(rows[3:]),
-            rolls=bool(rows[5]),
-            n_orientation=n_orientation,
-            octaves=WAVES,
-            reach=float(model.arm.reach),
-            near_axis=NEAR_AXIS,
-            centre=model.centre.numpy().copy(),
-            spread=model.spread.numpy().copy(),
-        )
-        sigma = (seeding.SPREAD, seeding.LEAST_WEIGHT, seeding.LEAST_STD)
-        self.reading = Reading(shape.components, *shape.sizes[1:], True, float(model.floor), MIN_WEIGHT, *sigma)
-
-    @cached_property
-    def layers(self) -> Layers:
-        """The network's parameters."""
-        trunk, out = self.model.trunk, self.model.head.out
-        blocks: list[Any] = [list(block.children()) for block in trunk.blocks]  # normalisation, linear, SiLU, linear
-        linear = [layer for block in blocks for layer in (block[1], block[3])]
-        norms = [*(block[0] for block in blocks), trunk.norm]
-        width = out.in_features
-        with torch.no_grad():
-            arrays = (
-                torch.cat([trunk.input.weight.T, trunk.input.bias[None]]),
-                torch.stack([layer.weight.T for layer in linear]) if linear else torch.empty(0, width, width),
-                torch.stack([layer.bias for layer in linear]) if linear else torch.empty(0, width),
-                torch.stack([torch.stack([norm.weight, norm.bias]) for norm in norms]),
-                torch.cat([out.weight.T, out.bias[None]]),
-            )
-            return Layers(*(np.ascontiguousarray(array.numpy()) for array in arrays))
-
-    def numbers_of(self, T: FloatArray) -> tuple[NDArray[np.float32], FloatArray]:
-        """The head's numbers (B, ...) and the azimuth and roll (B, 2) of targets (B, 4, 4)."""
-        x, shift = np.empty((len(T), len(self.frames.centre)), np.float32), np.empty((len(T), 2))
-        queue = np.zeros(1, np.int64)
-        share(lambda: encode(T, self.frames, x, shift, queue), -(-len(T) // BLOCK))
-        with torch.inference_mode():
-            return self.model.head.out(self.model.trunk(torch.from_numpy(x))).numpy(), shift
+@lru_cache(maxsize=64)
+def job_for(arm: Arm, task: Task, tolerance: float) -> Job:
+    """What is solved for, as the compiled code takes it."""
+    problem, fine = describe(arm, task), fine_tolerance(tolerance)
+    shape = Shape(tuple(bool(x) for x in arm.is_prismatic), problem.n_linear, problem.angular)
+    stalled = STALLED if shape.m == shape.n else math.inf  # on the way to a curve of solutions a pause is no end
+    squares = (fine**2, MAX_ITERATIONS, MAX_STEP, stalled**2, SHRINK**2, FIRM, tolerance**2, SINGULAR)
+    return Job(
+        shape.n,
+        np.concatenate([problem.base.ravel(), problem.chain.ravel()]),
+        np.array(problem.unit),
+        1 / problem.unit,
+        problem.length,
+        1 / problem.length,
+        (~arm.is_prismatic).astype(np.int64),
+        np.array(arm.q_min),
+        np.array(arm.q_max),
+        np.array(squares, np.float64),
+        *code_for(shape),
+        isolated=shape.m == shape.n,
+        countable=shape.m >= shape.n,
+        tolerance=float(tolerance),
+        exact=fine,
+        merge=merge_distance(tolerance),
+        slack=LIMIT_SLACK,
+    )
 
 
 class CompiledEngine:
@@ -113,93 +115,161 @@ class CompiledEngine:
     Args:
         problem: What is solved for.
         model: A mixture, or None.
+        proposer: Its numbers; None to take them from the model.
     """
 
-    def __init__(self, problem: Problem, model: CompiledModel | None) -> None:
-        self.problem = problem
-        self.arm, self.task, self.T, self.near, self.tolerance = problem[:5]
-        self.model, self.has_model = model, model is not None
+    def __init__(self, problem: Problem, model: PoseModel | None, proposer: Proposer | None = None) -> None:
+        self.problem, self.model, self.has_model = problem, model, model is not None
+        self.proposer = proposer_of(model) if proposer is None and model is not None else proposer
+        self.T = in_frames(problem.task, problem.T)
+        self.near = middle(problem.arm)[None] if problem.near is None else problem.near
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
-        model, P = self.model, len(poses)
-        assert model is not None
-        if P <= _FEW and not raw:
-            return Seeds(*propose_few(self._targets(poses), model.frames, model.layers, model.reading, most))
-        numbers, shift = model.numbers_of(self._targets(poses))
-        reading = model.reading._replace(sigma_points=not raw)
-        q, weight, count = np.empty((P, most, self.arm.n_joints)), np.empty((P, most)), np.empty(P, np.int64)
-        queue = np.zeros(1, np.int64)
-        share(lambda: decode(numbers, shift, reading, q, weight, count, queue), -(-P // BLOCK))
-        taken = np.arange(most) < count[:, None]
-        return Seeds(starts(count), q[taken], weight[taken])
+        assert self.proposer is not None
+        proposer, P = self.proposer, len(poses)
+        if raw:
+            numbers = proposer.reading.numbers.copy()
+            numbers[1] = 2.0  # no component weighs enough for sigma points
+            proposer = proposer._replace(reading=proposer.reading._replace(numbers=numbers))
+        start, q, weight = (
+            np.zeros(P + 1, np.int64),
+            np.empty((P * most, self.problem.arm.n_joints)),
+            np.empty(P * most),
+        )
+        propose_some(self.problem.T[poses], proposer, most, start, q, weight)
+        return Seeds(start, q[: start[-1]], weight[: start[-1]])
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         assert self.model is not None
-        return draw(self.model.model, torch.from_numpy(self._targets(poses)), count, generator)
+        return draw(self.model, torch.from_numpy(self.problem.T[poses]), count, generator)
 
-    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, NDArray[np.bool_]]:
-        pose, most = poses.repeat(seeds.counts), tolerance or self.tolerance
-        rule, count = Rule(tolerance=fine_tolerance(most)), len(pose)
-        rows = Candidates(np.empty((count, self.arm.n_joints)), seeds.weight.copy(), *np.full((2, count), np.inf))
-        for part in portions(count, self.problem):
-            refined = kernel.refine_rows(self.arm, self.task, self.T, pose[part], seeds.q[part], rule)
-            rows.q[part], rows.err_pos[part], rows.err_rot[part], _ = refined
-        return self._gather(poses, seeds.start, rows, most)
+    def settle(
+        self, poses: IntArray, seeds: Seeds, tolerance: float | None = None, *, beside: bool = False
+    ) -> tuple[Found, NDArray[np.bool_]]:
+        arm, task = self.problem.arm, self.problem.task
+        most = int(seeds.counts.max(initial=0))
+        job, step = job_for(arm, task, float(tolerance or self.problem.tolerance)), _block_size(most)
+        answers = _room(len(poses), step, 2 * most, arm.n_joints)
+        met, queue = np.zeros(len(poses), np.bool_), np.zeros(1, np.int64)
+        given = (poses, self.T, self.near, seeds.start, seeds.q, seeds.weight, most, beside, job, answers, met, queue)
+        share(lambda: kernel.settle_some(*given), -(-len(poses) // step))
+        rows = kernel.no_answers(int(answers.count.sum()), arm.n_joints, 0)
+        kernel.gather(step, answers, rows)
+        return Found(poses.repeat(answers.count[1:]), rows.q, rows.proposal_weight, rows.err_pos, rows.err_rot), met
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
         first = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
-        new, turns = np.empty(len(more.pose), np.bool_), _limits(self.arm)[2]
-        mark_new(*first, found.q, more.q, turns, merge_distance(self.tolerance), new)
+        new = np.empty(len(more.pose), np.bool_)
+        turns = (~self.problem.arm.is_prismatic).astype(np.int64)
+        mark_new(*first, found.q, more.q, turns, merge_distance(self.problem.tolerance), new)
         return new
 
-    def across(self, poses: IntArray, found: Found) -> Seeds:
-        place = poses.searchsorted(found.pose)
-        if self.task.n_constraints != self.arm.n_joints:
-            return Seeds(np.zeros(len(poses) + 1, np.int64), found.q[:0], found.weight[:0])
-        problem, T = describe(self.arm, self.task), in_frames(self.task, self.T)
-        seeds, near, queue = np.empty_like(found.q), np.empty(len(place), np.bool_), np.zeros(1, np.int64)
-
-        def work() -> None:
-            across(problem, T, found.pose, found.q, seeds, near, queue, workspace(fold_size(self.arm.n_joints)))
-
-        share(work, -(-len(place) // 1024))
-        count = np.bincount(place[near], minlength=len(poses))
-        return Seeds.weightless(count, seeds[near])
-
     def condition(self, q: FloatArray) -> Condition:
-        problem, queue = describe(self.arm, self.task), np.zeros(1, np.int64)
+        job, queue = job_for(self.problem.arm, self.problem.task, self.problem.tolerance), np.zeros(1, np.int64)
         singular, manipulability = np.empty(len(q), np.bool_), np.empty(len(q))
-
-        def work() -> None:
-            ws = workspace(condition_size(self.arm.n_joints))
-            condition(problem, q, SINGULAR, singular, manipulability, queue, ws)
-
-        share(work, -(-len(q) // 4096))
+        share(lambda: measure(job, q, singular, manipulability, queue), -(-len(q) // 4096))
         return Condition(singular, manipulability)
 
-    def _gather(
-        self, poses: IntArray, start: IntArray, rows: Candidates, tolerance: float
-    ) -> tuple[Found, NDArray[np.bool_]]:
-        low, high, turns, near = _limits(self.arm)
-        if self.near is not None:
-            near = self.near[poses]
-        bounds = Bounds(low, high, turns, near, float(tolerance), merge_distance(tolerance), LIMIT_SLACK)
-        if len(poses) <= _FEW:
-            offsets, *kept, met = settle_few(start, rows, bounds)
-            return Found(poses.repeat(offsets[1:] - offsets[:-1]), *kept), met
-        count, met, queue = np.empty(len(poses), np.int64), np.empty(len(poses), np.bool_), np.zeros(1, np.int64)
-        share(lambda: settle(start, rows, bounds, count, met, queue), -(-len(poses) // BLOCK))
-        offsets = starts(count)
-        total = int(offsets[-1])
-        moved = Candidates(np.empty((total, self.arm.n_joints)), np.empty(total), np.empty(total), np.empty(total))
-        compact(start, count, rows, offsets, moved)
-        return Found(poses.repeat(count), *moved), met
 
-    def _targets(self, poses: IntArray) -> FloatArray:
-        return self.T if len(poses) == len(self.T) else self.T[poses]
+class OneCall:
+    """Solves targets in one compiled call, as far as the first round of seeds is enough.
+
+    Args:
+        arm: The arm.
+        task: The task.
+        model: A mixture, or None: the seeds are random.
+    """
+
+    def __init__(self, arm: Arm, task: Task, model: PoseModel | None) -> None:
+        self.arm, self.task = arm, task
+        self.proposer = None if model is None else proposer_of(model)
+        self._proposer = self.proposer or _no_proposer()
+        self._middle = middle(arm)[None]
+        self._calls: dict[Any, Any] = {}
+
+    def answer(
+        self, problem: Problem, effort: Effort, rank: Rank, most: int | None
+    ) -> tuple[SolutionBatch, IntArray | None]:
+        """Solutions of all targets, and the numbers of those that are left open, None where there are none.
+
+        Open is a target without solution, one with a singular solution (which may lie on a curve), and one that was not
+        begun when the time was over.
+
+        Args:
+            problem: What is solved for, of this arm and task.
+            effort: How much to do, but for restarts.
+            rank: What solutions are ordered by.
+            most: Most solutions of a target; None: all.
+
+        Raises:
+            NoPoseError: A target is none.
+        """
+        T, near, B = problem.T, problem.near, len(problem.T)
+        job, wish, draws, step = self._call(problem.tolerance, near is not None, effort, rank, most)
+        turned, near = in_frames(self.task, T), self._middle if near is None else near
+        if 0 < B <= step and problem.deadline == math.inf:
+            answers = _room(B, step, wish.most, job.n)
+            queue, became = np.zeros(1, np.int64), answers.became
+            worst = kernel.answer(T, turned, near, draws, self._proposer, job, wish, answers, queue)
+            offsets = answers.count.cumsum()
+            total = offsets[-1]
+            columns = [column[:total] for column in answers[:5]]
+        else:
+            columns, offsets, became = self._in_chunks(problem, turned, near, (draws, self._proposer, job, wish), step)
+            worst = became.max(initial=0)
+        if worst == kernel.NO_POSE:
+            raise NoPoseError
+        batch = SolutionBatch(*columns, offsets, _STATUS[became], Law.EXACT if wish.exact else Law.PROPOSALS)
+        return batch, (became == kernel.OPEN).nonzero()[0] if worst == kernel.OPEN else None
+
+    def _in_chunks(self, problem: Problem, turned: FloatArray, near: FloatArray, given: Any, step: int) -> Any:
+        """Columns, offsets and what became of the targets, solved some at a time, by several threads."""
+        B, (*_, job, wish) = len(turned), given
+        became, counts = np.full(B, kernel.OPEN), np.zeros(B, np.int64)
+        parts = [kernel.no_answers(0, job.n, 0)]
+        chunk = _CHUNK if problem.deadline == math.inf else _CHUNK_IN_TIME
+        for begin in range(0, B, chunk):
+            if problem.is_late:
+                break
+            rows = slice(begin, min(begin + chunk, B))
+            answers, queue = _room(rows.stop - begin, step, wish.most, job.n), np.zeros(1, np.int64)
+            here = near[rows] if wish.has_near else near
+            call = partial(kernel.answer, problem.T[rows], turned[rows], here, *given, answers, queue)
+            share(call, -(-len(answers.became) // step))
+            parts.append(kernel.no_answers(int(answers.count.sum()), job.n, 0))
+            kernel.gather(step, answers, parts[-1])
+            became[rows], counts[rows] = answers.became, answers.count[1:]
+        return [np.concatenate(column) for column in list(zip(*parts, strict=True))[:5]], starts(counts), became
+
+    def _call(self, tolerance: float, has_near: bool, effort: Effort, rank: Rank, most: int | None) -> Any:
+        """What the compiled call is given besides targets and model, kept for the next one: job, wish, draws, block."""
+        key = (tolerance, has_near, effort.seeds, effort.first, effort.seed, rank, most)
+        if key not in self._calls:
+            if len(self._calls) > _CALLS:
+                self._calls.clear()
+            job, count = job_for(self.arm, self.task, tolerance), effort.seeds + has_near
+            kept = 2 * count if most is None else min(most, 2 * count)
+            with_model, exact = self.proposer is not None, job.isolated and not effort.first
+            place = RANKS.index(rank)
+            wish = kernel.Wish(effort.seeds, effort.first, place, kept, exact, has_near, with_model, ROTATION_TOLERANCE)
+            draws = first_draws(self.arm, effort.seed, 0 if with_model else effort.seeds)
+            self._calls[key] = job, wish, draws, _block_size(count)
+        return self._calls[key]
 
 
-@lru_cache(maxsize=64)
-def _limits(arm: Arm) -> tuple[FloatArray, FloatArray, NDArray[np.bool_], FloatArray]:
-    """Least and greatest joint values (n,), which joints turn (n,), and the middle of the limits (1, n)."""
-    return np.array(arm.q_min), np.array(arm.q_max), ~arm.is_prismatic, middle(arm)[None]
+_STATUS = np.array([STATUSES.index(s) for s in (Status.SOLVED, Status.SINGULAR, *[Status.UNREACHABLE] * 2)], np.uint8)
+_block_size = kernel.block_size.py_func
+
+
+def _room(poses: int, step: int, rows: int, n: int) -> kernel.Answers:
+    """Room for so many solutions of each target, block by block."""
+    return kernel.no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
+
+
+@lru_cache(maxsize=1)
+def _no_proposer() -> Proposer:
+    """What stands where there is no model."""
+    some, none = np.eye(4), np.empty(0, np.float32)
+    frames = Frames(some, some, False, False, False, False, 0, 0, 1.0, 0.0, none, none)
+    layers = Layers(none, none, none, *[0] * (len(Layers._fields) - 3))
+    return Proposer(frames, layers, Reading(0, 0, 1, 0, none, 0.0, 0.0))

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ik_mdn.solver.approach import with_closest
-from ik_mdn.solver.collecting import RANKS, Rank, collect
-from ik_mdn.solver.engine import Engine, Problem
+from ik_mdn.solver.collecting import RANKS, Order, Rank, collect, replaced
+from ik_mdn.solver.engine import Engine, NoPoseError, Problem
 from ik_mdn.solver.options import check_counts, check_flags, check_seeds, check_sizes, checked_rank
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.refinement import compiled_kernel
@@ -26,11 +26,11 @@ from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import CheckpointError, ShapeError
-from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
+from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
     from ik_mdn.model import PoseModel
-    from ik_mdn.solver.engine_numba import CompiledModel
+    from ik_mdn.solver.engine_numba import OneCall
 
 __all__ = ["IKSolver", "SolutionBatch", "Solutions", "Status", "solver_for"]
 
@@ -194,9 +194,7 @@ class IKSolver:
         check_flags(refine=refine, windings=windings, thorough=thorough, closest=closest)
         if self.model is None and not refine:
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
-        T, device = self._targets(T_base_tip)
-        near = None if q_seed is None else self._checked_seed(q_seed, len(T))
-        by = _checked_rank(rank, near is not None, max_jump)
+        by = _checked_rank(rank, q_seed is not None, max_jump)
         _check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
         effort = Effort(
             seeds=seeds,
@@ -207,33 +205,53 @@ class IKSolver:
             seed=seed,
             max_jump=max_jump,
         )
+        order = Order(by, windings, max_jump, max_solutions, closest)
+        T, device = self._plain_targets(T_base_tip), _CPU
+        slow = windings or thorough or draws or max_jump is not None or not (restarts or self.model) or not refine
+        if T is None or slow:
+            T, device = self._targets(T_base_tip)
+        near = None if q_seed is None else self._checked_seed(q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
+        if slow or device != _CPU or self._one_call is None:
+            return self._search(problem, device, effort, order, refine=refine)
+        try:
+            batch, left = self._one_call.answer(problem, effort, by, max_solutions)
+        except NoPoseError:
+            problem = problem._replace(T=self._targets(T_base_tip)[0])  # which says what is wrong
+            return self._search(problem, device, effort, order, refine=True)
+        if left is None:
+            return batch
+        return replaced(batch, left, self._search(problem.of(left), device, effort, order, refine=True))
+
+    def _search(
+        self, problem: Problem, device: torch.device, effort: Effort, order: Order, *, refine: bool
+    ) -> SolutionBatch:
+        """Solutions by all rounds of seeds that an effort allows, or the model's raw modes."""
         engine = self._engine(problem, device)
         if not refine:
-            return collect(
-                engine, problem, propose(engine, problem, seeds), by, Law.PROPOSALS, max_solutions=max_solutions
-            )
+            return collect(engine, problem, propose(engine, problem, effort.seeds), Law.PROPOSALS, order)
         outcome = search(engine, problem, effort)
         square = self.task.n_constraints == self.arm.n_joints
         law = Law.EXACT if square and not effort.first else Law.PROPOSALS
-        batch = collect(
-            engine, problem, outcome, by, law, windings=windings, max_jump=max_jump, max_solutions=max_solutions
-        )
-        return with_closest(problem, batch, seed=seed) if closest else batch
+        batch = collect(engine, problem, outcome, law, order)
+        return with_closest(problem, batch, seed=effort.seed) if order.closest else batch
+
+    def _plain_targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray | None:
+        """The solver's own copy of matrices (B, 4, 4), for compiled code, which checks them; None where they are not."""
+        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
+        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4):
+            return np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
+        return None
 
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> tuple[FloatArray, torch.device]:
         """Checked targets (B, 4, 4), the solver's own, and where they came from."""
-        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
-        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4):
-            T = np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
-            if self._compiled.are_poses(T, ROTATION_TOLERANCE):
-                return T, _CPU
         checked = as_targets(self.task, T_base_tip).reshape(-1, 4, 4)
         return np.array(checked.cpu().numpy(), order="C"), checked.device
 
     def _engine(self, problem: Problem, device: torch.device) -> Engine:
         if self._compiled and device == _CPU:
-            engine: Engine = self._compiled.CompiledEngine(problem, self._compiled_model)
+            assert self._one_call is not None
+            engine: Engine = self._compiled.CompiledEngine(problem, self.model, self._one_call.proposer)
             return engine
         from ik_mdn.solver.engine_torch import TorchEngine
 
@@ -251,10 +269,9 @@ class IKSolver:
         return f"IKSolver(arm {self.arm.name!r}, task {self.task.name!r}, {seeds})"
 
     @cached_property
-    def _compiled_model(self) -> CompiledModel | None:
-        """The model for compiled code, with the weights that it has at the first call."""
-        assert self._compiled is not None
-        return None if self.model is None else self._compiled.CompiledModel(self.model)
+    def _one_call(self) -> OneCall | None:
+        """The compiled call, with the weights that the model has at the first one."""
+        return self._compiled and self._compiled.OneCall(self.arm, self.task, self.model)
 
     @cached_property
     def _compiled(self) -> ModuleType | None:
