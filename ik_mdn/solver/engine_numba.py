@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from ik_mdn.solver.kernels.formulas import Shape
 from ik_mdn.solver.kernels.kinematics import describe, in_frames
 from ik_mdn.solver.kernels.lanes import code_for
 from ik_mdn.solver.kernels.network import Layers, layers_of
+from ik_mdn.solver.kernels.pointers import packed
 from ik_mdn.solver.kernels.proposing import Proposer, Reading, head_order, measure_for, propose_some
 from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
 from ik_mdn.solver.kernels.settle import Job, mark_new, measure
@@ -149,13 +150,13 @@ class CompiledEngine:
         arm, task = self.problem.arm, self.problem.task
         most = int(seeds.counts.max(initial=0))
         job, step = job_for(arm, task, float(tolerance or self.problem.tolerance)), _block_size(most)
-        answers = _room(len(poses), step, 2 * most, arm.n_joints)
+        answers = _blocks(len(poses), step, 2 * most, arm.n_joints)
         met, queue = np.zeros(len(poses), np.bool_), np.zeros(1, np.int64)
         given = (poses, self.T, self.near, seeds.start, seeds.q, seeds.weight, most, beside, job, answers, met, queue)
         share(lambda: kernel.settle_some(*given), -(-len(poses) // step))
         rows = kernel.no_answers(int(answers.count.sum()), arm.n_joints, 0)
         kernel.gather(step, answers, rows)
-        return Found(poses.repeat(answers.count[1:]), rows.q, rows.proposal_weight, rows.err_pos, rows.err_rot), met
+        return Found(poses.repeat(answers.count[1:]), rows.q, *rows.values[1:]), met
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
         first = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
@@ -185,7 +186,8 @@ class OneCall:
         self.proposer = None if model is None else proposer_of(model)
         self._proposer = self.proposer or _no_proposer()
         self._middle = middle(arm)[None]
-        self._calls: dict[Any, Any] = {}
+        self._calls: dict[Any, _Call] = {}
+        self._memory: list[FloatArray] = []  # of calls that have ended, for the next one
 
     def answer(
         self, problem: Problem, effort: Effort, rank: Rank, most: int | None
@@ -205,44 +207,59 @@ class OneCall:
             NoPoseError: A target is none.
         """
         T, near, B = problem.T, problem.near, len(problem.T)
-        job, wish, draws, step = self._call(problem.tolerance, near is not None, effort, rank, most)
+        call = self._call(problem.tolerance, near is not None, effort, rank, most)
         turned, near = in_frames(self.task, T), self._middle if near is None else near
-        if 0 < B <= step and problem.deadline == math.inf:
-            answers = _room(B, step, wish.most, job.n)
-            queue, became = np.zeros(1, np.int64), answers.became
-            worst = kernel.answer(T, turned, near, draws, self._proposer, job, wish, answers, queue)
-            offsets = answers.count.cumsum()
+        if 0 < B <= call.step and problem.deadline == math.inf:
+            answers = _room(B, call)
+            q, values, counts, became = answers
+            memory = self._borrowed(call)
+            worst = kernel.answer(T, turned, near, call.words, memory, q, values, counts, became, np.zeros(1, np.int64))
+            self._memory.append(memory)
+            offsets = counts.cumsum()
             total = offsets[-1]
-            columns = [column[:total] for column in answers[:5]]
+            q, values = q[:total], values[:, :total]
         else:
-            columns, offsets, became = self._in_chunks(problem, turned, near, (draws, self._proposer, job, wish), step)
-            worst = became.max(initial=0)
+            q, values, offsets, became = self._in_chunks(problem, turned, near, call)
+            worst = became.max(initial=kernel.SOLVED)
         if worst == kernel.NO_POSE:
             raise NoPoseError
-        batch = SolutionBatch(*columns, offsets, _STATUS[became], Law.EXACT if wish.exact else Law.PROPOSALS)
+        batch = SolutionBatch(q, *values, offsets, _STATUS[became], call.law)
         return batch, (became == kernel.OPEN).nonzero()[0] if worst == kernel.OPEN else None
 
-    def _in_chunks(self, problem: Problem, turned: FloatArray, near: FloatArray, given: Any, step: int) -> Any:
-        """Columns, offsets and what became of the targets, solved some at a time, by several threads."""
-        B, (*_, job, wish) = len(turned), given
+    def _borrowed(self, call: _Call) -> FloatArray:
+        """Memory of a call that has ended, where there is some that is large enough."""
+        try:
+            memory = self._memory.pop()  # so that no other thread has it
+        except IndexError:
+            return call.memory()
+        return memory if len(memory) >= call.size else call.memory()
+
+    def _in_chunks(self, problem: Problem, turned: FloatArray, near: FloatArray, call: _Call) -> Any:
+        """Joint vectors, values, offsets and what became of the targets, solved some at a time, by several threads."""
+        B, n = len(turned), near.shape[1]
         became, counts = np.full(B, kernel.OPEN), np.zeros(B, np.int64)
-        parts = [kernel.no_answers(0, job.n, 0)]
+        parts = [kernel.no_answers(0, n, 0)]
         chunk = _CHUNK if problem.deadline == math.inf else _CHUNK_IN_TIME
         for begin in range(0, B, chunk):
             if problem.is_late:
                 break
             rows = slice(begin, min(begin + chunk, B))
-            answers, queue = _room(rows.stop - begin, step, wish.most, job.n), np.zeros(1, np.int64)
-            here = near[rows] if wish.has_near else near
-            call = partial(kernel.answer, problem.T[rows], turned[rows], here, *given, answers, queue)
-            share(call, -(-len(answers.became) // step))
-            parts.append(kernel.no_answers(int(answers.count.sum()), job.n, 0))
-            kernel.gather(step, answers, parts[-1])
-            became[rows], counts[rows] = answers.became, answers.count[1:]
-        return [np.concatenate(column) for column in list(zip(*parts, strict=True))[:5]], starts(counts), became
+            here = near[rows] if call.has_near else near
+            given, queue = (problem.T[rows], turned[rows], here, call.words), np.zeros(1, np.int64)
+            answers = _room(rows.stop - begin, call)
 
-    def _call(self, tolerance: float, has_near: bool, effort: Effort, rank: Rank, most: int | None) -> Any:
-        """What the compiled call is given besides targets and model, kept for the next one: job, wish, draws, block."""
+            def work(given: Any = given, answers: Any = answers, queue: IntArray = queue) -> None:
+                kernel.answer(*given, call.memory(), *answers, queue)
+
+            share(work, -(-len(answers.became) // call.step))
+            parts.append(kernel.no_answers(int(answers.count.sum()), n, 0))
+            kernel.gather(call.step, answers, parts[-1])
+            became[rows], counts[rows] = answers.became, answers.count[1:]
+        q, values = (np.concatenate([part[i] for part in parts], axis=i) for i in range(2))
+        return q, values, starts(counts), became
+
+    def _call(self, tolerance: float, has_near: bool, effort: Effort, rank: Rank, most: int | None) -> _Call:
+        """What the compiled call is given besides targets, kept for the next one."""
         key = (tolerance, has_near, effort.seeds, effort.first, effort.seed, rank, most)
         if key not in self._calls:
             if len(self._calls) > _CALLS:
@@ -253,15 +270,34 @@ class OneCall:
             place = RANKS.index(rank)
             wish = kernel.Wish(effort.seeds, effort.first, place, kept, exact, has_near, with_model, ROTATION_TOLERANCE)
             draws = first_draws(self.arm, effort.seed, 0 if with_model else effort.seeds)
-            self._calls[key] = job, wish, draws, _block_size(count)
+            self._calls[key] = _Call(kernel.Given(self._proposer, job, wish, draws, len(draws)), count)
         return self._calls[key]
+
+
+class _Call:
+    """What the compiled call is given besides targets, with all that its words point to."""
+
+    def __init__(self, given: kernel.Given, most: int) -> None:
+        self.given, self.words, self.step = given, packed(given), _block_size(most)
+        self.size = kernel.memory_of_call(self.words, self.step)
+        self.rows, self.n, self.has_near = given.wish.most, given.job.n, given.wish.has_near
+        self.law = Law.EXACT if given.wish.exact else Law.PROPOSALS
+
+    def memory(self) -> FloatArray:
+        """Memory for one thread."""
+        return np.empty(self.size)
 
 
 _STATUS = np.array([STATUSES.index(s) for s in (Status.SOLVED, Status.SINGULAR, *[Status.UNREACHABLE] * 2)], np.uint8)
 _block_size = kernel.block_size.py_func
 
 
-def _room(poses: int, step: int, rows: int, n: int) -> kernel.Answers:
+def _room(poses: int, call: _Call) -> kernel.Answers:
+    """Room for the solutions of so many targets."""
+    return _blocks(poses, call.step, call.rows, call.n)
+
+
+def _blocks(poses: int, step: int, rows: int, n: int) -> kernel.Answers:
     """Room for so many solutions of each target, block by block."""
     return kernel.no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
 

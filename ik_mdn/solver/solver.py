@@ -138,14 +138,14 @@ class IKSolver:
     ) -> SolutionBatch:
         """The distinct solutions in limits of each target.
 
-        The model's component means and sigma points (those that weigh at least 1e-3) are refined, turned into limits,
+        The model's component means and sigma points (those that weigh at least 3e-4) are refined, turned into limits,
         and merged where they are the same branch. Targets that are left without a solution, and all of them when
         there is no model, get random joint vectors in limits as seeds, in rounds of `seeds`, twice that, four times
         that and so on, until one leads to a solution; half of the rounds are enough to give up a target that no seed
         has met even outside the limits.
-        The same random seeds serve every target, so without a model a batch gives what its targets give one by one.
-        With one it may differ where a proposal is near to being too light: float32 sums run in another order for many
-        targets (and draws from the mixture, for `thorough` and `draws`, depend on the targets before).
+        The same random seeds serve every target, and nothing else of it depends on the others: a batch gives, bit for
+        bit, what its targets give one by one, in any number of threads (but for draws from the mixture, for `thorough`
+        and `draws`, which depend on the targets before; and on a GPU).
 
         What is left is tried once more: of a redundant arm, joint vectors that meet the target outside the limits are
         moved along their curves into them; and where nothing meets the target, joint vectors that miss it by up to

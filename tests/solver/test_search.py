@@ -145,7 +145,7 @@ def test_of_a_redundant_arm_a_thorough_search_only_tries_longer() -> None:
     script = Script([math.inf], met_at=[1])
     given: Any = Problem(arm, TASKS["planar_position"], T, None, 1e-8)
     script.settle = (
-        lambda poses, seeds, *, beside: (  # type: ignore[method-assign]
+        lambda poses, seeds, *, beside=False: (  # type: ignore[method-assign]
             script.rounds.append((poses.tolist(), seeds)),
             (Found(poses[:0], np.empty((0, 3)), *np.empty((3, 0))), np.ones(1, np.bool_)),
         )[1]

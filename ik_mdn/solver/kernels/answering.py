@@ -8,7 +8,7 @@ import numpy as np
 
 from ik_mdn.solver.kernels.compilation import kept, part, piece
 from ik_mdn.solver.kernels.encode import is_pose
-from ik_mdn.solver.kernels.pointers import Doubles, Ints, ahead, bare
+from ik_mdn.solver.kernels.pointers import Doubles, Ints, ahead, bare, unpacking
 from ik_mdn.solver.kernels.proposing import Proposer, draft_in, propose
 from ik_mdn.solver.kernels.settle import MEASURES, Job, Roots, Space, copy, memory_for, settle, space_in
 from ik_mdn.solver.kernels.threads import take_number
@@ -47,37 +47,59 @@ class Wish(NamedTuple):
     rotation_tolerance: float
 
 
+class Given(NamedTuple):
+    """All that does not change from call to call.
+
+    Args:
+        proposer: The model.
+        job: What is solved for.
+        wish: What is wanted.
+        draws: Seeds of every pose where there is no model, (n_draws, n).
+        n_draws: How many.
+    """
+
+    proposer: Proposer
+    job: Job
+    wish: Wish
+    draws: FloatArray
+    n_draws: int
+
+
 class Answers(NamedTuple):
     """Solutions, block by block of poses, in each block one pose after the other; a block has its own rows.
 
     Args:
         q: (R, n).
-        weight, proposal_weight, err_pos, err_rot: (R,).
+        values: Weights, weights by the proposals, errors in position and in rotation, (4, R).
         count: 0, then the number of solutions of each pose, (B + 1,).
         became: SOLVED, SINGULAR, OPEN or NO_POSE, (B,).
     """
 
     q: FloatArray
-    weight: FloatArray
-    proposal_weight: FloatArray
-    err_pos: FloatArray
-    err_rot: FloatArray
+    values: FloatArray
     count: IntArray
     became: IntArray
 
 
 def no_answers(rows: int, n: int, poses: int) -> Answers:
     """Room for solutions."""
-    empty = np.empty
-    return Answers(
-        empty((rows, n)),
-        empty(rows),
-        empty(rows),
-        empty(rows),
-        empty(rows),
-        np.zeros(poses + 1, np.int64),
-        empty(poses, np.int64),
-    )
+    return Answers(np.empty((rows, n)), np.empty((4, rows)), np.zeros(poses + 1, np.int64), np.zeros(poses, np.int64))
+
+
+class Columns(NamedTuple):
+    """What `Answers` hold, as pointers."""
+
+    q: Doubles
+    weight: Doubles
+    proposal_weight: Doubles
+    err_pos: Doubles
+    err_rot: Doubles
+
+
+@part
+def columns_of(q: Doubles, values: Doubles, rows: int) -> Columns:
+    """The columns of so many rows."""
+    return Columns(q, values, ahead(values, rows), ahead(values, 2 * rows), ahead(values, 3 * rows))
 
 
 @part
@@ -86,16 +108,30 @@ def block_size(most: int) -> int:
     return max(1, min(BLOCK, _BLOCK_SEEDS // max(most, 1)))
 
 
+_unpacked = unpacking(Given)
+
+
+@kept
+def memory_of_call(words: IntArray, poses: int) -> int:
+    """How many numbers of memory a call of `answer` needs for so many poses."""
+    given = _unpacked(bare(words))
+    most = (given.wish.seeds if given.wish.has_model else given.n_draws) + int(given.wish.has_near)
+    P = min(block_size(most), poses)
+    used = space_in(given.draws, P, most, given.job.n)[1]
+    return int(draft_in(given.draws, used, given.proposer, P, most)[1]) + 8
+
+
 @kept
 def answer(
     T: FloatArray,
     T_in_frames: FloatArray,
     near: FloatArray,
-    draws: FloatArray,
-    proposer: Proposer,
-    job: Job,
-    wish: Wish,
-    answers: Answers,
+    words: IntArray,
+    memory: FloatArray,
+    q: FloatArray,
+    values: FloatArray,
+    count: IntArray,
+    became: IntArray,
     queue: IntArray,
 ) -> int:
     """Write the solutions of each target, until the queue of blocks is empty.
@@ -103,25 +139,24 @@ def answer(
     Args:
         T, T_in_frames: Targets, (B, 4, 4), as given and in the frames of the task.
         near: Joint vectors to be near, (B, n), or the middle of the limits, (1, n).
-        draws: Seeds of every pose where there is no model, (S, n).
-        proposer: The model.
-        job: What is solved for.
-        wish: What is wanted.
-        answers: Written.
+        words: `Given`, packed.
+        memory: As much as `memory_of_call` says, one for each thread.
+        q, values, count, became: Written: what `Answers` holds.
         queue: Zero at the start, shared by all threads.
 
     Returns:
         The greatest of what has become of the targets.
     """
-    B, n, extra = len(T), job.n, int(wish.has_near)
-    most = (wish.seeds if wish.has_model else len(draws)) + extra
+    given = _unpacked(bare(words))
+    arm, model, wish = given.job, given.proposer, given.wish
+    B, n, extra = len(T), arm.n, int(wish.has_near)
+    most = (wish.seeds if wish.has_model else given.n_draws) + extra
     step, stride = block_size(most), n if wish.has_near else 0
-    per_block, P = len(answers.q) // max(-(-B // step), 1), min(step, B)
-    arm, model, to = bare(job), bare(proposer), bare(answers)
-    used = space_in(bare(draws), P, most, n)[1]
-    memory, first = memory_for(draft_in(bare(draws), used, model, P, most)[1])
-    space, _ = space_in(ahead(bare(memory), first), P, most, n)
-    draft, _ = draft_in(ahead(bare(memory), first), used, model, P, most)
+    per_block, P = len(q) // max(-(-B // step), 1), min(step, B)
+    to = columns_of(bare(q), bare(values), len(q))
+    start = ahead(bare(memory), -(memory.ctypes.data // 8) % 8)
+    space, used = space_in(start, P, most, n)
+    draft, _ = draft_in(start, used, model, P, most)
     worst = SOLVED
     while True:
         number = take_number(queue)
@@ -132,14 +167,14 @@ def answer(
         targets, here = ahead(bare(T), 16 * b), ahead(bare(near), stride * b)
         for p in range(poses):
             if not is_pose(ahead(targets, 16 * p), wish.rotation_tolerance):
-                answers.became[b] = worst = NO_POSE
+                became[b] = worst = NO_POSE
                 break
         if worst == NO_POSE:
             break
         if wish.has_model:
             propose(targets, poses, model, wish.seeds, extra, draft, space.start, space.seeds, space.weight)
         else:
-            _repeat(bare(draws), len(draws), poses, extra, n, space)
+            _repeat(given.draws, given.n_draws, poses, extra, n, space)
         if wish.has_near:
             for p in range(poses):
                 r = space.start[p + 1] - 1
@@ -148,9 +183,10 @@ def answer(
         settle(arm, ahead(bare(T_in_frames), 16 * b), poses, here, stride, wish.first, wish.has_model, space)
         place = number * per_block
         for p in range(poses):
-            place += _arrange(arm, wish, p, ahead(here, stride * p), space, to, b + p, place)
-            worst = max(worst, to.became[b + p])
-    memory[0] = 0.0  # so that it is kept until here
+            taken, became[b + p] = _arrange(arm, wish, p, ahead(here, stride * p), space, to, place)
+            count[b + p + 1] = taken
+            place += taken
+            worst = max(worst, became[b + p])
     return worst
 
 
@@ -166,8 +202,8 @@ def _repeat(draws: Doubles, count: int, poses: int, extra: int, n: int, space: S
 
 
 @piece
-def _arrange(arm: Job, wish: Wish, p: int, near: Doubles, space: Space, to: Answers, b: int, place: int) -> int:
-    """Write a pose's solutions from row `place` on, best first, and what has become of it; how many."""
+def _arrange(arm: Job, wish: Wish, p: int, near: Doubles, space: Space, to: Columns, place: int) -> tuple[int, int]:
+    """Write a pose's solutions from row `place` on, best first; how many, and what has become of the pose."""
     roots, order, key, taken, singular = space.roots, space.order, space.key, 0, False
     weight = space.polished  # no longer needed
     for r in range(p * roots.room, p * roots.room + roots.count[p]):
@@ -187,8 +223,7 @@ def _arrange(arm: Job, wish: Wish, p: int, near: Doubles, space: Space, to: Answ
     for i in range(taken):
         _write(arm, roots, order[i], to, place + i)
         to.weight[place + i] = weight[i]
-    to.count[b + 1], to.became[b] = taken, became
-    return taken
+    return taken, became
 
 
 @part
@@ -197,7 +232,7 @@ def _is_solution(arm: Job, roots: Roots, r: int) -> bool:
 
 
 @part
-def _write(arm: Job, roots: Roots, r: int, to: Answers, place: int) -> None:
+def _write(arm: Job, roots: Roots, r: int, to: Columns, place: int) -> None:
     """Write all but the weight of a solution."""
     copy(ahead(roots.q, arm.n * r), ahead(to.q, arm.n * place), arm.n)
     to.proposal_weight[place] = roots.weight[r]
@@ -260,18 +295,17 @@ def gather(step: int, answers: Answers, to: Answers) -> None:
         answers: Block by block.
         to: Written, but for the last two.
     """
-    B, n, begin, source, target = len(answers.count) - 1, answers.q.shape[1], 0, bare(answers), bare(to)
-    per_block = len(answers.q) // (-(-B // step)) if B else 0
+    B, n, begin, rows, room = len(answers.became), answers.q.shape[1], 0, len(answers.q), len(to.q)
+    per_block = rows // max(-(-B // step), 1)
     for b in range(0, B, step):
-        first, rows = b // step * per_block, 0
+        first, count = b // step * per_block, 0
         for p in range(b, min(b + step, B)):
-            rows += answers.count[p + 1]
-        copy(ahead(source.q, n * first), ahead(target.q, n * begin), n * rows)
-        copy(ahead(source.weight, first), ahead(target.weight, begin), rows)
-        copy(ahead(source.proposal_weight, first), ahead(target.proposal_weight, begin), rows)
-        copy(ahead(source.err_pos, first), ahead(target.err_pos, begin), rows)
-        copy(ahead(source.err_rot, first), ahead(target.err_rot, begin), rows)
-        begin += rows
+            count += answers.count[p + 1]
+        copy(ahead(bare(answers.q), n * first), ahead(bare(to.q), n * begin), n * count)
+        for i in range(4):
+            source, target = ahead(bare(answers.values), i * rows + first), ahead(bare(to.values), i * room + begin)
+            copy(source, target, count)
+        begin += count
 
 
 @kept
@@ -310,7 +344,7 @@ def settle_some(
     space, _ = space_in(ahead(bare(memory), first), P, most, n)
     targets = ahead(bare(memory), first + used)
     here = ahead(targets, 16 * P)
-    arm, to, roots = bare(job), bare(answers), space.roots
+    arm, to, roots = bare(job), columns_of(bare(answers.q), bare(answers.values), len(answers.q)), space.roots
     while True:
         number = take_number(queue)
         b = number * step
