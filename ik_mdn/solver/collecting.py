@@ -110,10 +110,10 @@ def replaced(batch: SolutionBatch, poses: IntArray, others: SolutionBatch) -> So
     order, status = every.argsort(kind="stable"), batch.status_index.copy()
     status[poses] = others.status_index
     names = ("q", "weight", "proposal_weight", "err_pos", "err_rot")
-    columns = (np.concatenate([getattr(batch, name)[stays], getattr(others, name)])[order] for name in names)
+    columns = {name: np.concatenate([getattr(batch, name)[stays], getattr(others, name)])[order] for name in names}
     offsets = every[order].searchsorted(np.arange(len(batch) + 1))
     closest = {int(poses[i]): near for i, near in others.closest.items()}
-    return SolutionBatch(*columns, offsets, status, batch.law, closest)
+    return SolutionBatch(**columns, offsets=offsets, status_index=status, law=batch.law, closest=closest)
 
 
 def _place(status: Status) -> int:

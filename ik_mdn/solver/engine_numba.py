@@ -154,9 +154,9 @@ class CompiledEngine:
         met, queue = np.zeros(len(poses), np.bool_), np.zeros(1, np.int64)
         given = (poses, self.T, self.near, seeds.start, seeds.q, seeds.weight, most, beside, job, answers, met, queue)
         share(lambda: kernel.settle_some(*given), -(-len(poses) // step))
-        rows = kernel.no_answers(int(answers.count.sum()), arm.n_joints, 0)
+        rows = kernel.no_answers(int(answers.counts.sum()), arm.n_joints, 0)
         kernel.gather(step, answers, rows)
-        return Found(poses.repeat(answers.count[1:]), rows.q, *rows.values[1:]), met
+        return Found(poses.repeat(answers.counts[1:]), rows.q, *rows.values[1:]), met
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
         first = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
@@ -223,7 +223,8 @@ class OneCall:
             worst = became.max(initial=kernel.SOLVED)
         if worst == kernel.NO_POSE:
             raise NoPoseError
-        batch = SolutionBatch(q, *values, offsets, _STATUS[became], call.law)
+        weight, proposal_weight, err_pos, err_rot = values
+        batch = SolutionBatch(q, weight, proposal_weight, err_pos, err_rot, offsets, _STATUS[became], call.law)
         return batch, (became == kernel.OPEN).nonzero()[0] if worst == kernel.OPEN else None
 
     def _borrowed(self, call: _Call) -> FloatArray:
@@ -252,9 +253,9 @@ class OneCall:
                 kernel.answer(*given, call.memory(), *answers, queue)
 
             share(work, -(-len(answers.became) // call.step))
-            parts.append(kernel.no_answers(int(answers.count.sum()), n, 0))
+            parts.append(kernel.no_answers(int(answers.counts.sum()), n, 0))
             kernel.gather(call.step, answers, parts[-1])
-            became[rows], counts[rows] = answers.became, answers.count[1:]
+            became[rows], counts[rows] = answers.became, answers.counts[1:]
         q, values = (np.concatenate([part[i] for part in parts], axis=i) for i in range(2))
         return q, values, starts(counts), became
 

@@ -271,7 +271,10 @@ class IKSolver:
     @cached_property
     def _one_call(self) -> OneCall | None:
         """The compiled call, with the weights that the model has at the first one."""
-        return self._compiled and self._compiled.OneCall(self.arm, self.task, self.model)
+        if self._compiled is None:
+            return None
+        call: OneCall = self._compiled.OneCall(self.arm, self.task, self.model)
+        return call
 
     @cached_property
     def _compiled(self) -> ModuleType | None:

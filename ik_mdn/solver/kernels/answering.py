@@ -71,13 +71,13 @@ class Answers(NamedTuple):
     Args:
         q: (R, n).
         values: Weights, weights by the proposals, errors in position and in rotation, (4, R).
-        count: 0, then the number of solutions of each pose, (B + 1,).
+        counts: 0, then the number of solutions of each pose, (B + 1,).
         became: SOLVED, SINGULAR, OPEN or NO_POSE, (B,).
     """
 
     q: FloatArray
     values: FloatArray
-    count: IntArray
+    counts: IntArray
     became: IntArray
 
 
@@ -130,7 +130,7 @@ def answer(
     memory: FloatArray,
     q: FloatArray,
     values: FloatArray,
-    count: IntArray,
+    counts: IntArray,
     became: IntArray,
     queue: IntArray,
 ) -> int:
@@ -141,7 +141,7 @@ def answer(
         near: Joint vectors to be near, (B, n), or the middle of the limits, (1, n).
         words: `Given`, packed.
         memory: As much as `memory_of_call` says, one for each thread.
-        q, values, count, became: Written: what `Answers` holds.
+        q, values, counts, became: Written: what `Answers` holds.
         queue: Zero at the start, shared by all threads.
 
     Returns:
@@ -184,7 +184,7 @@ def answer(
         place = number * per_block
         for p in range(poses):
             taken, became[b + p] = _arrange(arm, wish, p, ahead(here, stride * p), space, to, place)
-            count[b + p + 1] = taken
+            counts[b + p + 1] = taken
             place += taken
             worst = max(worst, became[b + p])
     return worst
@@ -300,7 +300,7 @@ def gather(step: int, answers: Answers, to: Answers) -> None:
     for b in range(0, B, step):
         first, count = b // step * per_block, 0
         for p in range(b, min(b + step, B)):
-            count += answers.count[p + 1]
+            count += answers.counts[p + 1]
         copy(ahead(bare(answers.q), n * first), ahead(bare(to.q), n * begin), n * count)
         for i in range(4):
             source, target = ahead(bare(answers.values), i * rows + first), ahead(bare(to.values), i * room + begin)
@@ -360,10 +360,10 @@ def settle_some(
         copy(ahead(bare(weight), start[b]), space.weight, space.start[count])
         settle(arm, targets, count, here, n, False, beside, space)
         for p in range(count):
-            met[b + p], answers.count[b + p + 1] = roots.count[p] > 0, 0
+            met[b + p], answers.counts[b + p + 1] = roots.count[p] > 0, 0
             for r in range(p * roots.room, p * roots.room + roots.count[p]):
                 if _is_solution(arm, roots, r):
                     _write(arm, roots, r, to, place)
-                    answers.count[b + p + 1] += 1
+                    answers.counts[b + p + 1] += 1
                     place += 1
     memory[0] = 0.0  # so that it is kept until here

@@ -6,7 +6,7 @@ are: every output is summed up in the same order.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -72,7 +72,7 @@ def layers_of(model: PoseModel, order: NDArray[np.int64]) -> Layers:
     inner = [layer for block in blocks for layer in (block[1], block[3])]
     true_width, n_in = head.in_features, trunk.input.in_features
     width = _filled(true_width)
-    weights, biases = [], []
+    weights, biases = list[Any](), list[Any]()
     with torch.no_grad():
         for place, layer in enumerate([trunk.input, *inner]):
             _add(weights, biases, layer.weight.numpy(), layer.bias.numpy(), width if place else n_in)
@@ -118,17 +118,16 @@ def _aligned(values: Any) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _code() -> tuple[int, ...]:
-    tile = lambda rows: lambda builder, *given: _tile(builder, rows, *given)  # noqa: E731
     return (
-        address_of("tile", (ROWS,), "ffffiii", tile(ROWS)),
-        address_of("row", (1,), "ffffiii", tile(1)),
+        address_of("tile", (ROWS,), "ffffiii", partial(_tile, ROWS)),
+        address_of("row", (1,), "ffffiii", partial(_tile, 1)),
         address_of("normalise", (), "fffii", _normalise),
         address_of("activate", (), "fi", _activate),
         address_of("add", (), "ffi", _add_row),
     )
 
 
-def _tile(builder: Any, rows: int, x: Any, W: Any, bias: Any, out: Any, n_in: Any, from_row: Any, to_row: Any) -> None:
+def _tile(rows: int, builder: Any, x: Any, W: Any, bias: Any, out: Any, n_in: Any, from_row: Any, to_row: Any) -> None:
     """WIDE outputs of some rows: bias + x W; rows of x and of out are `from_row` and `to_row` numbers apart."""
     o = Vectors(builder, _LANES, SINGLE)
     sums = [[cgutils.alloca_once_value(builder, o.load(bias, j).ir) for j in range(_ACROSS)] for _ in range(rows)]
@@ -161,7 +160,10 @@ def _normalise(builder: Any, x: Any, norm: Any, out: Any, width: Any, true_width
         return o.spread(o.sum(Vector(o, builder.load(kept)))) / share
 
     mean = mean_of(lambda j: o.load(x, j))
-    away = lambda j: (o.load(x, j) - mean) * o.load(true, j)  # noqa: E731
+
+    def away(j: Any) -> Vector:
+        return (o.load(x, j) - mean) * o.load(true, j)
+
     factor = 1.0 / o.root(mean_of(lambda j: away(j) * away(j)) + _EPSILON)
     repeat(builder, count, lambda j: o.store(out, j, away(j) * factor * o.load(scale, j) + o.load(shift, j)))
 
@@ -169,8 +171,12 @@ def _normalise(builder: Any, x: Any, norm: Any, out: Any, width: Any, true_width
 def _activate(builder: Any, x: Any, width: Any) -> None:
     """x / (1 + e^-x)."""
     o = Vectors(builder, _LANES, SINGLE)
-    value = lambda j: o.load(x, j) / (1.0 + o.exp(0.0 - o.load(x, j)))  # noqa: E731
-    repeat(builder, builder.udiv(width, ir.Constant(INT, _LANES)), lambda j: o.store(x, j, value(j)))
+
+    def activate(j: Any) -> None:
+        value = o.load(x, j)
+        o.store(x, j, value / (1.0 + o.exp(0.0 - value)))
+
+    repeat(builder, builder.udiv(width, ir.Constant(INT, _LANES)), activate)
 
 
 def _add_row(builder: Any, x: Any, y: Any, width: Any) -> None:

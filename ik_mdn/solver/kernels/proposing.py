@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,7 +83,7 @@ def _measure(builder: Any, shape: tuple[int, int, int, int], raw: Any, numbers: 
         o.store(out, groups + g, 0.0)
         heavy = ~o.less(weight, share)
         with builder.if_then(_any(o, heavy)):
-            at = lambda i, g=g: o.load(raw, i * groups + g)  # noqa: E731
+            at = partial(_attribute, o, raw, groups, g)
             scales = [
                 floor + o.exp(o.larger(o.smaller(at(1 + n + i % n_scales), _LOG_SCALE_MAX), _LOG_SCALE_MIN))
                 for i in range(n)
@@ -97,13 +98,21 @@ def _measure(builder: Any, shape: tuple[int, int, int, int], raw: Any, numbers: 
                     o.store(out, (2 + i) * groups + g, axis[i])
 
 
+def _attribute(o: Vectors, raw: Any, groups: int, g: int, i: int) -> Any:
+    """The i-th number of each component of a group."""
+    return o.load(raw, i * groups + g)
+
+
 def _any(o: Vectors, mask: Mask) -> Any:
     return o.builder.icmp_unsigned("!=", o.which(mask), INT(0))
 
 
 def _scaled_inverse(n: int, scales: list[Any], tangles: list[Any]) -> list[list[Any]]:
     """M = (I + N)⁻¹ diag(σ), lower triangular: with the precision AᵀA, A = diag(1/σ)(I + N), the covariance is M Mᵀ."""
-    N = lambda i, j: tangles[i * (i - 1) // 2 + j]  # noqa: E731
+
+    def N(i: int, j: int) -> Any:
+        return tangles[i * (i - 1) // 2 + j]
+
     inverse: list[list[Any]] = []
     for i in range(n):
         row = []
