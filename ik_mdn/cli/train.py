@@ -13,7 +13,7 @@ from ik_mdn.cli.options import ArmName, Base, FilePath, Folder, Json, TaskName, 
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
     from ik_mdn.solver import IKSolver
     from sim.arm import Arm
     from sim.task import Task
@@ -119,7 +119,7 @@ def _show_chain(arm: Arm, task: Task) -> None:
     report_note(f"task {task.name}: {task.about}; divided out: {removed}")
 
 
-def _model(solver: IKSolver) -> PoseModel:
+def _model(solver: IKSolver) -> ArmModel:
     assert solver.model is not None, "training returns a solver with a model"
     return solver.model
 
@@ -130,6 +130,19 @@ def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
         for s in solvers
     ]
     report_note(f"median position error on held-out poses: {', '.join(rows)}; kept: {_model(best).config.targets}")
+
+
+def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
+    """Errors of independent draws, the network's own and after the kinematic head."""
+    from ik_mdn.evaluation import DEGREES
+
+    rows = []
+    for name, label in (("network", "network alone"), ("kinematic_head", "with two kinematic steps")):
+        if name in draws:
+            at = draws[name]
+            error = f"{1e3 * at['pos_mean']:.2f} mm {DEGREES * at['rot_mean']:.2f}°"
+            rows.append([f"draws, {label}: mean error, in limits", f"{error}, {100 * at['in_limits']:.1f} %"])
+    return rows
 
 
 def _show_report(solver: IKSolver, out: Path) -> None:
@@ -170,6 +183,7 @@ def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
     return [
         ["negative log-likelihood", f"{report['nll']:.3f} nats"],
         ["effective components", f"{report['effective_components']:.1f} of {components}"],
+        *_rows_of_draws(report["draws"]),
         ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
         ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
         ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],

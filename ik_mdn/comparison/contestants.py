@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ik_mdn.model import PoseModel, find_shipped, load_fitting, load_model
+from ik_mdn.model import ArmModel, find_shipped, load_fitting, load_model
 from ik_mdn.solver import IKSolver
 from sim.arm import Arm
 from sim.errors import CheckpointError
@@ -24,11 +24,11 @@ class Contestants:
     """
 
     solver: IKSolver
-    mse: PoseModel | None = None
-    k1: PoseModel | None = None
+    mse: ArmModel | None = None
+    k1: ArmModel | None = None
 
     @property
-    def mixture(self) -> PoseModel:
+    def mixture(self) -> ArmModel:
         """The solver's model."""
         assert self.solver.model is not None, "contestants are loaded with a mixture"
         return self.solver.model
@@ -60,13 +60,13 @@ def load_contestants(arm: Arm, *, model: Source = None, mse: Source = None, k1: 
     return Contestants(IKSolver(arm, mixture), **loaded)
 
 
-def _is_kind(model: PoseModel, kind: str) -> bool:
+def _is_kind(model: ArmModel, kind: str) -> bool:
     if kind == "mse" or model.kind == "mse":
         return kind == model.kind
     return kind == "mdn" or model.config.components == 1
 
 
-def _describe(model: PoseModel) -> str:
+def _describe(model: ArmModel) -> str:
     return "a regressor" if model.kind == "mse" else f"a mixture of K = {model.config.components}"
 
 

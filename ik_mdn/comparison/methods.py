@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ik_mdn.comparison.contestants import Contestants
 from ik_mdn.evaluation import pose_errors
-from ik_mdn.model import PoseModel
+from ik_mdn.model import ArmModel
 from ik_mdn.solver import IKSolver, first_of_branch, into_limits
 from sim.arm import Arm
 from sim.world import ArmBody, solve_with_bullet
@@ -93,7 +93,7 @@ def missing_methods(contestants: Contestants) -> tuple[str, ...]:
     return tuple(one.name for one in METHODS.values() if one.needs != "body" and given[one.needs] is None)
 
 
-def raw_modes(model: PoseModel, T_base_tip: Tensor, *, apart: float = SAME) -> tuple[Tensor, Tensor]:
+def raw_modes(model: ArmModel, T_base_tip: Tensor, *, apart: float = SAME) -> tuple[Tensor, Tensor]:
     """The distinct component means of one pose as the network says them, heaviest first; nothing is refined.
 
     Args:
@@ -115,18 +115,18 @@ def raw_modes(model: PoseModel, T_base_tip: Tensor, *, apart: float = SAME) -> t
     return q[keep], merged[keep]
 
 
-def _mean(model: PoseModel, T: Tensor) -> Answers:
+def _mean(model: ArmModel, T: Tensor) -> Answers:
     return Answers(into_limits(model.arm, model.mean(T)), 1.0)
 
 
-def _likely_mode(model: PoseModel, T: Tensor) -> Answers:
+def _likely_mode(model: ArmModel, T: Tensor) -> Answers:
     proposal = model.propose(T)
     best = proposal.weight.argmax(dim=1)
     q = proposal.q[torch.arange(len(T)), best]
     return Answers(into_limits(model.arm, q), 1.0)
 
 
-def _best_mode(model: PoseModel, T: Tensor) -> Answers:
+def _best_mode(model: ArmModel, T: Tensor) -> Answers:
     proposal = model.propose(T)
     q = into_limits(model.arm, proposal.q)
     err_pos, err_rot = pose_errors(model.arm, model.task, q, T[:, None])

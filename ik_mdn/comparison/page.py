@@ -17,7 +17,7 @@ from ik_mdn.comparison.measuring import MethodResult
 from ik_mdn.comparison.methods import METHODS, missing_methods
 from ik_mdn.comparison.survey import Survey
 from ik_mdn.evaluation import degrees, distance, millimetres, percent
-from ik_mdn.model import PoseModel
+from ik_mdn.model import ArmModel, PoseModel
 from sim.files import whole_file
 
 _PACKAGES = ("ik-mdn", "torch", "numpy", "pybullet", "numba")
@@ -189,7 +189,7 @@ def _models(contestants: Contestants) -> dict[str, PoseModel]:
     return {name: model for name, model in {**found, "MDN": contestants.mixture}.items() if model is not None}
 
 
-def _describe_model(name: str, model: PoseModel) -> list[str]:
+def _describe_model(name: str, model: ArmModel) -> list[str]:
     training = model.report.values.get("training", {})
     numbers = [training.get(key) for key in ("parameters", "samples")]
     components = str(model.config.components) if model.kind == "mdn" else "–"

@@ -24,7 +24,7 @@ from sim.world import GhostWorld, World, blend, pick_apart
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
     from sim.arm import Arm
 
 
@@ -84,7 +84,7 @@ class ShownPose:
     count: int
 
 
-def pose_panels(model: PoseModel, mse: PoseModel, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[PosePanel]:
+def pose_panels(model: ArmModel, mse: ArmModel, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[PosePanel]:
     """What the regressor and the mixture make of a target of an arm.
 
     The targets are held-out poses at which the regressor is as far off as usual: for planar arms the ones nearest to the
@@ -114,7 +114,7 @@ def pose_panels(model: PoseModel, mse: PoseModel, *, seed: int = 0, size: tuple[
     return _spatial_panels(model.arm, pose, size)
 
 
-def choose_poses(model: PoseModel, mse: PoseModel, quantiles: Sequence[float], *, seed: int = 0) -> list[ShownPose]:
+def choose_poses(model: ArmModel, mse: ArmModel, quantiles: Sequence[float], *, seed: int = 0) -> list[ShownPose]:
     """The poses to show: nearest to quantiles of the regressor's position error, and fit to be seen.
 
     Args:
@@ -159,7 +159,7 @@ def _is_clear(arm: Arm, pose: ShownPose) -> bool:
     return bool(pose.count >= _WANTED and lowest >= _FLOOR * arm.reach)
 
 
-def _show(model: PoseModel, T: torch.Tensor, q_mse: FloatArray) -> ShownPose:
+def _show(model: ArmModel, T: torch.Tensor, q_mse: FloatArray) -> ShownPose:
     q, weight = raw_modes(model, T)
     modes, weights = q.numpy(), weight.numpy()
     picked = [0, *(1 + i for i in pick_apart(modes[1:], modes[0], most=_SHOWN - 1))]

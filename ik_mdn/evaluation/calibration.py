@@ -37,9 +37,7 @@ def pit(mixture: GaussianMixture, y: Tensor) -> Tensor:
     return torch.stack(columns, dim=-1).clamp(0.0, 1.0)
 
 
-def density_level(
-    mixture: GaussianMixture, y: Tensor, draws: Tensor, *, generator: torch.Generator | None = None
-) -> Tensor:
+def density_level(log_p: Tensor, log_p_draws: Tensor, *, generator: torch.Generator | None = None) -> Tensor:
     """Probability of the smallest highest-density region that contains y, (B,).
 
     P(p(Y) > p(y)) (Hyndman, The American Statistician 50, 1996), estimated from draws Y ~ p as (number of draws with
@@ -48,17 +46,20 @@ def density_level(
     contains y exactly when its level is at most α: the distribution function of the levels is the coverage.
 
     Args:
-        mixture: Batch shape (B,).
-        y: What came true, (B, D).
-        draws: From the mixture, (S, B, D).
+        log_p: Log density of what came true, (B,).
+        log_p_draws: Log density of draws from the same density, (S, B).
         generator: Source of u; None is torch's own.
 
     Raises:
-        ShapeError: y or the draws do not fit.
+        ShapeError: The two do not fit each other.
     """
-    _check(mixture, y, draws)
-    above = (mixture.log_prob(draws) > mixture.log_prob(y)).sum(0)
-    return (above + torch.rand(above.shape, dtype=y.dtype, generator=generator)) / (draws.shape[0] + 1)
+    if log_p.dim() != 1 or log_p_draws.shape[1:] != log_p.shape:
+        raise ShapeError(
+            f"log densities {tuple(log_p.shape)} and those of draws {tuple(log_p_draws.shape)} do not fit; "
+            "give (B,) and (S, B)."
+        )
+    above = (log_p_draws > log_p).sum(0)
+    return (above + torch.rand(above.shape, dtype=log_p.dtype, generator=generator)) / (len(log_p_draws) + 1)
 
 
 def coverage(levels: Tensor, at: Tensor) -> Tensor:
@@ -107,8 +108,7 @@ def angular_crps(draws: Tensor, y: Tensor, period: Tensor | None) -> Tensor:
     return to_y - 0.5 * pairs
 
 
-def _check(mixture: GaussianMixture, y: Tensor, draws: Tensor | None = None) -> None:
+def _check(mixture: GaussianMixture, y: Tensor) -> None:
     want = (*mixture.batch_shape, *mixture.event_shape)
-    if tuple(y.shape) != want or len(want) != 2 or (draws is not None and tuple(draws.shape[1:]) != want):
-        given = f"y {tuple(y.shape)}" + ("" if draws is None else f" and draws {tuple(draws.shape)}")
-        raise ShapeError(f"{given} do not fit this mixture; give y as (B, D) = {want} and draws as (S, B, D).")
+    if tuple(y.shape) != want or len(want) != 2:
+        raise ShapeError(f"y {tuple(y.shape)} does not fit this mixture; give y as (B, D) = {want}.")

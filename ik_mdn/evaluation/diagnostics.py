@@ -21,7 +21,7 @@ from ik_mdn.mixture import find_modes
 from sim.errors import CheckpointError, ShapeError
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
     from ik_mdn.solver import IKSolver
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)  # nominal probabilities of the coverage table
@@ -187,30 +187,32 @@ def evaluate(
 
 
 def _densities(
-    model: PoseModel, q: Tensor, T: Tensor, n_draws: int, generator: torch.Generator, tally: HealthTally
+    model: ArmModel, q: Tensor, T: Tensor, n_draws: int, generator: torch.Generator, tally: HealthTally
 ) -> dict[str, Tensor]:
     """Per-pose values of one chunk of poses."""
     with torch.no_grad():
         mixture = model.posterior(T)
-    tally.add(mixture)
+        tally.add(model.components(T, q))
     noise = torch.randn(q.shape, dtype=q.dtype, generator=generator)
     blurred = q + model.config.floor * noise
-    draws = mixture.sample((n_draws,), generator)  # (S, B, n)
+    draws = model.sample(T, n_draws, generator=generator).transpose(0, 1)  # (S, B, n)
     few = draws[:_PAIRED]
+    with torch.no_grad():
+        log_p, log_p_blurred, log_p_draws = (model.log_prob(T, each) for each in (q, blurred, draws))
     return {
-        "nll": -mixture.log_prob(q),
+        "nll": -log_p,
         "within": mixture.variance_within,
         "between": mixture.variance_between,
         "pit": pit(mixture, q),
         "pit_blurred": pit(mixture, blurred),
-        "level": density_level(mixture, q, draws, generator=generator),
-        "level_blurred": density_level(mixture, blurred, draws, generator=generator),
+        "level": density_level(log_p, log_p_draws, generator=generator),
+        "level_blurred": density_level(log_p_blurred, log_p_draws, generator=generator),
         "crps": angular_crps(few, q, mixture.period),
         "energy": energy_score(few, q, mixture.period),
     }
 
 
-def _score_modes(solver: IKSolver, model: PoseModel, T: Tensor, say: Callable[[str, float], None]) -> ModeScores:
+def _score_modes(solver: IKSolver, model: ArmModel, T: Tensor, say: Callable[[str, float], None]) -> ModeScores:
     from ik_mdn.solver import IKSolver
 
     modes: list[Tensor] = []
@@ -231,9 +233,7 @@ def _score_modes(solver: IKSolver, model: PoseModel, T: Tensor, say: Callable[[s
     return mode_scores(modes, masses, solutions, refined, torch.tensor(solver.arm.period))
 
 
-def _errors(
-    solver: IKSolver, model: PoseModel, T: Tensor, say: Callable[[str, float], None]
-) -> dict[str, ErrorSummary]:
+def _errors(solver: IKSolver, model: ArmModel, T: Tensor, say: Callable[[str, float], None]) -> dict[str, ErrorSummary]:
     proposal = model.propose(T)
     err_pos, err_rot = pose_errors(solver.arm, solver.task, proposal.q, T[:, None])  # (N, K)
     picks = {"likely": proposal.weight.argmax(1, keepdim=True), "best": (err_pos + err_rot).argmin(1, keepdim=True)}
@@ -253,7 +253,7 @@ def _errors(
     return errors
 
 
-def _mixture_model(solver: IKSolver) -> PoseModel:
+def _mixture_model(solver: IKSolver) -> ArmModel:
     model = solver.model
     if model is None or model.kind != "mdn":
         what = "no model" if model is None else "a regressor (kind 'mse')"

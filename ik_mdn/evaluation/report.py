@@ -12,14 +12,16 @@ import torch
 from torch import Tensor
 
 from ik_mdn.evaluation.calibration import coverage, density_level
+from ik_mdn.evaluation.drawing import HEAD_STEPS, score_draws
 from ik_mdn.evaluation.matching import LEAST_MASS, NEAR
 from ik_mdn.evaluation.metrics import joint_distance, pose_errors, summarise_errors
 from ik_mdn.evaluation.weights import score_weights
+from ik_mdn.model import ArmModel, ChainModel
 from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
     from ik_mdn.solver import IKSolver
 
 HELD_OUT_SEED = 7_777_777  # far from the small seeds that training uses
@@ -56,7 +58,8 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
 
     Returns:
         `training`, the pose set, raw errors of the model's answers (median, p95, max; nothing trimmed), and for a
-        mixture: NLL, the share solved in limits from the mixture's seeds alone (`solved`), the time per pose, and how
+        mixture: NLL, errors of draws (`draws`, see `DrawScores`) from the network alone and with the kinematic head, the
+        share solved in limits from the mixture's seeds alone (`solved`), the time per pose, and how
         often its 50 and 90 % regions hold the generating configuration (`coverage`); unless the arm is redundant for
         the task, also the share of poses whose generating configuration was found again (`recall`) and, on the first
         500, what share of the branches of thorough mode is found (`branches`): `recall` by the network's seeds,
@@ -74,10 +77,12 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
     if model.kind == "mse":
         return report
     with torch.no_grad():
-        encoded = model.features.encode(T)
-        mixture = model.mixture(encoded.features)
-        report["nll"] = float(-mixture.log_prob((q - encoded.shift).float()).mean())
-        report["effective_components"] = float(mixture.weight_entropy.exp().mean())
+        report["nll"] = float(-model.log_prob(T, q).mean())
+        report["effective_components"] = float(model.components(T, q).weight_entropy.exp().mean())
+    square = solver.task.n_constraints == solver.arm.n_joints
+    report["draws"] = {"network": asdict(score_draws(model, T[:_FEWER]))}
+    if square or isinstance(model, ChainModel):
+        report["draws"]["kinematic_head"] = asdict(score_draws(model, T[:_FEWER], steps=HEAD_STEPS))
     report["coverage"] = _coverage(model, T[:_FEWER], q[:_FEWER])
     solver.solve(T[:8], restarts=0)  # the first call loads the refinement kernel
     started = time.perf_counter()
@@ -85,7 +90,7 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
     seconds = time.perf_counter() - started
     report["solved"] = float(np.mean([len(one.q) > 0 for one in found]))
     report["us_per_pose"] = round(1e6 * seconds / count, 1)
-    if solver.task.n_constraints == solver.arm.n_joints:
+    if square:
         report["recall"] = float(_found_again(solver, found, q).mean())
         report["branches"] = _branch_recall(solver, T[:_FEWER])
         wound = solver.solve(T[:_FEWER], windings=True)
@@ -122,14 +127,13 @@ def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:
     }
 
 
-def _coverage(model: PoseModel, T: Tensor, q: Tensor) -> dict[str, float]:
+def _coverage(model: ArmModel, T: Tensor, q: Tensor) -> dict[str, float]:
     """How often the most probable 50 and 90 % hold the truth, blurred by the floor that training gave the density."""
     generator = torch.Generator().manual_seed(0)
-    truth = q + model.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
+    truth = q + model.config.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
     with torch.no_grad():
-        mixture = model.posterior(T)
-        draws = mixture.sample((_DRAWS,), generator=generator)
-        level = density_level(mixture, truth, draws, generator=generator)
+        draws = model.sample(T, _DRAWS, generator=generator).transpose(0, 1)
+        level = density_level(model.log_prob(T, truth), model.log_prob(T, draws), generator=generator)
     shares = coverage(level, torch.tensor([0.5, 0.9], dtype=level.dtype))
     return dict(zip(("0.5", "0.9"), shares.tolist(), strict=True))
 

@@ -19,5 +19,6 @@ if TYPE_CHECKING:
     from ik_mdn.mixture.modes import find_modes as find_modes
     from ik_mdn.mixture.triangular import substitute as substitute
     from ik_mdn.mixture.triangular import substitute_transposed as substitute_transposed
+    from ik_mdn.mixture.triangular import triangular_inverse as triangular_inverse
 else:
     __getattr__, __dir__, __all__ = public_names(__name__)

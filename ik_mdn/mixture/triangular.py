@@ -46,9 +46,18 @@ def whiten(factor: Tensor, residual: Tensor, *, inverse: bool) -> Tensor:
 
 
 def triangular_inverse(factor: Tensor) -> Tensor:
-    """The inverse of a lower triangular matrix, lower triangular too, (..., D, D)."""
+    """The inverse of a lower triangular matrix, lower triangular too, (..., D, D).
+
+    Row by row across the whole batch; LAPACK is called once per matrix and is slower for small D.
+    """
     eye = torch.eye(factor.shape[-1], dtype=factor.dtype, device=factor.device)
-    return solve_lower(factor, eye.expand_as(factor))
+    rows: list[Tensor] = []
+    for i in range(factor.shape[-1]):
+        row = eye[i].expand(factor.shape[:-1])
+        for j in range(i):
+            row = torch.addcmul(row, factor[..., i, j : j + 1], rows[j], value=-1)
+        rows.append(row / factor[..., i, i : i + 1])
+    return torch.stack(rows, dim=-2)
 
 
 def solve_lower(lower: Tensor, columns: Tensor) -> Tensor:

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from sim.lazy import public_names
 
 if TYPE_CHECKING:
+    from ik_mdn.model.chain import ArmModel as ArmModel
+    from ik_mdn.model.chain import ChainModel as ChainModel
+    from ik_mdn.model.chain import in_torch as in_torch
+    from ik_mdn.model.chain import model_for as model_for
     from ik_mdn.model.checkpoint import find_shipped as find_shipped
     from ik_mdn.model.checkpoint import load_fitting as load_fitting
     from ik_mdn.model.checkpoint import load_model as load_model
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS
     from ik_mdn.model.features import WAVES as WAVES
     from ik_mdn.model.features import PoseFeatures as PoseFeatures
+    from ik_mdn.model.limits import inside as inside
     from ik_mdn.model.network import LOG_SCALE_RANGE as LOG_SCALE_RANGE
     from ik_mdn.model.network import MixtureHead as MixtureHead
     from ik_mdn.model.network import MixtureParts as MixtureParts

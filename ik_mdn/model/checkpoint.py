@@ -17,7 +17,7 @@ from sim.files import data_folder, parse_json
 from sim.task import load_task
 
 if TYPE_CHECKING:
-    from ik_mdn.model.pose_model import PoseModel
+    from ik_mdn.model.chain import ArmModel
 
 FORMAT = "ik-mdn/1"
 _FIELDS = ("format", "arm", "fingerprint", "task", "config", "report")
@@ -48,7 +48,7 @@ def find_shipped(arm: Arm, *, kind: str = "mdn") -> Path | None:
     return path if metadata["fingerprint"] == arm.fingerprint else None
 
 
-def save_model(model: SavedModel | PoseModel, path: Path | str) -> None:
+def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
     """Write a model with everything needed to use it; to a temporary name first, then renamed.
 
     Args:
@@ -56,7 +56,7 @@ def save_model(model: SavedModel | PoseModel, path: Path | str) -> None:
         path: Where to; should end in .safetensors.
     """
     if not isinstance(model, SavedModel):
-        model = model.saved()
+        model = SavedModel.of(model)
     metadata = {
         "format": FORMAT,
         "arm": json.dumps(model.arm.to_dict()),
@@ -69,11 +69,11 @@ def save_model(model: SavedModel | PoseModel, path: Path | str) -> None:
     write_tensors(path, model.weights, metadata)
 
 
-def load_model(source: Path | str, *, arm: Arm | None = None) -> PoseModel:
+def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
     """A model from a shipped name or a file in torch, in evaluation mode; see `read_model`."""
-    from ik_mdn.model.pose_model import PoseModel
+    from ik_mdn.model.chain import in_torch
 
-    return PoseModel.from_saved(read_model(source, arm=arm))
+    return in_torch(read_model(source, arm=arm))
 
 
 def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
@@ -96,8 +96,8 @@ def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
     tensors, metadata = read_tensors(path)
     _check_format(metadata, path)
     try:
-        config, report = ModelConfig(**parse_json(metadata["config"])), ReportCard(parse_json(metadata["report"]))
-        arm = _matching_arm(_stored_arm(metadata), arm, path)
+        config = ModelConfig(**{"chain": False, **parse_json(metadata["config"])})  # older files know no chains
+        report, arm = ReportCard(parse_json(metadata["report"])), _matching_arm(_stored_arm(metadata), arm, path)
         return SavedModel(arm, load_task(arm, metadata["task"]), config, tensors, report)
     except CheckpointError:
         raise
@@ -107,7 +107,7 @@ def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
         ) from error
 
 
-def load_fitting(arm: Arm, source: Path | str | None = None) -> PoseModel:
+def load_fitting(arm: Arm, source: Path | str | None = None) -> ArmModel:
     """The mixture to use for an arm: the one that was named, or the arm's shipped one.
 
     Args:

@@ -26,6 +26,7 @@ class ModelConfig:
         blocks: Number of its residual blocks.
         floor: Smallest standard deviation after training [rad or m].
         symmetries: Divide the arm's symmetries out of the features.
+        chain: Draw the spare joints of a redundant arm first, from densities of their own; see `ChainModel`.
 
     Raises:
         ShapeError: A value outside what is allowed; `LARGEST` bounds the sizes.
@@ -39,6 +40,7 @@ class ModelConfig:
     blocks: int = 4
     floor: float = 0.01
     symmetries: bool = True
+    chain: bool = True
 
     def __post_init__(self) -> None:
         if self.kind not in ("mdn", "mse"):

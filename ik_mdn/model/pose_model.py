@@ -9,7 +9,9 @@ from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import PoseFeatures
-from ik_mdn.model.saved import ReportCard, SavedModel
+from ik_mdn.model.kinematic import step_means
+from ik_mdn.model.limits import draw_inside, share_in_limits, within_limits
+from ik_mdn.model.saved import ReportCard
 from ik_mdn.model.seeding import Proposal, sigma_points
 from sim.arm import Arm
 from sim.task import Task, load_task
@@ -33,38 +35,50 @@ class PoseModel(ConditionalNetwork):
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
 
-    @classmethod
-    def from_saved(cls, saved: SavedModel) -> PoseModel:
-        """The model of plain numbers, in evaluation mode."""
-        model = cls(saved.arm, saved.task, saved.config)
-        model.report = saved.report
-        model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
-        return model.eval()
-
-    def saved(self) -> SavedModel:
-        """The model as it is now, as plain numbers."""
-        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
-        return SavedModel(self.arm, self.task, self.config, weights, self.report)
-
-    def posterior(self, T_base_tip: Tensor) -> GaussianMixture:
-        """The density p(q | T) as a mixture over joint vectors.
+    def posterior(self, T_base_tip: Tensor, *, steps: int = 0) -> GaussianMixture:
+        """The density p(q | T) as a mixture over joint vectors, in limits up to the width of a component.
 
         Args:
             T_base_tip: Targets, shape (B, 4, 4), float64.
+            steps: Gauss-Newton steps of the component means with the arm's kinematics, as a last layer; see
+                `ik_mdn.model.kinematic.step_means`. 0 is the network alone.
 
         Returns:
             Mixture with batch shape (B,), event shape (n,), float64; turning joints circular with period 2π.
+
+        Raises:
+            ShapeError: Steps for an arm with more joints than the task has constraints.
         """
+        return within_limits(self._unlimited(T_base_tip, steps), self.arm)
+
+    def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+        """log p(q | T), shape (*sample, B): the mixture cut at the limits, over its mass inside them.
+
+        Args:
+            T_base_tip: Targets, (B, 4, 4), float64.
+            q: Joint vectors, (*sample, B, n) [rad, m]; those outside the limits get the value of the uncut mixture.
+            steps: Of the kinematic head; see `posterior`.
+        """
+        mixture = self._unlimited(T_base_tip, steps)
+        inside_limits = (mixture.log_weights + share_in_limits(mixture, self.arm).clamp_min(1e-9).log()).logsumexp(-1)
+        return mixture.log_prob(q) - inside_limits
+
+    def _unlimited(self, T_base_tip: Tensor, steps: int) -> GaussianMixture:
+        """The mixture as if no joint had limits."""
         encoded = self.features.encode(T_base_tip)
         reduced = self.mixture(encoded.features)
-        full = self.config.covariance == "full"
-        return GaussianMixture(
+        mixture = GaussianMixture(
             logits=reduced.logits.double(),
             loc=reduced.loc.double() + encoded.shift[:, None],
-            precision_tril=reduced.precision_tril.double() if full else None,
-            scale=None if full else reduced.scale.double(),
+            precision_tril=reduced.precision_tril.double(),
             period=self.period,
+            validate_args=False,
         )
+        return step_means(mixture, self.arm, self.task, T_base_tip, steps=steps) if steps else mixture
+
+    def components(self, T_base_tip: Tensor, q: Tensor) -> GaussianMixture:
+        """`posterior`: no joint is drawn before the others, so none of q (B, n) is given."""
+        return self.posterior(T_base_tip)
 
     def propose(self, T_base_tip: Tensor) -> Proposal:
         """Component means with their weights, or the regressor's single answer with weight one.
@@ -99,19 +113,30 @@ class PoseModel(ConditionalNetwork):
             q, weight = sigma_points(self.mixture(encoded.features))
             return Proposal(q + encoded.shift[:, None], weight)
 
-    def sample(self, T_base_tip: Tensor, count: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Joint vectors drawn from p(q | T), shape (B, count, n), float64, turning joints in [-π, π).
+    def sample(
+        self, T_base_tip: Tensor, count: int, *, steps: int = 0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Joint vectors drawn from p(q | T) in limits, shape (B, count, n), float64, turning joints in [-π, π).
 
         Args:
             T_base_tip: Targets, shape (B, 4, 4), float64.
-            count: Draws per target; limits play no part in them.
+            count: Draws per target. Those outside the limits (at any number of turns) are drawn again, a dozen times.
+            steps: Of the kinematic head; see `posterior`.
             generator: Source of randomness; None is torch's own.
 
         Raises:
             ShapeError: The model is a regressor.
         """
         with torch.no_grad():
-            return self.posterior(T_base_tip).sample((count,), generator=generator).transpose(0, 1)
+            whole = self._unlimited(T_base_tip, steps)
+
+            def draw(rows: Tensor, last: bool) -> Tensor:
+                if last:
+                    return self.posterior(T_base_tip[rows], steps=steps).sample((count,), generator=generator)
+                part = whole if len(rows) == len(T_base_tip) else self._unlimited(T_base_tip[rows], steps)
+                return part.sample((count,), generator=generator)
+
+            return draw_inside(draw, len(T_base_tip), self.arm).transpose(0, 1)
 
     def mean(self, T_base_tip: Tensor) -> Tensor:
         """The mixture's conditional mean (circular on turning joints), or the regressor's answer.

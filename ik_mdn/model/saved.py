@@ -45,6 +45,8 @@ class SavedModel:
     report: ReportCard = field(default_factory=ReportCard, repr=False)
 
     def __post_init__(self) -> None:
+        if self.is_chain:
+            return self._check_size()
         declared = self._declared()
         found = {name: array.shape for name, array in self.weights.items()}
         if declared != found:
@@ -52,6 +54,17 @@ class SavedModel:
             raise ValueError(
                 f"{unlike[0]} has the shape {found.get(unlike[0])}; its config declares {declared.get(unlike[0])}"
             )
+
+    @classmethod
+    def of(cls, model: Any) -> SavedModel:
+        """A model in torch (`ArmModel`) as it is now."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
+        return cls(model.arm, model.task, model.config, weights, model.report)
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether it is a `ChainModel`: two networks, or more."""
+        return any(name.startswith("rest.") for name in self.weights)
 
     @cached_property
     def features(self) -> PoseFeatures:
@@ -67,6 +80,13 @@ class SavedModel:
     def shape(self) -> MixtureShape:
         """The size of its mixtures (mdn)."""
         return MixtureShape(self.config.components, self.arm.n_joints, self.config.covariance)
+
+    def _check_size(self) -> None:
+        """Refuse what declares more numbers than there are, before a network of that size is made."""
+        stored = sum(array.size for array in self.weights.values())
+        declared = self.config.width * (2 * self.config.blocks * self.config.width + self.config.components)
+        if declared > stored:
+            raise ValueError(f"its config declares more than {declared} numbers; it holds {stored}")
 
     def _declared(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, as the config has them."""

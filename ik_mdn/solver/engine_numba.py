@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +38,7 @@ from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
 
 __all__ = ["CompiledEngine", "CompiledModel", "are_poses", "kernel"]
 
@@ -52,10 +52,12 @@ class CompiledModel:
         model: A mixture.
     """
 
-    def __init__(self, model: SavedModel | PoseModel) -> None:
-        model = model if isinstance(model, SavedModel) else model.saved()
+    def __init__(self, model: SavedModel | ArmModel) -> None:
+        model = model if isinstance(model, SavedModel) else SavedModel.of(model)
         assert model.config.kind == "mdn"
         self.model, features = model, model.features
+        if model.is_chain:
+            return
         rows, shape = model.task.rows, model.shape
         self.frames = Frames(
             *features.frames,
@@ -101,11 +103,11 @@ class CompiledModel:
             return self.network.head.out(self.network.trunk(torch.from_numpy(x))).numpy(), shift
 
     @cached_property
-    def network(self) -> PoseModel:
+    def network(self) -> Any:
         """The model in torch."""
-        from ik_mdn.model import PoseModel
+        from ik_mdn.model import in_torch
 
-        return PoseModel.from_saved(self.model)
+        return in_torch(self.model)
 
 
 class CompiledEngine:
@@ -124,6 +126,12 @@ class CompiledEngine:
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         model, P = self.model, len(poses)
         assert model is not None
+        if model.model.is_chain:
+            import torch
+
+            from ik_mdn.solver.engine_torch import propose
+
+            return propose(model.network, torch.from_numpy(self._targets(poses)), most, raw=raw)
         if P <= _FEW and not raw:
             return Seeds(*propose_few(self._targets(poses), model.frames, model.layers, model.reading, most))
         numbers, shift = model.numbers_of(self._targets(poses))

@@ -31,7 +31,7 @@ from sim.kinematics import forward_kinematics
 from sim.task import Task, error_norms, task_error
 
 if TYPE_CHECKING:
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
 
 _PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory
 
@@ -57,7 +57,7 @@ class TorchEngine:
         device: Where the work is done.
     """
 
-    def __init__(self, problem: Problem, model: PoseModel | None, device: torch.device | str = "cpu") -> None:
+    def __init__(self, problem: Problem, model: ArmModel | None, device: torch.device | str = "cpu") -> None:
         self.problem = problem
         self.arm, self.task, T, near, self.tolerance = problem[:5]
         self.T = torch.from_numpy(T).to(device)
@@ -66,14 +66,7 @@ class TorchEngine:
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None
-        pose = self._index(poses)
-        q, weight = (self.model.propose if raw else self.model.seeds)(self.T[pose])
-        heaviest = weight.topk(min(most, weight.shape[1]), dim=1).indices
-        weight = weight.gather(1, heaviest)
-        q = q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1]))
-        heavy = weight >= MIN_WEIGHT
-        heavy[:, :1] = True
-        return Seeds(starts(heavy.sum(1).cpu().numpy()), q[heavy].cpu().numpy(), weight[heavy].cpu().numpy())
+        return propose(self.model, self.T[self._index(poses)], most, raw=raw)
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         assert self.model is not None
@@ -122,7 +115,18 @@ class TorchEngine:
         return Rows(rows.pose[keep], rows.q[keep], weight[keep])
 
 
-def draw(model: PoseModel, T: Tensor, count: int, generator: np.random.Generator) -> Seeds:
+def propose(model: ArmModel, T: Tensor, most: int, *, raw: bool) -> Seeds:
+    """The heaviest seeds of a model for targets (P, 4, 4), at most so many each; raw ones are component means."""
+    q, weight = (model.propose if raw else model.seeds)(T)
+    heaviest = weight.topk(min(most, weight.shape[1]), dim=1).indices
+    weight = weight.gather(1, heaviest)
+    q = q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1]))
+    heavy = weight >= MIN_WEIGHT
+    heavy[:, :1] = True
+    return Seeds(starts(heavy.sum(1).cpu().numpy()), q[heavy].cpu().numpy(), weight[heavy].cpu().numpy())
+
+
+def draw(model: ArmModel, T: Tensor, count: int, generator: np.random.Generator) -> Seeds:
     """Seeds drawn from a model's mixtures for targets (P, 4, 4), so many for each."""
     noise = torch.Generator(T.device).manual_seed(int(generator.integers(2**62)))
     q = model.sample(T, count, generator=noise).flatten(0, 1)

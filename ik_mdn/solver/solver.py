@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ik_mdn.model import PoseModel, SavedModel
+    from ik_mdn.model import ArmModel, SavedModel
     from ik_mdn.solver.engine_numba import CompiledModel
 
 __all__ = ["IKSolver", "SolutionBatch", "Solutions", "Status", "solver_for"]
@@ -65,7 +65,7 @@ class IKSolver:
     """
 
     def __init__(
-        self, arm: Arm, model: PoseModel | SavedModel | str | Path | None = None, *, task: Task | str | None = None
+        self, arm: Arm, model: ArmModel | SavedModel | str | Path | None = None, *, task: Task | str | None = None
     ) -> None:
         if not isinstance(arm, Arm):
             raise ShapeError(
@@ -119,15 +119,15 @@ class IKSolver:
         return self._model is not None
 
     @cached_property
-    def model(self) -> PoseModel | None:
+    def model(self) -> ArmModel | None:
         """The model in torch, which is imported for it; None where seeds are random."""
         from ik_mdn.model import SavedModel
 
         if not isinstance(self._model, SavedModel):
             return self._model
-        from ik_mdn.model import PoseModel
+        from ik_mdn.model import in_torch
 
-        return PoseModel.from_saved(self._model)
+        return in_torch(self._model)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one `.safetensors` file.

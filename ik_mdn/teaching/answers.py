@@ -21,7 +21,7 @@ from sim.rendering import BLUE, GREY, ORANGE, RED, draw_planar_arm, new_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ik_mdn.model import PoseModel
+    from ik_mdn.model import ArmModel
 
 
 def draw_two_answers(out: Path, effort: float) -> None:
@@ -147,7 +147,7 @@ def draw_elbows(out: Path, effort: float) -> None:
     finish(figure, out)
 
 
-def _draw_elbow_angle(right: Axes, solver: IKSolver, regressor: PoseModel) -> None:
+def _draw_elbow_angle(right: Axes, solver: IKSolver, regressor: ArmModel) -> None:
     """The elbow angle over the distance of the target: exact, the mixture's, and the regressor's."""
     r = np.linspace(0.05, 1.98, 80, dtype=np.float64)
     T = _points(r, np.zeros_like(r))

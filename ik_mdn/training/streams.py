@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.model import PoseModel
+from ik_mdn.model import ArmModel
+from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
 
@@ -53,13 +54,25 @@ class PoseStream:
     Args:
         model: Whose arm and features to use.
         dataset: Folder to take configurations from, or None for fresh samples.
+        drawn: Which joint is all that y holds, (B, 1); None for the whole joint vector.
+        whole: The arm that the dataset is of, where the model's is a part of it.
+        first: Which of its joints is the model's first.
 
     Raises:
         DatasetError: The dataset is missing, unfinished or of another arm.
     """
 
-    def __init__(self, model: PoseModel, dataset: Path | str | None = None) -> None:
-        self.arm, self.features = model.arm, model.features
+    def __init__(
+        self,
+        model: ArmModel,
+        dataset: Path | str | None = None,
+        *,
+        drawn: int | None = None,
+        whole: Arm | None = None,
+        first: int = 0,
+    ) -> None:
+        self.arm, self.features, self.drawn = model.arm, model.features, drawn
+        self.whole, self.joints = whole or model.arm, slice(first, first + model.arm.n_joints)
         self.dataset = Path(dataset) if dataset is not None else None
         if self.dataset is not None:
             self._read(1, 0)  # checks
@@ -100,14 +113,15 @@ class PoseStream:
             while True:
                 yield self.draw(size, generator)
         for q in islice(self._read(size, seed), start, None):
-            yield self._encode(torch.from_numpy(q).double())
+            yield self._encode(torch.from_numpy(q[:, self.joints]).double())
 
     def _read(self, size: int, seed: int) -> Iterator[NDArray[np.float32]]:
         from sim.dataset import read_batches
 
         assert self.dataset is not None
-        return read_batches(self.dataset, arm=self.arm, batch_size=size, seed=seed, repeat=True)
+        return read_batches(self.dataset, arm=self.whole, batch_size=size, seed=seed, repeat=True)
 
     def _encode(self, q: Tensor) -> tuple[Tensor, Tensor]:
         encoded = self.features.encode(forward_kinematics(self.arm, q))
-        return encoded.features, q - encoded.shift
+        y = q - encoded.shift
+        return encoded.features, y if self.drawn is None else y[:, [self.drawn]]

@@ -13,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
-from ik_mdn.model import ConditionalNetwork, MixtureHead, PoseModel, spread_means
+from ik_mdn.model import ArmModel, ConditionalNetwork, MixtureHead, model_for, spread_means
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import compiled_nll
 from ik_mdn.training.runs import RunFolder
-from ik_mdn.training.streams import PoseStream, Stream
+from ik_mdn.training.stages import Stage, stages
+from ik_mdn.training.streams import Stream
 from sim.arm import Arm
 from sim.errors import TrainingError
 from sim.files import check_writable
@@ -87,25 +88,41 @@ def train(
     if out is not None:
         check_writable(out)
     model = build_model(arm, config, task=task)
-    trainer = Trainer(
-        model,
-        config,
-        PoseStream(model, dataset),
-        run_folder=run_folder,
-        identity={"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None},
-    )
-    trainer.run(on_progress)
+    identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None}
+    summary = _train_stages(stages(model, config, dataset), run_folder, identity, on_progress)
     solver = IKSolver(arm, model)
-    model.report.values["training"] = trainer.summary()
+    model.report.values["training"] = summary
     if out is not None:
         solver.save(out)
-    model.report.values.update(measure_report(solver, training=trainer.summary()))
+    model.report.values.update(measure_report(solver, training=summary))
     if out is not None:
         solver.save(out)
     return solver
 
 
-def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> PoseModel:
+def _train_stages(
+    parts: list[Stage],
+    run_folder: Path | str | None,
+    identity: Mapping[str, Any],
+    on_progress: Callable[[Progress], None] | None,
+) -> dict[str, Any]:
+    """Train one network after the other; what all of it cost."""
+    summaries: list[dict[str, Any]] = []
+    for part in parts:
+        folder = run_folder if run_folder is None or not part.name else Path(run_folder) / part.name
+        trainer = Trainer(part.network, part.config, part.stream, run_folder=folder, identity=identity)
+
+        def show(at: Progress, part: Stage = part) -> None:
+            if on_progress is not None:
+                on_progress(at._replace(fraction=part.start + part.share * at.fraction))
+
+        trainer.run(show)
+        summaries.append(trainer.summary())
+    added = ("steps", "samples", "minutes", "parameters")
+    return summaries[0] | {name: round(sum(one[name] for one in summaries), 2) for name in added}
+
+
+def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> ArmModel:
     """An untrained model whose initial weights depend on the config's seed alone.
 
     Args:
@@ -118,7 +135,7 @@ def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        return PoseModel(arm, task, config.model_config())
+        return model_for(arm, task, config.model_config())
 
 
 class Trainer:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ik_mdn.model import PoseModel
+from ik_mdn.model import ArmModel
 from ik_mdn.viewer.branches import difference
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics, jacobian
@@ -30,7 +30,7 @@ class Marginals:
     share: FloatArray
 
 
-def marginals(model: PoseModel, T_base_target: FloatArray) -> Marginals:
+def marginals(model: ArmModel, T_base_target: FloatArray) -> Marginals:
     """The probability that each joint by itself lies in each bin, exact however narrow the components are.
 
     p(q_i | T) = Σₖ πₖ N(q_i; μₖᵢ, σₖᵢ²), wrapped for turning joints; a bin gets a difference of the normal's integral.
@@ -52,7 +52,7 @@ def marginals(model: PoseModel, T_base_target: FloatArray) -> Marginals:
     return Marginals(np.asarray(edges), np.einsum("k,kmng->ng", weights, mass))
 
 
-def joint_density(model: PoseModel, T_base_target: FloatArray) -> FloatArray:
+def joint_density(model: ArmModel, T_base_target: FloatArray) -> FloatArray:
     """The density of an arm of two joints over its limits, p(q₁, q₂ | T), each component widened by a pixel.
 
     Args:
@@ -75,7 +75,7 @@ def joint_density(model: PoseModel, T_base_target: FloatArray) -> FloatArray:
     return np.asarray(np.exp(-0.5 * square) @ peak)
 
 
-def tip_spread(model: PoseModel, T_base_target: FloatArray, most: int) -> tuple[FloatArray, FloatArray, FloatArray]:
+def tip_spread(model: ArmModel, T_base_target: FloatArray, most: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The 1σ ellipsoid of the tip for each of the heaviest components, to first order: J Σₖ Jᵀ.
 
     Args:
@@ -97,7 +97,7 @@ def tip_spread(model: PoseModel, T_base_target: FloatArray, most: int) -> tuple[
     return np.maximum(lengths, 1e-4), axes, forward_kinematics(model.arm, loc[heavy])[:, :3, 3]
 
 
-def plane_variance(model: PoseModel, T_base_target: FloatArray, side: int = 64) -> FloatArray:
+def plane_variance(model: ArmModel, T_base_target: FloatArray, side: int = 64) -> FloatArray:
     """How much the components disagree across a planar arm's workspace.
 
     The trace of the between-component variance, Σₖ πₖ |μₖ - μ|² (circular), of p(q | T) with T moved over the plane;
@@ -124,7 +124,7 @@ def plane_variance(model: PoseModel, T_base_target: FloatArray, side: int = 64) 
     return picture
 
 
-def _components(model: PoseModel, T_base_target: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _components(model: ArmModel, T_base_target: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Weights (K,), means (K, n) and lower Cholesky factors (K, n, n) of a target's mixture."""
     with torch.no_grad():
         mixture = model.posterior(torch.from_numpy(np.ascontiguousarray(T_base_target)[None]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ik_mdn.model import PoseModel, find_shipped, load_model
+from ik_mdn.model import ArmModel, find_shipped, load_model
 from ik_mdn.solver import IKSolver, Solutions, Status, solver_for
 from ik_mdn.viewer.answer import Answer, Details, Placed
 from ik_mdn.viewer.approach import approach, place
@@ -33,7 +33,7 @@ class Session:
         mse: A regressor of the same arm and task; None: its arm is not shown.
     """
 
-    def __init__(self, arm: Arm, solver: IKSolver, mse: PoseModel | None = None) -> None:
+    def __init__(self, arm: Arm, solver: IKSolver, mse: ArmModel | None = None) -> None:
         self.arm, self.solver, self.mse = arm, solver, mse
         self.q_now: FloatArray = home(arm)
         self.max_jump: float | None = None

@@ -196,6 +196,23 @@ class Arm:
         parts = json.dumps([list(self.joint_types), *(a.tolist() for a in numbers)])
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
+    def part(self, first: int, last: int) -> Arm:
+        """The chain of the joints from `first` up to, and without, `last`; its poses are T = C_first J(q_first) … C_last.
+
+        Args:
+            first, last: Counted from 0; at least one joint between.
+        """
+        span, between = slice(first, last), f"{self.joint_names[first]} to {self.joint_names[last - 1]}"
+        return Arm(
+            name=f"{self.name}: {between}",
+            base=self.base if first == 0 else f"behind {self.joint_names[first - 1]}",
+            tip=self.tip if last == self.n_joints else f"before {self.joint_names[last]}",
+            joint_names=self.joint_names[span],
+            joint_types=self.joint_types[span],
+            offsets=self.offsets[first : last + 1],
+            **{key: getattr(self, key)[span] for key in _NO_LIMIT},
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The chain as plain JSON types (without the meshes), for `from_dict`; None stands for no limit."""
         return {

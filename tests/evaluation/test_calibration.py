@@ -26,7 +26,13 @@ def as_sharp_as_the_floor(q: Tensor) -> Any:
     """What a model is taken for that knows every q and says N(q, floor²)."""
     logits = torch.zeros(len(q), 1, dtype=torch.float64)
     mixture = GaussianMixture(logits, q[:, None], scale=torch.full_like(q[:, None], FLOOR), period=2 * math.pi)
-    return SimpleNamespace(floor=FLOOR, config=SimpleNamespace(floor=FLOOR), posterior=lambda T: mixture)
+    return SimpleNamespace(
+        config=SimpleNamespace(floor=FLOOR),
+        posterior=lambda T: mixture,
+        components=lambda T, q: mixture,
+        log_prob=lambda T, q: mixture.log_prob(q),
+        sample=lambda T, count, generator=None: mixture.sample((count,), generator).transpose(0, 1),
+    )
 
 
 @pytest.mark.slow
@@ -36,7 +42,7 @@ def test_the_coverage_of_the_true_density_is_nominal_however_few_the_draws(n_dra
     truth = GaussianMixture(torch.zeros(2).double(), loc, scale=torch.full_like(loc, 0.4), period=2 * math.pi)
     truth = truth.expand((20_000,))
     y, draws = truth.sample((), generator()), truth.sample((n_draws,), generator(1))
-    levels = density_level(truth, y, draws, generator=generator(2))
+    levels = density_level(truth.log_prob(y), truth.log_prob(draws), generator=generator(2))
     assert uniform_distance(levels).item() < 1.63 / math.sqrt(20_000)  # Kolmogorov-Smirnov, 1 %
     at = torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)
     torch.testing.assert_close(coverage(levels, at), at, atol=0.012, rtol=0)

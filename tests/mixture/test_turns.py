@@ -86,7 +86,9 @@ STATISTICS: dict[str, Statistic] = {
     "draws": lambda m, y: closed(m.sample((7,), generator(5))),
     "draws of components": lambda m, y: closed(m.rsample_components((7,), generator(5))),
     "PIT": pit,
-    "density level": lambda m, y: density_level(m, y, m.sample((9,), generator(5)), generator=generator(6)),
+    "density level": lambda m, y: density_level(
+        m.log_prob(y), m.log_prob(m.sample((9,), generator(5))), generator=generator(6)
+    ),
     "angular CRPS": lambda m, y: angular_crps(m.sample((9,), generator(5)), y, m.period),
     "energy score": lambda m, y: energy_score(m.sample((9,), generator(5)), y, m.period),
     "squared error": lambda m, y: mse(m.mean, y, m.period),

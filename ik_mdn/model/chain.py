@@ -1,0 +1,312 @@
+"""The density of a redundant arm by the chain rule: one joint after the other until a square arm is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ik_mdn.mixture import GaussianMixture
+from ik_mdn.model.conditional import ConditionalNetwork
+from ik_mdn.model.config import Kind, ModelConfig
+from ik_mdn.model.features import PoseFeatures
+from ik_mdn.model.limits import draw_inside, mass_between
+from ik_mdn.model.pose_model import PoseModel
+from ik_mdn.model.saved import ReportCard, SavedModel
+from ik_mdn.model.seeding import Proposal
+from sim.arm import Arm
+from sim.errors import CheckpointError
+from sim.jacobians import task_singular_values
+from sim.task import Task, load_task
+
+STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
+SEED_STRATA = 8  # where refinement is to start
+_GRID = 128  # points at which a quantile is looked up
+_SAMPLES = 256  # configurations that decide which joint is drawn first
+_SINGULAR = 1e-6  # median of the smallest singular value of an arm that is singular everywhere
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which end joint is drawn first, and the arm that is left.
+
+    Args:
+        joint: 0 or n - 1.
+        rest: The chain of the other joints.
+    """
+
+    joint: int
+    rest: Arm
+
+    def shorten(self, arm: Arm, T_base_tip: Tensor, q: Tensor) -> Tensor:
+        """Targets (..., 4, 4) for the other joints, given the first one's values (...)."""
+        turned = _joint_motion(q, slides=bool(arm.is_prismatic[self.joint]))
+        if self.joint:
+            behind = T_base_tip.new_tensor(np.linalg.inv(arm.offsets[-1]))
+            return T_base_tip @ behind @ turned.inverse()
+        before = T_base_tip.new_tensor(np.linalg.inv(arm.offsets[0]))
+        return turned.inverse() @ before @ T_base_tip
+
+
+def find_split(arm: Arm, task: Task) -> Split | None:
+    """The end of a redundant arm whose joint is best drawn first: without it the rest is furthest from singular.
+
+    The last joint can be drawn first where the whole pose counts, the first one where the position counts along all
+    axes or not at all, because then the target for the other joints is the same kind of target.
+
+    Args:
+        arm: The arm.
+        task: Which part of the pose counts.
+
+    Returns:
+        The split, or None where the arm is not redundant or would be singular everywhere without either joint.
+    """
+    if arm.n_joints <= task.n_constraints or task.R_base_task is not None or task.R_tip_task is not None:
+        return None
+    ends = []
+    if all(task.rows):
+        ends.append(Split(arm.n_joints - 1, arm.part(0, arm.n_joints - 1)))
+    if all(task.rows[:3]) or not any(task.rows[:3]) or (arm.is_planar and task.rows[:3] == (True, True, False)):
+        ends.append(Split(0, arm.part(1, arm.n_joints)))
+    margins = [_margin(split.rest, task) for split in ends]
+    if not ends or max(margins) < _SINGULAR:
+        return None
+    return ends[margins.index(max(margins))]
+
+
+class ChainModel(nn.Module):
+    """p(q | T) = p(q_e | T) p(q_rest | T, q_e) for an arm with more joints than the task has constraints.
+
+    The solutions of a redundant arm are curves or surfaces, which few Gaussians cover badly. Given one joint at an end of
+    the chain, the target of the other joints is known exactly, and their solutions are isolated again (or, with more
+    joints to spare, the same is done once more). So the joint density is a mixture over one joint, times an ordinary
+    `PoseModel` of a shorter arm (chain rule; autoregressive models: Bengio & Bengio, NIPS 1999).
+
+    Args:
+        arm: The arm.
+        task: A `Task`, its name, or None for the arm's default.
+        config: Of both networks.
+        split: From `find_split`.
+    """
+
+    def __init__(self, arm: Arm, task: Task | str | None, config: ModelConfig, split: Split) -> None:
+        super().__init__()
+        self.arm, self.task, self.config, self.split = arm, load_task(arm, task), config, split
+        self.features = PoseFeatures(arm, self.task, use_symmetries=config.symmetries)
+        period = torch.tensor(arm.period[[split.joint]])
+        self.first = ConditionalNetwork(self.features.size, period, replace(config, covariance="diagonal"))
+        self.rest = model_for(split.rest, self.task, config)
+        self.report = ReportCard()
+
+    @property
+    def kind(self) -> Kind:
+        """ "mdn"."""
+        return self.config.kind
+
+    @property
+    def period(self) -> Tensor:
+        """(n,), inf where a joint slides."""
+        return torch.tensor(self.arm.period)
+
+    def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+        """log p(q | T), shape (*sample, B).
+
+        Args:
+            T_base_tip: Targets, (B, 4, 4), float64.
+            q: Joint vectors, (*sample, B, n) [rad, m].
+            steps: Of the kinematic head; see `PoseModel.posterior`.
+        """
+        drawn, others = q[..., self.split.joint], self._others(q)
+        density, shift = self._first(T_base_tip)
+        outer = density.log_prob((drawn - shift)[..., None]) - self._mass(density, shift).clamp_min(1e-6).log()
+        T = self.split.shorten(self.arm, T_base_tip, drawn)  # (*sample, B, 4, 4)
+        inner = self.rest.log_prob(T.reshape(-1, 4, 4), others.reshape(-1, others.shape[-1]), steps=steps)
+        return outer + inner.reshape(outer.shape)
+
+    def sample(
+        self, T_base_tip: Tensor, count: int, *, steps: int = 0, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """Joint vectors drawn from p(q | T), shape (B, count, n), float64; see `PoseModel.sample`."""
+        with torch.no_grad():
+            one = self.arm.part(self.split.joint, self.split.joint + 1)
+            density, shift = self._first(T_base_tip)
+
+            def draw(rows: Tensor, last: bool) -> Tensor:
+                part = _rows(density, rows)
+                return part.sample((count,), generator=generator) + shift[rows, None]
+
+            drawn = draw_inside(draw, len(T_base_tip), one)[..., 0].T  # (B, count)
+            T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
+            others = self.rest.sample(T, 1, steps=steps, generator=generator)[:, 0]
+            return self._joined(drawn.reshape(-1), others).reshape(len(T_base_tip), count, -1)
+
+    def posterior(self, T_base_tip: Tensor, *, steps: int = 0, strata: int = STRATA) -> GaussianMixture:
+        """p(q | T) as one mixture: of `strata` values of the first joint, each with the components that follow from it.
+
+        A close copy of the density for moments, modes and pictures: `log_prob` and `sample` are exact. Every value of the
+        first joint stands for the same share of it.
+
+        Args:
+            T_base_tip: Targets, (B, 4, 4), float64.
+            steps: Of the kinematic head.
+            strata: How many.
+
+        Returns:
+            Mixture with batch shape (B,), event shape (n,), float64.
+        """
+        drawn, width = self._strata(T_base_tip, strata)
+        T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
+        inner = self.rest.posterior(T, steps=steps)
+        B, K = len(T_base_tip), inner.logits.shape[-1]
+        loc = self._joined(drawn.reshape(-1, 1).expand(-1, K), inner.loc)
+        factor = torch.zeros(*loc.shape, loc.shape[-1], dtype=loc.dtype)
+        e = self.split.joint
+        rest = [j for j in range(self.arm.n_joints) if j != e]
+        factor[..., torch.tensor(rest)[:, None], torch.tensor(rest)] = inner.precision_tril
+        factor[..., e, e] = 1 / width.reshape(-1, 1)
+        return GaussianMixture(
+            logits=inner.log_weights.reshape(B, -1),
+            loc=loc.reshape(B, -1, loc.shape[-1]),
+            precision_tril=factor.reshape(B, -1, *factor.shape[-2:]),
+            period=self.period,
+            validate_args=False,
+        )
+
+    def components(self, T_base_tip: Tensor, q: Tensor) -> GaussianMixture:
+        """The mixture of the joints drawn last, given the values that q (B, n) has for those drawn first."""
+        T = self.split.shorten(self.arm, T_base_tip, q[:, self.split.joint])
+        return self.rest.components(T, self._others(q))
+
+    def propose(self, T_base_tip: Tensor) -> Proposal:
+        """Means of the components that follow from `SEED_STRATA` values of the first joint; see `PoseModel.propose`."""
+        with torch.no_grad():
+            drawn, _ = self._strata(T_base_tip, SEED_STRATA)
+            T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
+            others, weight = self.rest.propose(T)
+            q = self._joined(drawn.reshape(-1, 1).expand_as(weight), others)
+            return Proposal(q.reshape(len(drawn), -1, q.shape[-1]), weight.reshape(len(drawn), -1) / SEED_STRATA)
+
+    def seeds(self, T_base_tip: Tensor) -> Proposal:
+        """What refinement is to start from: `propose`."""
+        return self.propose(T_base_tip)
+
+    def mean(self, T_base_tip: Tensor) -> Tensor:
+        """The conditional mean (circular on turning joints), (B, n), float64 [rad, m]."""
+        with torch.no_grad():
+            return self.posterior(T_base_tip).mean
+
+    def _first(self, T: Tensor) -> tuple[GaussianMixture, Tensor]:
+        """The density of the joint drawn first, less its shift, and the shift (B,)."""
+        encoded = self.features.encode(T)
+        reduced = self.first.mixture(encoded.features)
+        mixture = GaussianMixture(
+            logits=reduced.logits.double(),
+            loc=reduced.loc.double(),
+            scale=reduced.scale.double(),
+            period=self.first.period,
+            validate_args=False,
+        )
+        return mixture, encoded.shift[:, self.split.joint]
+
+    def _limits(self) -> tuple[float, float]:
+        return float(self.arm.sample_min[self.split.joint]), float(self.arm.sample_max[self.split.joint])
+
+    def _mass(self, density: GaussianMixture, shift: Tensor) -> Tensor:
+        """The share of the first joint's density that lies in limits, (B,)."""
+        e = self.split.joint
+        low, high, period = float(self.arm.q_min[e]), float(self.arm.q_max[e]), float(self.arm.period[e])
+        if high - low >= period:
+            return torch.ones_like(shift)
+        mean = density.loc[..., 0] + shift[:, None]
+        return (density.weights * mass_between(mean, density.scale[..., 0], low, high, period)).sum(-1)
+
+    def _strata(self, T: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Values of the first joint in limits, each in the middle of an equal share, (B, count), and their deviations."""
+        density, shift = self._first(T)
+        low, high = self._limits()
+        period = float(self.arm.period[self.split.joint])
+        high = min(high, low + period)
+        edges = torch.linspace(low, high, _GRID + 1, dtype=torch.float64)
+        middles = ((edges[:-1] + edges[1:]) / 2).float()[:, None]
+        away = middles - (density.loc[..., 0] + shift[:, None]).float()[:, None]  # (B, grid, K)
+        if period < float("inf"):
+            away = away - period * torch.round(away / period)
+        scale = density.scale[..., 0].float()[:, None]
+        log_p = (density.log_weights.float()[:, None] - scale.log() - 0.5 * (away / scale).square()).logsumexp(-1)
+        p = torch.softmax(log_p.double(), dim=-1)
+        cdf = torch.cat([torch.zeros_like(p[:, :1]), p.cumsum(-1)], dim=-1).contiguous()
+        at = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        bin_ = torch.searchsorted(cdf, at.expand(len(p), -1).contiguous()).clamp(1, _GRID) - 1
+        mass = p.gather(1, bin_).clamp_min(1e-12)
+        inside_bin = ((at - cdf.gather(1, bin_)) / mass).clamp(0, 1)
+        step = (high - low) / _GRID
+        width = step / (mass * count)  # how far a share of 1/count reaches at this density
+        return edges[bin_] + inside_bin * step, (width / 12**0.5).clamp(self.config.floor, (high - low) / 4)
+
+    def _others(self, q: Tensor) -> Tensor:
+        return q[..., 1:] if self.split.joint == 0 else q[..., :-1]
+
+    def _joined(self, drawn: Tensor, others: Tensor) -> Tensor:
+        parts = [drawn[..., None], others] if self.split.joint == 0 else [others, drawn[..., None]]
+        return torch.cat(parts, dim=-1)
+
+
+ArmModel: TypeAlias = PoseModel | ChainModel  # what stands for an arm: the same questions, of one network or two
+
+
+def model_for(arm: Arm, task: Task | str | None = None, config: ModelConfig | None = None) -> ArmModel:
+    """An untrained model of an arm: a `ChainModel` where it is redundant, can be split and the config says so.
+
+    Args:
+        arm: The arm.
+        task: A `Task`, its name, or None for the arm's default.
+        config: Of the networks; None for the defaults.
+    """
+    config, task = config or ModelConfig(), load_task(arm, task)
+    split = find_split(arm, task) if config.kind == "mdn" and config.chain else None
+    return PoseModel(arm, task, config) if split is None else ChainModel(arm, task, config, split)
+
+
+def in_torch(saved: SavedModel) -> ArmModel:
+    """The model of plain numbers in torch, in evaluation mode.
+
+    Raises:
+        CheckpointError: The numbers are those of another network.
+    """
+    model = model_for(saved.arm, saved.task, saved.config)
+    model.report = saved.report
+    try:
+        model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"the model does not fit its own description ({' '.join(str(error).split())}); train it again"
+        ) from error
+    return model.eval()
+
+
+def _margin(arm: Arm, task: Task) -> float:
+    """Median of the smallest singular value over configurations in limits."""
+    draws = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (_SAMPLES, arm.n_joints))
+    return float(np.median(task_singular_values(arm, task, draws)[:, -1]))
+
+
+def _joint_motion(q: Tensor, *, slides: bool) -> Tensor:
+    """The joint's transform, (..., 4, 4)."""
+    zero, one = torch.zeros_like(q), torch.ones_like(q)
+    c, s, z = (one, zero, q) if slides else (q.cos(), q.sin(), zero)
+    rows: list[Any] = [c, -s, zero, zero, s, c, zero, zero, zero, zero, one, z, zero, zero, zero, one]
+    return torch.stack(rows, dim=-1).reshape(*q.shape, 4, 4)
+
+
+def _rows(mixture: GaussianMixture, rows: Tensor) -> GaussianMixture:
+    """Some of a batch of mixtures with diagonal covariance."""
+    return GaussianMixture(
+        logits=mixture.logits[rows],
+        loc=mixture.loc[rows],
+        scale=mixture.scale[rows],
+        period=mixture.period,
+        validate_args=False,
+    )

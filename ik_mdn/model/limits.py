@@ -1,0 +1,102 @@
+"""A mixture within the limits of the joints."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ik_mdn.mixture import GaussianMixture
+from sim.arm import Arm
+
+_ROUNDS = 12  # of drawing again what lies outside; what still does then stays
+_LEAST = 1e-6  # of its weight that a component keeps, so that a pose whose components all lie outside has a density
+
+
+def within_limits(mixture: GaussianMixture, arm: Arm) -> GaussianMixture:
+    """The mixture with every component weighted by the share of it that lies in limits.
+
+    The first and the last joint only shift with the pose's azimuth and roll, which were divided out of it, so the network
+    cannot know their limits: for q uniform in limits the density is what it says for joints without any, cut at the
+    limits. Components that lie on a limit keep their shape; joints are taken one by one.
+
+    Args:
+        mixture: Batch shape (B,), event shape (n,), over whole joint vectors.
+        arm: Whose limits.
+    """
+    share = share_in_limits(mixture, arm)
+    return GaussianMixture(
+        logits=mixture.log_weights + share.clamp_min(_LEAST).log(),
+        loc=mixture.loc,
+        precision_tril=mixture.precision_tril,
+        period=mixture.period,
+        validate_args=False,
+    )
+
+
+def share_in_limits(mixture: GaussianMixture, arm: Arm) -> Tensor:
+    """How much of each component lies in limits, joints taken one by one, (B, K)."""
+    std = mixture.scale.expand_as(mixture.loc)
+    share = torch.ones_like(mixture.logits)
+    for j in bounded(arm):
+        low, high, period = (float(each[j]) for each in (arm.q_min, arm.q_max, arm.period))
+        share = share * mass_between(mixture.loc[..., j], std[..., j], low, high, period)
+    return share
+
+
+def bounded(arm: Arm) -> list[int]:
+    """The joints that cannot be everywhere: those that slide between limits or turn through less than a turn."""
+    return [j for j in range(arm.n_joints) if arm.q_max[j] - arm.q_min[j] < arm.period[j]]
+
+
+def inside(q: Tensor, arm: Arm) -> Tensor:
+    """Whether joint vectors (..., n) lie in limits, at some number of whole turns, (...)."""
+    ok = torch.ones(q.shape[:-1], dtype=torch.bool, device=q.device)
+    for j in bounded(arm):
+        above = q[..., j] - float(arm.q_min[j])
+        if math.isfinite(arm.period[j]):
+            above = torch.remainder(above, float(arm.period[j]))
+        ok &= (above >= 0) & (above <= float(arm.q_max[j] - arm.q_min[j]))
+    return ok
+
+
+def draw_inside(draw: Callable[[Tensor, bool], Tensor], count: int, arm: Arm) -> Tensor:
+    """Draws in limits: those outside are drawn again, a dozen times.
+
+    Args:
+        draw: From rows (R,), and whether it is the last time, to draws (S, R, n).
+        count: Number of rows.
+        arm: Whose limits.
+
+    Returns:
+        (S, count, n).
+    """
+    q = draw(torch.arange(count), False)
+    for left in reversed(range(_ROUNDS)):
+        wrong = ~inside(q, arm)
+        rows = wrong.any(0).nonzero()[:, 0]
+        if not len(rows):
+            break
+        q[:, rows] = torch.where(wrong[:, rows, None], draw(rows, left == 0), q[:, rows])
+    return q
+
+
+def mass_between(mean: Tensor, std: Tensor, low: float, high: float, period: float) -> Tensor:
+    """Probability of [low, high] under Gaussians, or under wrapped ones where the period is finite; shaped like the means."""
+    if not math.isfinite(period):
+        return _between(mean, std, low, high)
+    nearest = mean - period * torch.round((mean - (low + high) / 2) / period)
+    total = torch.zeros_like(nearest)
+    for turn in (-1, 0, 1):
+        at = nearest + turn * period
+        total = total + _between(at, std, low, high)
+    share = (high - low) / period  # of a component that is wide against a turn
+    mass: Tensor = torch.where(std > period, torch.full_like(total, share), total).clamp(0.0, 1.0)
+    return mass
+
+
+def _between(mean: Tensor, std: Tensor, low: float, high: float) -> Tensor:
+    share: Tensor = torch.special.ndtr((high - mean) / std) - torch.special.ndtr((low - mean) / std)
+    return share

@@ -1,0 +1,68 @@
+"""What a model is trained in: one network after the other, each with its share of the budget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork
+from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.streams import PoseStream
+
+_FIRST_SHARE = 0.2  # of the budget for the density of one joint; the others' takes the rest
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One network to train.
+
+    Args:
+        name: Of its run folder, "" for the only one.
+        network: What is trained.
+        stream: What it is trained on.
+        config: With its part of the budget.
+        start, share: Where in the whole budget it begins, and how much of it it takes.
+    """
+
+    name: str
+    network: ConditionalNetwork
+    stream: PoseStream
+    config: TrainConfig
+    start: float
+    share: float
+
+
+def stages(model: ArmModel, config: TrainConfig, dataset: Path | str | None = None) -> list[Stage]:
+    """The networks of a model, those of the joints drawn first before the others.
+
+    The likelihood of a chain is the sum over its factors, whose parameters are apart, so each is trained by itself.
+
+    Args:
+        model: Freshly built.
+        config: The whole budget.
+        dataset: Folder to take configurations from, or None for fresh samples.
+
+    Raises:
+        DatasetError: The dataset is missing, unfinished or of another arm.
+    """
+    found: list[Stage] = []
+    whole, first, start = model.arm, 0, 0.0
+    while isinstance(model, ChainModel):
+        drawn = model.split.joint
+        stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first)
+        share = _FIRST_SHARE * (1 - start)
+        name = f"joint-{first + drawn + 1}"
+        found.append(Stage(name, model.first, stream, _part_of(config, share), start, share))
+        first, start, model = first + (drawn == 0), start + share, model.rest
+    stream = PoseStream(model, dataset, whole=whole, first=first)
+    found.append(Stage("others" if found else "", model, stream, _part_of(config, 1 - start), start, 1 - start))
+    return found
+
+
+def _part_of(config: TrainConfig, share: float) -> TrainConfig:
+    if share == 1:
+        return config
+    steps = max(1, round(share * config.steps)) if config.steps else 0
+    return replace(
+        config, steps=steps, minutes=share * config.max_minutes if config.max_minutes < float("inf") else 0.0
+    )

@@ -1,0 +1,138 @@
+"""The density of a redundant arm by the chain rule."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import ik_mdn
+import sim
+from ik_mdn.evaluation.report import held_out
+from ik_mdn.model import (
+    ChainModel,
+    ConditionalNetwork,
+    MixtureHead,
+    ModelConfig,
+    PoseModel,
+    inside,
+    load_model,
+    model_for,
+    save_model,
+    spread_means,
+)
+from ik_mdn.model.chain import find_split
+from ik_mdn.model.features import Encoded
+
+SMALL = ModelConfig(components=4, width=16, blocks=1)
+
+
+def _chain(name: str, task: str | None = None) -> ChainModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = model_for(sim.load_arm(name), task, SMALL)
+    assert isinstance(model, ChainModel)
+    q, T = held_out(model.arm, 2000)
+    rest, y, place = model, q, T
+    while isinstance(rest, ChainModel):  # as training does: scaled inputs, means spread over the joints
+        _prepare(rest.first, rest.features.encode(place), y, rest.split.joint)
+        drawn = y[:, rest.split.joint]
+        place, y, rest = rest.split.shorten(rest.arm, place, drawn), rest._others(y), rest.rest
+    _prepare(rest, rest.features.encode(place), y)
+    return model.eval()
+
+
+def _prepare(network: ConditionalNetwork, encoded: Encoded, q: Tensor, joint: int | None = None) -> None:
+    y = q - encoded.shift
+    y = y if joint is None else y[:, [joint]]
+    network.prepare(encoded.features, y)
+    assert isinstance(network.head, MixtureHead)
+    means = spread_means(y, SMALL.components, network.period, generator=torch.Generator().manual_seed(0))
+    network.head.start_from(means.float(), scale=0.4)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [
+        ("panda", None),
+        ("iiwa", None),
+        ("planar3", "planar_position"),
+        ("planar:0.5,0.4,0.3,0.2", None),
+    ],
+)
+def test_given_the_first_joint_the_other_joints_have_a_target_of_the_same_kind(name: str, task: str | None) -> None:
+    arm = sim.load_arm(name)
+    split = find_split(arm, sim.load_task(arm, task))
+    assert split is not None
+    q, T = held_out(arm, 50)
+    others = q[:, 1:] if split.joint == 0 else q[:, :-1]
+    short = split.shorten(arm, T, q[:, split.joint])
+    expected = sim.forward_kinematics(split.rest, others)
+    torch.testing.assert_close(short[:, :3, 3], expected[:, :3, 3], atol=1e-12, rtol=0)
+    if task is None:
+        torch.testing.assert_close(short, expected, atol=1e-12, rtol=0)
+
+
+def test_arms_without_spare_joints_and_tasks_in_turned_frames_are_not_split() -> None:
+    for name in ("ur5e", "planar2", "planar3"):
+        arm = sim.load_arm(name)
+        assert find_split(arm, sim.default_task(arm)) is None
+        assert isinstance(model_for(arm, None, SMALL), PoseModel)
+
+
+def test_the_joint_density_integrates_to_one_and_draws_follow_it() -> None:
+    model = _chain("planar3", "planar_position")
+    _, T = held_out(model.arm, 3)
+    n = 40
+    axis = (torch.arange(n, dtype=torch.float64) + 0.5) / n * 2 * math.pi - math.pi
+    grid = torch.cartesian_prod(axis, axis, axis)[:, None].expand(-1, len(T), -1)
+    with torch.no_grad():
+        p = model.log_prob(T, grid).exp() * (2 * math.pi / n) ** 3  # (grid, B)
+    torch.testing.assert_close(p.sum(0), torch.ones(len(T)).double(), atol=2e-3, rtol=0)
+    draws = model.sample(T, 20_000, generator=torch.Generator().manual_seed(1))  # (B, S, 3)
+    for wave in (torch.cos, torch.sin):
+        expected = (p[..., None] * wave(grid)).sum(0)
+        torch.testing.assert_close(wave(draws).mean(1), expected, atol=0.03, rtol=0)
+
+
+def test_draws_lie_in_limits_and_the_composed_mixture_has_their_moments() -> None:
+    model = _chain("panda")
+    _, T = held_out(model.arm, 20)
+    q = model.sample(T, 400, generator=torch.Generator().manual_seed(0))
+    assert q.shape == (20, 400, 7)
+    assert float(inside(q, model.arm).double().mean()) > 0.995
+    e = model.split.joint
+    with torch.no_grad():
+        mixture = model.posterior(T, strata=64)
+    composed = (mixture.weights[..., None] * torch.cos(mixture.loc)).sum(1)[:, e]
+    torch.testing.assert_close(composed, torch.cos(q[..., e]).mean(1), atol=0.12, rtol=0)
+
+
+def test_a_chain_is_kept_in_a_file_and_old_files_have_none(tmp_path: Path) -> None:
+    model = _chain("iiwa")
+    save_model(model, tmp_path / "chain.safetensors")
+    again = load_model(tmp_path / "chain.safetensors")
+    q, T = held_out(model.arm, 20)
+    with torch.no_grad():
+        torch.testing.assert_close(again.log_prob(T, q), model.log_prob(T, q))
+    assert isinstance(load_model("panda"), PoseModel)
+
+
+@pytest.mark.slow
+def test_a_trained_chain_knows_more_than_an_untrained_one_and_solves() -> None:
+    arm = sim.load_arm("planar:0.5,0.4,0.3,0.2")
+    config = ik_mdn.TrainConfig(steps=300, components=8, width=48, blocks=2, batch_size=256, floor=0.02)
+    solver = ik_mdn.train(arm, config)
+    assert isinstance(solver.model, ChainModel)
+    report = solver.model.report.values
+    uniform = float(np.log(np.prod(arm.sample_max - arm.sample_min)))
+    assert report["nll"] < uniform - 3
+    assert report["draws"]["kinematic_head"]["pos_mean"] < 0.3 * report["draws"]["network"]["pos_mean"]
+    _, T = held_out(arm, 50)
+    found = solver.solve(T)
+    assert all(len(one.q) for one in found)
+    assert max(float(one.err_pos.max()) for one in found) < 1e-9

@@ -1,0 +1,50 @@
+"""A mixture within the limits of the joints."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import sim
+from ik_mdn.mixture import GaussianMixture
+from ik_mdn.model.limits import bounded, draw_inside, inside, mass_between, within_limits
+
+TAU = 2 * math.pi
+
+
+@pytest.mark.parametrize("std", [0.01, 0.5, 1.5, 30.0])
+@pytest.mark.parametrize("mean", [-3.0, 0.2, 2.9, 9.0])
+def test_mass_on_an_arc_is_that_of_wrapped_draws(mean: float, std: float) -> None:
+    low, high = -1.0, 2.8
+    z = torch.randn(200_000, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    hit = torch.remainder(mean + std * z - low, TAU) <= high - low
+    found = mass_between(torch.tensor(mean).double(), torch.tensor(std).double(), low, high, TAU)
+    assert float(found) == pytest.approx(float(hit.double().mean()), abs=0.005)
+
+
+def test_inside_counts_whole_turns_of_turning_joints_only() -> None:
+    arm = sim.load_arm("panda")
+    q = torch.tensor(np.random.default_rng(0).uniform(arm.q_min, arm.q_max, (50, 7)))
+    turns = TAU * torch.randint(-2, 3, q.shape, generator=torch.Generator().manual_seed(0))
+    assert inside(q + turns, arm).all()
+    beyond = q.clone()
+    beyond[:, 3] = 0.5  # its limits are -3.07 and -0.07
+    assert not inside(beyond, arm).any()
+    assert bounded(arm) == list(range(7))
+    assert bounded(sim.load_arm("ur5e")) == []  # every joint can turn all the way round
+
+
+def test_a_component_weighs_what_of_it_is_in_limits_and_draws_stay_inside() -> None:
+    arm = sim.load_arm("panda")
+    loc = torch.tensor((arm.q_min + arm.q_max) / 2).repeat(1, 2, 1)
+    loc[0, 1, 0] = float(arm.q_max[0])  # half of this component is outside
+    mixture = GaussianMixture(torch.zeros(1, 2).double(), loc, scale=torch.full_like(loc, 0.05), period=TAU)
+    cut = within_limits(mixture, arm)
+    torch.testing.assert_close(cut.weights[0], torch.tensor([2 / 3, 1 / 3]).double(), atol=1e-6, rtol=0)
+    generator = torch.Generator().manual_seed(0)
+    q = draw_inside(lambda rows, last: mixture.sample((4000,), generator)[:, rows], 1, arm)
+    assert inside(q, arm).all()
+    assert float((q[..., 0] > 2).double().mean()) == pytest.approx(1 / 3, abs=0.03)
