@@ -133,6 +133,8 @@ def _sweep(arm: Arm, q: Any, *, joints: list[_Frame] | None = None) -> _Frame:
             shape=tuple(q.shape),
         )
     xp = library_of(q)
+    if is_tensor(q) and q.is_complex():
+        raise ShapeError("q holds complex numbers; pass their real part if that is what you mean")
     if is_tensor(q) and not q.is_floating_point():
         q = q.double()
     values = xp.stack(tuple(xp.moveaxis(q.reshape(-1, arm.n_joints), -1, 0)))  # (n, N), contiguous

@@ -64,8 +64,8 @@ TaskName = Annotated[
     str | None,
     tyro.conf.arg(
         metavar="TASK",
-        help="planar_position, planar_pose, position, position_axis or pose; without it, the model's own, or what the "
-        "arm can meet.",
+        help="planar_position, planar_pose, position, position_axis, pose, or rows between commas such as x,y,z,yaw or "
+        "x,y,z,axis_x; without it, the model's own, or what the arm can meet.",
         **OPTIONAL,
     ),
 ]

@@ -52,6 +52,7 @@ def run(
     gif: OutFile = None,
     targets: Whole = 5,
     meshes: bool = True,
+    ideal_motors: bool = False,
     base: Base = None,
     tip: Tip = None,
     task: TaskName = None,
@@ -78,6 +79,8 @@ def run(
         gif: Also record a series of reaches into this file.
         targets: How many targets that recording shows.
         meshes: Load the arm's meshes; without them there is nothing to see or to collide with.
+        ideal_motors: Let the motors be as strong as it takes; without, targets that the URDF's effort limits cannot hold
+            against gravity are refused.
     """
     from ik_mdn.reach import Stage, check_suite
     from ik_mdn.solver import solver_for
@@ -95,6 +98,7 @@ def run(
             speed=speed,
             weights=cost,
             meshes=meshes,
+            ideal_motors=ideal_motors,
         )
     records = run_suite_with_progress(stage, episodes, suite=check_suite(suite), seed=seed, out=out, gui=gui)
     if record:

@@ -125,10 +125,16 @@ def say_target(target: FloatArray) -> str:
 
 def say_ignored(task: Task, target: FloatArray) -> str:
     """What of a target the task does not count, in words; empty where all of it counts."""
-    planar = not task.rows[2]
-    parts = ["z"] if planar and (target.shape == (4, 4) or len(target) == 3) else []
+    size = 3 if target.shape == (4, 4) else len(target)
+    along_base = task.R_base_task is None
+    parts = [axis for axis, counts in zip("xyz"[:size], task.rows[:3], strict=False) if along_base and not counts]
     if target.shape == (4, 4):
-        turns = {3: "", 0: "orientation", 1: "roll and pitch", 2: "the turn about the tool axis"}
+        turn = task.name.rpartition(",")[2]
+        others = " and ".join(each for each in ("roll", "pitch", "yaw") if each != turn)
+        one = (
+            others if turn in ("roll", "pitch", "yaw") else "roll and pitch" if task.R_tip_task is None else "two turns"
+        )
+        turns = {3: "", 0: "orientation", 1: one, 2: "the turn about the tool axis"}
         parts += [text] if (text := turns[sum(task.rows[3:])]) else []
     return f"{' and '.join(parts)} ignored: task {task.name}" if parts else ""
 

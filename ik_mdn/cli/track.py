@@ -54,6 +54,7 @@ def run(
     scene: Annotated[str | None, tyro.conf.arg(metavar="SCENE", **OPTIONAL)] = None,
     collisions: bool = True,
     execute: bool = False,
+    ideal_motors: bool = False,
     gif: OutFile = None,
     figure: FilePath = None,
     model: ModelName = None,
@@ -84,6 +85,7 @@ def run(
         scene: Obstacles: a shipped scene's name or a YAML or JSON file.
         collisions: Stop before the arm touches itself or an obstacle; --no-collisions does not look.
         execute: Also move along the path in Bullet with motors under gravity, and measure.
+        ideal_motors: Let these motors be as strong as it takes, whatever effort limits the URDF gives.
         gif: Record that into this file.
         figure: Draw the joints over time; the ending decides the format.
     """
@@ -103,7 +105,7 @@ def run(
         from sim.world import World
 
         with World() as world:
-            body = _furnish(world, loaded, scene)
+            body = _furnish(world, loaded, scene, ideal_motors)
             with waiting("tracking"):
                 tracked = track(solver, path, q_start=q, body=body if collisions else None, speed=joint_speed)
             if (execute or gif) and len(tracked.q):
@@ -202,8 +204,8 @@ def _circle(
     )
 
 
-def _furnish(world: World, arm: Arm, scene: str | None) -> ArmBody:
-    body = world.add_arm(arm)
+def _furnish(world: World, arm: Arm, scene: str | None, ideal_motors: bool) -> ArmBody:
+    body = world.add_arm(arm, ideal_motors=ideal_motors)
     if scene is not None:
         from sim.scenes import load_scene
 

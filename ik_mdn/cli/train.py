@@ -132,19 +132,6 @@ def _say_which(solvers: list[IKSolver], best: IKSolver) -> None:
     report_note(f"median position error on held-out poses: {', '.join(rows)}; kept: {_model(best).config.targets}")
 
 
-def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
-    """Errors of independent draws, the network's own and after the kinematic head."""
-    from ik_mdn.evaluation import DEGREES
-
-    rows = []
-    for name, label in (("network", "network alone"), ("kinematic_head", "with two kinematic steps")):
-        if name in draws:
-            at = draws[name]
-            error = f"{1e3 * at['pos_mean']:.2f} mm {DEGREES * at['rot_mean']:.2f}°"
-            rows.append([f"draws, {label}: mean error, in limits", f"{error}, {100 * at['in_limits']:.1f} %"])
-    return rows
-
-
 def _show_report(solver: IKSolver, out: Path) -> None:
     from ik_mdn.evaluation import is_under_trained
 
@@ -188,6 +175,19 @@ def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
         ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
         ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
     ]
+
+
+def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
+    """Errors of independent draws, the network's own and after the kinematic head."""
+    from ik_mdn.evaluation import DEGREES
+
+    rows = []
+    for name, label in (("network", "network alone"), ("kinematic_head", "with two kinematic steps")):
+        if name in draws:
+            at = draws[name]
+            error = f"{1e3 * at['pos_mean']:.2f} mm {DEGREES * at['rot_mean']:.2f}°"
+            rows.append([f"draws, {label}: mean error, in limits", f"{error}, {100 * at['in_limits']:.1f} %"])
+    return rows
 
 
 def _branch_rows(report: dict[str, Any]) -> list[list[str]]:

@@ -37,8 +37,8 @@ def judge_candidates(
         weights: The cost.
 
     Returns:
-        One `Candidate` each, in the order of q, with all numbers; rejected for limits or for what it would touch, by
-        name.
+        One `Candidate` each, in the order of q, with all numbers; rejected for limits, for a motor that is too weak to
+        hold it, or for what it would touch, by name.
     """
     within = max(_WITHIN, weights.clearance_wanted)
     err_pos, err_rot = measure_errors(body, task, q, T_base_target)
@@ -50,16 +50,14 @@ def judge_candidates(
         "margin": np.minimum(q - body.arm.q_min, body.arm.q_max - q).min(axis=-1),
         "clearance_self": clearance_self,
         "clearance_world": clearance_world,
+        "reserve": _reserve(body, body.holding_torques(q)).min(axis=-1, initial=1.0),
         "manipulability": manipulability(body.arm, task, q),
         "weight": weight,
     }
     rows = [dict(zip(measured, row, strict=True)) for row in np.stack(list(measured.values()), axis=-1).tolist()]
     heaviest = float(weight.max(initial=0.0))
     candidates = [Candidate(q=q[i].copy(), **row) for i, row in enumerate(rows)]
-    return [
-        replace(each, cost=weights.cost(each, heaviest), rejected=_find_fault(body, each.q, each.margin))
-        for each in candidates
-    ]
+    return [replace(each, cost=weights.cost(each, heaviest), rejected=_find_fault(body, each)) for each in candidates]
 
 
 def rank_candidates(candidates: Sequence[Candidate], tolerance: Tolerance) -> list[Candidate]:
@@ -94,11 +92,30 @@ def describe_contacts(body: ArmBody, pairs: Sequence[tuple[str, str]]) -> str:
     return f"{kind}: {', '.join(f'{a} and {b}' for a, b in pairs)}"
 
 
-def _find_fault(body: ArmBody, q: FloatArray, margin: float) -> str | None:
+def describe_weakness(body: ArmBody, *q: FloatArray) -> str | None:
+    """Which motor is too weak to hold the arm against gravity at configurations (n,), and by how much; None: none is."""
+    needed = np.abs(body.holding_torques(np.array(q))).max(axis=0)
+    reserve = _reserve(body, needed)
+    if reserve.min() >= 0.0:
+        return None
+    weak = int(reserve.argmin())
+    unit = "N" if body.arm.is_prismatic[weak] else "Nm"
+    limit = f"{body.effort_max[weak]:.3g} {unit}"
+    return f"{body.arm.joint_names[weak]} needs {needed[weak]:.3g} {unit} to hold this pose, its limit is {limit}"
+
+
+def _reserve(body: ArmBody, torques: FloatArray) -> FloatArray:
+    """The share of each motor's effort limit that is left while it gives such torques (..., n); negative: too weak."""
+    return np.asarray(1.0 - np.abs(torques) / body.effort_max)
+
+
+def _find_fault(body: ArmBody, candidate: Candidate) -> str | None:
     """Why the arm cannot be at a candidate, or None."""
-    arm = body.arm
-    if margin < -LIMIT_SLACK:
+    arm, q = body.arm, candidate.q
+    if candidate.margin < -LIMIT_SLACK:
         i = int(np.minimum(q - arm.q_min, arm.q_max - q).argmin())
         return f"{arm.joint_names[i]} at {q[i]:.3f} outside [{arm.q_min[i]:.3f}, {arm.q_max[i]:.3f}]"
+    if candidate.reserve < 0.0:
+        return describe_weakness(body, q)
     pairs = body.contacts_at(q)
     return describe_contacts(body, pairs) if pairs else None

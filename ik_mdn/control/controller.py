@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ik_mdn.control.candidates import describe_contacts, measure_errors
+from ik_mdn.control.candidates import describe_contacts, describe_weakness, measure_errors
 from ik_mdn.control.chooser import Chooser
 from ik_mdn.control.decision import CostWeights, Decision, ReachStatus, Tolerance, decide_nothing
 from ik_mdn.solver import refine
@@ -19,6 +19,7 @@ from sim.errors import IKError, ShapeError
 from sim.task import Task, as_targets
 from sim.world import ArmBody, Drive, clip_measured
 
+_LOOKS = 9  # at the way from where an arm is stuck to its target
 _ATTEMPTS = 6  # times to ask the solver, with other seeds, while all that it gives is blocked
 
 
@@ -87,8 +88,8 @@ class Controller:
     """Picks the solution that best satisfies a target and moves the arm there.
 
     The forward kinematics of every candidate is measured in the simulator. The nearest to the target wins; those
-    that tie are ranked by a cost (see `CostWeights`). Candidates beyond limits, and those that touch the arm
-    itself or anything else in the world, are rejected, with the reason. The first one whose straight joint path is
+    that tie are ranked by a cost (see `CostWeights`). Candidates beyond limits, those that a motor is too weak to hold
+    against gravity, and those that touch the arm itself or anything else in the world, are rejected, with the reason. The first one whose straight joint path is
     free is taken; where there is none, a route round what is in the way is looked for, to the best of them and then
     to all at once; where that fails too, the solver is asked again with other seeds. A contact on the way ends the
     motion and is reported.
@@ -208,7 +209,7 @@ class Controller:
                 break
             chooser.add(q, weight)
             decision = chooser.decide()
-            if decision.status is not ReachStatus.BLOCKED:
+            if decision.status not in (ReachStatus.BLOCKED, ReachStatus.TOO_WEAK):
                 break
             q_seed = rng.uniform(arm.sample_min, arm.sample_max)
         assert decision is not None
@@ -229,19 +230,12 @@ class Controller:
         return ReachStatus.REACHED, ""
 
     def _why_unsettled(self, drive: Drive) -> str:
-        """Which joint stayed away, and the motor that is too weak for its target, or for where the arm is stuck."""
+        """Which joint stayed away, and the motor that is too weak where the arm is stuck, or on the rest of its way."""
         body, names = self.body, self.body.arm.joint_names
         stayed = int(drive.err_q.argmax())
         reason = f"{names[stayed]} stayed {float(drive.err_q[stayed]):.3g} from its target"
-        needed = np.abs([body.holding_torques(q) for q in (drive.q_target, drive.q_end)]).max(axis=0)
-        weak = int((needed / body.effort_max).argmax())
-        if needed[weak] <= body.effort_max[weak]:
-            return reason
-        unit = "N" if body.arm.is_prismatic[weak] else "Nm"
-        return (
-            f"{names[weak]} needs {needed[weak]:.3g} {unit} to hold this pose, its limit is {body.effort_max[weak]:.3g}; "
-            + reason
-        )
+        weakness = describe_weakness(body, *np.linspace(drive.q_end, drive.q_target, _LOOKS))
+        return reason if weakness is None else f"{weakness}; {reason}"
 
     def _solve_on_limit(self, T: FloatArray) -> FloatArray:
         """Where the arm is, shape (1, n), if that meets a target but for a joint a hair beyond its limit; else (0, n)."""

@@ -21,6 +21,7 @@ class ReachStatus(Word):
     TOUCHED = "touched", "the arm touched itself or something else on the way: it was stopped there"
     UNSETTLED = "unsettled", "the motors did not bring the arm to rest at the chosen configuration"
     BLOCKED = "blocked", "every solution collides, or cannot be got to without a collision; not moved"
+    TOO_WEAK = "too_weak", "the motors cannot hold the arm against gravity at any solution; not moved"
     OUT_OF_LIMITS = "out_of_limits", "solutions exist beyond the joint limits only; not moved"
     UNREACHABLE = "unreachable", "nothing reaches the target; not moved"
     NO_SOLUTION = "no_solution", "none was found, for another reason that the solver gave; not moved"
@@ -68,6 +69,7 @@ class CostWeights:
     cost = travel * (time that the slowest joint needs at its velocity limit [s])
          + margin * lack(distance to the nearest limit, margin_wanted)
          + clearance * lack(distance to the nearest link or other body that must not be touched, clearance_wanted)
+         + reserve * lack(share of a motor's effort limit that holding the arm there leaves, reserve_wanted)
          + manipulability * lack(manipulability, manipulability_wanted)
          + weight * (1 - weight of the candidate / largest weight of a candidate)
 
@@ -79,6 +81,8 @@ class CostWeights:
         margin_wanted: Distance from which on a limit costs nothing [rad or m].
         clearance: For a candidate that is about to touch.
         clearance_wanted: Distance from which on what is near costs nothing [m].
+        reserve: For a candidate that takes all that a motor can give to hold it against gravity.
+        reserve_wanted: Share of each motor's effort limit left over from which on its load costs nothing.
         manipulability: For a candidate in a singularity.
         manipulability_wanted: Manipulability from which on it costs nothing; see `Candidate`. A tenth to a third
             of random configurations of six-joint arms lie below the default.
@@ -93,6 +97,8 @@ class CostWeights:
     margin_wanted: float = 0.1
     clearance: float = 1.0
     clearance_wanted: float = 0.05
+    reserve: float = 1.0
+    reserve_wanted: float = 0.1
     manipulability: float = 0.5
     manipulability_wanted: float = 0.01
     weight: float = 0.1
@@ -112,6 +118,7 @@ class CostWeights:
             self.travel * candidate.travel
             + self.margin * _lack(candidate.margin, self.margin_wanted)
             + self.clearance * _lack(nearest, self.clearance_wanted)
+            + self.reserve * _lack(candidate.reserve, self.reserve_wanted)
             + self.manipulability * _lack(candidate.manipulability, self.manipulability_wanted)
             + self.weight * (1.0 - candidate.weight / max(heaviest, 1e-300))
         )
@@ -128,6 +135,8 @@ class Candidate:
         margin: Distance of the nearest joint limit [rad or m]; negative outside, inf without limits.
         clearance_self, clearance_world: Distance of the two nearest links that may touch each other, and of the
             nearest other body [m]; at most 0.2, negative where they go through each other.
+        reserve: Least share of a motor's effort limit that holding the arm there against gravity leaves, 1 without a
+            load; negative where the motor is too weak.
         manipulability: sqrt(det(J Jᵀ)) of the task's Jacobian without units, 0 in a singularity; see `sim.jacobians`.
         weight: Probability that the solver's mixture gives it.
         cost: See `CostWeights`.
@@ -142,6 +151,7 @@ class Candidate:
     margin: float
     clearance_self: float
     clearance_world: float
+    reserve: float
     manipulability: float
     weight: float
     cost: float = 0.0
@@ -230,8 +240,9 @@ def decide_nothing(status: Any) -> Decision:
 
 def decide_blocked(judged: list[Candidate]) -> Decision:
     """The decision when every candidate was rejected."""
-    beyond = all(candidate.margin < -LIMIT_SLACK for candidate in judged)
-    status = ReachStatus.OUT_OF_LIMITS if beyond else ReachStatus.BLOCKED
+    inside = [candidate for candidate in judged if candidate.margin >= -LIMIT_SLACK]
+    held = [candidate for candidate in inside if candidate.reserve >= 0.0]
+    status = ReachStatus.BLOCKED if held else ReachStatus.TOO_WEAK if inside else ReachStatus.OUT_OF_LIMITS
     reason = f"all {len(judged)} candidates rejected, the nearest for: {judged[0].rejected}"
     return Decision(tuple(judged), chosen=None, route=(), reason=reason, status=status)
 

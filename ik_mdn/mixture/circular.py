@@ -25,7 +25,10 @@ def as_period(period: Tensor | Sequence[float] | float | None, like: Tensor) -> 
     """
     if period is None:
         return None
-    given = torch.as_tensor(period, dtype=like.dtype).detach()  # checked where it lies: a GPU need not wait
+    try:
+        given = torch.as_tensor(period, dtype=like.dtype).detach()  # checked where it lies: a GPU need not wait
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ShapeError(f"period is {period!r}; give one number, or (D,) of them.", period=period) from error
     if given.dim() > 1 or (given.dim() == 1 and given.shape[0] != like.shape[-1]):
         raise ShapeError(
             f"period has shape {tuple(given.shape)}; give one number per coordinate, ({like.shape[-1]},), "

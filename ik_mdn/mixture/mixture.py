@@ -239,7 +239,14 @@ class GaussianMixture(MixtureMoments):
 
         Args:
             index: Which component comes where, (*batch, K), a permutation in every row.
+
+        Raises:
+            ShapeError: It is none (looked at when values are checked).
         """
+        if self._validate_args:
+            each = torch.arange(self.n_components, device=index.device).expand(self.logits.shape)
+            if index.shape != self.logits.shape or not torch.equal(index.sort(-1).values, each):
+                raise ShapeError(f"index must hold a permutation of 0 to {self.n_components - 1} in each row.")
         value, loc_index = self._factor.value, index.unsqueeze(-1)
         extra = value.dim() - self.logits.dim()
         wide = index.reshape(*index.shape, *[1] * extra).expand_as(value)

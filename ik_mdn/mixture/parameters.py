@@ -33,8 +33,10 @@ class MixtureParameters(Distribution):
         period: Tensor | Sequence[float] | float | None = None,
         validate_args: bool | None = None,
     ) -> None:
+        check_tensors(logits=logits, loc=loc)
         given = {"scale": scale, "scale_tril": scale_tril, "precision_tril": precision_tril}
-        self._factor = factor_from(loc, {name: value for name, value in given.items() if value is not None})
+        check_tensors(**(scales := {name: value for name, value in given.items() if value is not None}))
+        self._factor = factor_from(loc, scales)
         batch_shape = self._set_broadcast(logits, loc)
         self.period = as_period(period, self.loc)
         check = validate_args if self.logits.numel() else False  # torch cannot check an empty batch
@@ -47,6 +49,8 @@ class MixtureParameters(Distribution):
                 f"{error}\nScales and diagonals of factors must be positive, factors lower triangular, nothing NaN: "
                 "bound the network's outputs (exp or softplus plus a floor)."
             ) from error
+        if self._validate_args and self.logits.numel() and bool(self.logits.amax(-1).isneginf().any()):
+            raise ShapeError("all logits of a mixture are -inf: it has no component with any weight.")
 
     def _set_broadcast(self, logits: Tensor, loc: Tensor) -> torch.Size:
         """Give logits, means and scales one batch shape; no copies."""
@@ -138,6 +142,7 @@ class MixtureParameters(Distribution):
         return nearest_image(value.unsqueeze(-2) - self.loc, self.period)  # (*sample, *batch, K, D)
 
     def _check_value(self, value: Tensor) -> None:
+        check_tensors(value=value)
         want = (*self.batch_shape, *self.event_shape)
         try:
             fits = value.shape[-1:] == self.event_shape
@@ -160,6 +165,18 @@ class MixtureParameters(Distribution):
         if not found or len(set(found)) < len(found) or not all(0 <= d < size for d in found):
             raise ShapeError(f"dims is {dims}; name different coordinates out of 0 to {size - 1}.", dims=dims)
         return found
+
+
+def check_tensors(**given: Any) -> None:
+    """Refuse what is no tensor of real floating-point numbers.
+
+    Raises:
+        ShapeError: By name.
+    """
+    for name, value in given.items():
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            kind = value.dtype if isinstance(value, Tensor) else type(value).__name__
+            raise ShapeError(f"{name} must be a torch tensor of real floating-point numbers; got {kind}.")
 
 
 def _broadcast(*shapes: Sequence[int]) -> torch.Size:

@@ -9,7 +9,7 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from ik_mdn.model.chain import ArmModel as ArmModel
     from ik_mdn.model.chain import ChainModel as ChainModel
-    from ik_mdn.model.chain import in_torch as in_torch
+    from ik_mdn.model.chain import from_saved as from_saved
     from ik_mdn.model.chain import model_for as model_for
     from ik_mdn.model.checkpoint import find_shipped as find_shipped
     from ik_mdn.model.checkpoint import load_fitting as load_fitting

@@ -18,7 +18,7 @@ from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal
 from sim.arm import Arm
-from sim.errors import CheckpointError
+from sim.errors import ShapeError
 from sim.jacobians import task_singular_values
 from sim.task import Task, load_task
 
@@ -41,6 +41,11 @@ class Split:
     joint: int
     rest: Arm
 
+    @classmethod
+    def at(cls, arm: Arm, joint: int) -> Split:
+        """The split of one end joint, 0 or n - 1, from the others."""
+        return cls(joint, arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, joint))
+
     def shorten(self, arm: Arm, T_base_tip: Tensor, q: Tensor) -> Tensor:
         """Targets (..., 4, 4) for the other joints, given the first one's values (...)."""
         turned = _joint_motion(q, slides=bool(arm.is_prismatic[self.joint]))
@@ -54,9 +59,6 @@ class Split:
 def find_split(arm: Arm, task: Task) -> Split | None:
     """The end of a redundant arm whose joint is best drawn first: without it the rest is furthest from singular.
 
-    The last joint can be drawn first where the whole pose counts, the first one where the position counts along all
-    axes or not at all, because then the target for the other joints is the same kind of target.
-
     Args:
         arm: The arm.
         task: Which part of the pose counts.
@@ -64,17 +66,40 @@ def find_split(arm: Arm, task: Task) -> Split | None:
     Returns:
         The split, or None where the arm is not redundant or would be singular everywhere without either joint.
     """
-    if arm.n_joints <= task.n_constraints or task.R_base_task is not None or task.R_tip_task is not None:
+    if arm.n_joints <= task.n_constraints:
         return None
-    ends = []
-    if all(task.rows):
-        ends.append(Split(arm.n_joints - 1, arm.part(0, arm.n_joints - 1)))
-    if all(task.rows[:3]) or not any(task.rows[:3]) or (arm.is_planar and task.rows[:3] == (True, True, False)):
-        ends.append(Split(0, arm.part(1, arm.n_joints)))
+    ends = [Split.at(arm, joint) for joint in _removable(arm, task)]
     margins = [_margin(split.rest, task) for split in ends]
     if not ends or max(margins) < _SINGULAR:
         return None
     return ends[margins.index(max(margins))]
+
+
+def _removable(arm: Arm, task: Task) -> list[int]:
+    """Ends of the chain without which the target is one of the same kind.
+
+    That is the last joint where the whole pose counts, and the first where the position counts along all axes or not at
+    all; neither where the task has frames of its own.
+    """
+    if task.R_base_task is not None or task.R_tip_task is not None:
+        return []
+    whole, plane = task.rows[:3], arm.is_planar and task.rows[:3] == (True, True, False)
+    last = [arm.n_joints - 1] if all(task.rows) else []
+    return last + ([0] if all(whole) or not any(whole) or plane else [])
+
+
+def _chosen_split(arm: Arm, task: Task, config: ModelConfig) -> Split | None:
+    """The first split that a config asks for."""
+    if config.kind != "mdn" or config.drawn_first == ():
+        return None
+    if config.drawn_first is None:
+        return find_split(arm, task)
+    joint, allowed = config.drawn_first[0], _removable(arm, task) if arm.n_joints > 1 else []
+    if joint not in allowed:
+        raise ShapeError(
+            f"joint {joint} of {arm.name!r} cannot be drawn first for task {task.name!r}; allowed: {allowed or 'none'}"
+        )
+    return Split.at(arm, joint)
 
 
 class ChainModel(nn.Module):
@@ -94,12 +119,19 @@ class ChainModel(nn.Module):
 
     def __init__(self, arm: Arm, task: Task | str | None, config: ModelConfig, split: Split) -> None:
         super().__init__()
-        self.arm, self.task, self.config, self.split = arm, load_task(arm, task), config, split
+        self.arm, self.task, self.split = arm, load_task(arm, task), split
         self.features = PoseFeatures(arm, self.task, use_symmetries=config.symmetries)
         period = torch.tensor(arm.period[[split.joint]])
         self.first = ConditionalNetwork(self.features.size, period, replace(config, covariance="diagonal"))
-        self.rest = model_for(split.rest, self.task, config)
+        left = config.drawn_first if config.drawn_first is None else config.drawn_first[1:]
+        self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
+        self.config: ModelConfig = replace(config, drawn_first=(split.joint, *(self.rest.config.drawn_first or ())))
         self.report = ReportCard()
+
+    def saved(self) -> SavedModel:
+        """The model as it is now, as plain numbers."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return SavedModel(self.arm, self.task, self.config, weights, self.report)
 
     @property
     def kind(self) -> Kind:
@@ -254,7 +286,9 @@ class ChainModel(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-ArmModel: TypeAlias = PoseModel | ChainModel  # what stands for an arm: the same questions, of one network or two
+ArmModel: TypeAlias = (
+    PoseModel | ChainModel
+)  # what stands for an arm: the same questions, answered by one network or two
 
 
 def model_for(arm: Arm, task: Task | str | None = None, config: ModelConfig | None = None) -> ArmModel:
@@ -266,31 +300,24 @@ def model_for(arm: Arm, task: Task | str | None = None, config: ModelConfig | No
         config: Of the networks; None for the defaults.
     """
     config, task = config or ModelConfig(), load_task(arm, task)
-    split = find_split(arm, task) if config.kind == "mdn" and config.chain else None
-    return PoseModel(arm, task, config) if split is None else ChainModel(arm, task, config, split)
+    split = _chosen_split(arm, task, config)
+    if split is None:
+        return PoseModel(arm, task, replace(config, drawn_first=()))
+    return ChainModel(arm, task, config, split)
 
 
-def in_torch(saved: SavedModel) -> ArmModel:
-    """The model of plain numbers in torch, in evaluation mode.
-
-    Raises:
-        CheckpointError: The numbers are those of another network.
-    """
+def from_saved(saved: SavedModel) -> ArmModel:
+    """The model of plain numbers in torch, in evaluation mode."""
     model = model_for(saved.arm, saved.task, saved.config)
     model.report = saved.report
-    try:
-        model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
-    except RuntimeError as error:
-        raise CheckpointError(
-            f"the model does not fit its own description ({' '.join(str(error).split())}); train it again"
-        ) from error
+    model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
     return model.eval()
 
 
 def _margin(arm: Arm, task: Task) -> float:
     """Median of the smallest singular value over configurations in limits."""
     draws = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (_SAMPLES, arm.n_joints))
-    return float(np.median(task_singular_values(arm, task, draws)[:, -1]))
+    return float(task_singular_values(arm, task, torch.from_numpy(draws))[:, -1].median())
 
 
 def _joint_motion(q: Tensor, *, slides: bool) -> Tensor:

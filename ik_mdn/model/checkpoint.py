@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from shlex import join
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.saved import ReportCard, SavedModel
@@ -56,7 +56,7 @@ def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
         path: Where to; should end in .safetensors.
     """
     if not isinstance(model, SavedModel):
-        model = SavedModel.of(model)
+        model = model.saved()
     metadata = {
         "format": FORMAT,
         "arm": json.dumps(model.arm.to_dict()),
@@ -71,9 +71,9 @@ def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
     """A model from a shipped name or a file in torch, in evaluation mode; see `read_model`."""
-    from ik_mdn.model.chain import in_torch
+    from ik_mdn.model.chain import from_saved
 
-    return in_torch(read_model(source, arm=arm))
+    return from_saved(read_model(source, arm=arm))
 
 
 def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
@@ -96,8 +96,8 @@ def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
     tensors, metadata = read_tensors(path)
     _check_format(metadata, path)
     try:
-        config = ModelConfig(**{"chain": False, **parse_json(metadata["config"])})  # older files know no chains
-        report, arm = ReportCard(parse_json(metadata["report"])), _matching_arm(_stored_arm(metadata), arm, path)
+        config, report = _config(parse_json(metadata["config"])), ReportCard(parse_json(metadata["report"]))
+        arm = _matching_arm(_stored_arm(metadata), arm, path)
         return SavedModel(arm, load_task(arm, metadata["task"]), config, tensors, report)
     except CheckpointError:
         raise
@@ -162,6 +162,11 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
     if arm.fingerprint != metadata["fingerprint"]:
         raise ValueError(f"its chain has the fingerprint {arm.fingerprint}, not {metadata['fingerprint']}")
     return arm
+
+
+def _config(values: dict[str, Any]) -> ModelConfig:
+    drawn = values.pop("drawn_first", ())  # a file from before there were chains has none
+    return ModelConfig(**values, drawn_first=tuple(drawn or ()))
 
 
 def _matching_arm(stored: Arm, given: Arm | None, path: Path) -> Arm:

@@ -26,7 +26,8 @@ class ModelConfig:
         blocks: Number of its residual blocks.
         floor: Smallest standard deviation after training [rad or m].
         symmetries: Divide the arm's symmetries out of the features.
-        chain: Draw the spare joints of a redundant arm first, from densities of their own; see `ChainModel`.
+        drawn_first: Joints whose densities come before that of the others, counted from 0, each at an end of what is left
+            of the chain; None takes as many as a redundant arm has to spare, () none. See `ChainModel`.
 
     Raises:
         ShapeError: A value outside what is allowed; `LARGEST` bounds the sizes.
@@ -40,13 +41,17 @@ class ModelConfig:
     blocks: int = 4
     floor: float = 0.01
     symmetries: bool = True
-    chain: bool = True
+    drawn_first: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in ("mdn", "mse"):
             raise ShapeError(f"unknown kind of model {self.kind!r}; allowed: mdn, mse")
         if self.targets not in ("angles", "cos_sin"):
             raise ShapeError(f"unknown regression targets {self.targets!r}; allowed: angles, cos_sin")
+        if self.covariance not in ("isotropic", "diagonal", "full"):
+            raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
+        if not isinstance(self.symmetries, bool):
+            raise ShapeError(f"symmetries must be True or False; got {self.symmetries!r}")
         least = {"components": 1, "width": 1, "blocks": 0}
         for name, most in LARGEST.items():
             value = getattr(self, name)
@@ -54,8 +59,8 @@ class ModelConfig:
                 raise ShapeError(
                     f"{name} must be a whole number, at least {least[name]} and at most {most}; got {value}"
                 )
-        if not self.floor > 0:
-            raise ShapeError(f"floor must be positive; got {self.floor}")
+        if not isinstance(self.floor, int | float) or not 0 < self.floor < float("inf"):
+            raise ShapeError(f"floor must be positive and finite; got {self.floor!r}")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.kinematic import step_means
 from ik_mdn.model.limits import draw_inside, share_in_limits, within_limits
-from ik_mdn.model.saved import ReportCard
+from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, sigma_points
 from sim.arm import Arm
 from sim.task import Task, load_task
@@ -29,11 +31,16 @@ class PoseModel(ConditionalNetwork):
     """
 
     def __init__(self, arm: Arm, task: Task | str | None = None, config: ModelConfig | None = None) -> None:
-        config, task = config or ModelConfig(), load_task(arm, task)
+        config, task = replace(config or ModelConfig(), drawn_first=()), load_task(arm, task)
         features = PoseFeatures(arm, task, use_symmetries=config.symmetries)
         super().__init__(features.size, torch.tensor(arm.period), config)
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
+
+    def saved(self) -> SavedModel:
+        """The model as it is now, as plain numbers."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
+        return SavedModel(self.arm, self.task, self.config, weights, self.report)
 
     def posterior(self, T_base_tip: Tensor, *, steps: int = 0) -> GaussianMixture:
         """The density p(q | T) as a mixture over joint vectors, in limits up to the width of a component.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,8 +45,6 @@ class SavedModel:
     report: ReportCard = field(default_factory=ReportCard, repr=False)
 
     def __post_init__(self) -> None:
-        if self.is_chain:
-            return self._check_size()
         declared = self._declared()
         found = {name: array.shape for name, array in self.weights.items()}
         if declared != found:
@@ -54,17 +52,6 @@ class SavedModel:
             raise ValueError(
                 f"{unlike[0]} has the shape {found.get(unlike[0])}; its config declares {declared.get(unlike[0])}"
             )
-
-    @classmethod
-    def of(cls, model: Any) -> SavedModel:
-        """A model in torch (`ArmModel`) as it is now."""
-        weights = {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
-        return cls(model.arm, model.task, model.config, weights, model.report)
-
-    @property
-    def is_chain(self) -> bool:
-        """Whether it is a `ChainModel`: two networks, or more."""
-        return any(name.startswith("rest.") for name in self.weights)
 
     @cached_property
     def features(self) -> PoseFeatures:
@@ -81,25 +68,31 @@ class SavedModel:
         """The size of its mixtures (mdn)."""
         return MixtureShape(self.config.components, self.arm.n_joints, self.config.covariance)
 
-    def _check_size(self) -> None:
-        """Refuse what declares more numbers than there are, before a network of that size is made."""
-        stored = sum(array.size for array in self.weights.values())
-        declared = self.config.width * (2 * self.config.blocks * self.config.width + self.config.components)
-        if declared > stored:
-            raise ValueError(f"its config declares more than {declared} numbers; it holds {stored}")
-
     def _declared(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, as the config has them."""
-        config, width, n_in, n = self.config, self.config.width, self.features.size, self.arm.n_joints
-        n_out = config.components * sum(self.shape.sizes)
-        if config.kind == "mse":
-            n_out = 2 * n if config.targets == "cos_sin" else n
-        blocks = [f"trunk.blocks.{i}" for i in range(config.blocks)]
-        linear = {"trunk.input": (width, n_in), "head.out": (n_out, width)}
-        linear |= {f"{block}.{place}": (width, width) for block in blocks for place in (1, 3)}
-        shapes: dict[str, tuple[int, ...]] = {"centre": (n_in,), "spread": (n_in,), "y_centre": (n,)}
-        for name, shape in linear.items():
-            shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
-        for name in ("trunk.norm", *(f"{block}.0" for block in blocks)):
-            shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
-        return shapes
+        arm, config, before = self.arm, self.config, ""
+        shapes: dict[str, tuple[int, ...]] = {}
+        for joint in config.drawn_first or ():
+            one = replace(config, covariance="diagonal")
+            size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
+            shapes |= {f"{before}first.{name}": shape for name, shape in _network(one, size, 1).items()}
+            arm = arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, arm.n_joints - 1)
+            before += "rest."
+        size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
+        return shapes | {f"{before}{name}": shape for name, shape in _network(config, size, arm.n_joints).items()}
+
+
+def _network(config: ModelConfig, n_in: int, n: int) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights of one network for n joints."""
+    width, n_out = config.width, config.components * sum(MixtureShape(config.components, n, config.covariance).sizes)
+    if config.kind == "mse":
+        n_out = 2 * n if config.targets == "cos_sin" else n
+    blocks = [f"trunk.blocks.{i}" for i in range(config.blocks)]
+    linear = {"trunk.input": (width, n_in), "head.out": (n_out, width)}
+    linear |= {f"{block}.{place}": (width, width) for block in blocks for place in (1, 3)}
+    shapes: dict[str, tuple[int, ...]] = {"centre": (n_in,), "spread": (n_in,), "y_centre": (n,)}
+    for name, shape in linear.items():
+        shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    for name in ("trunk.norm", *(f"{block}.0" for block in blocks)):
+        shapes |= {f"{name}.weight": (width,), f"{name}.bias": (width,)}
+    return shapes

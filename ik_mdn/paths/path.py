@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ik_mdn.paths.geometry import Geometry
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError
+from sim.inputs import as_numbers
 from sim.task import TASKS, as_targets
 from sim.world import rest_to_rest
 
@@ -47,7 +48,7 @@ class CartesianPath:
     progress: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        T = np.asarray(self.T_base_tip, dtype=np.float64)
+        T = as_numbers(self.T_base_tip, "T_base_tip")
         if T.ndim != 3 or T.shape[1:] != (4, 4) or not len(T):
             raise ShapeError(f"a path needs poses T_base_tip of shape (N, 4, 4), N > 0; got {T.shape}")
         if not (np.isfinite(self.dt) and self.dt > 0):
@@ -126,9 +127,12 @@ def polyline_path(waypoints: Sequence[ArrayLike] | FloatArray, **limits: float) 
         PoseError: A waypoint is no pose, or two in a row are half a turn apart: no way is shortest.
         ShapeError: Fewer than two waypoints, or a limit is not positive, or so low that the path takes a million samples.
     """
-    T = np.array([np.asarray(waypoint, dtype=np.float64) for waypoint in waypoints])
+    every = [as_numbers(waypoint, "a waypoint") for waypoint in waypoints]
+    T = np.array(every) if len({waypoint.shape for waypoint in every}) == 1 else np.empty(0)
     if T.ndim != 3 or T.shape[1:] != (4, 4) or len(T) < 2:
-        raise ShapeError(f"waypoints must be two or more poses of shape (4, 4); got shape {T.shape}")
+        raise ShapeError(
+            f"waypoints must be two or more poses of shape (4, 4); got {[each.shape for each in every][:5]}"
+        )
     as_targets(TASKS["pose"], T)
     geometry = Geometry.through(T)
     half = np.flatnonzero(geometry.angle > np.pi - _ANTIPODAL)
@@ -223,7 +227,7 @@ def _sample(
 
 
 def _vector(name: str, value: ArrayLike) -> FloatArray:
-    vector = np.asarray(value, dtype=np.float64)
+    vector = as_numbers(value, name)
     if vector.shape != (3,) or not np.isfinite(vector).all():
-        raise ShapeError(f"{name} must be 3 finite numbers; got {np.asarray(value).tolist()}")
+        raise ShapeError(f"{name} must be 3 finite numbers; got {vector.tolist()}")
     return vector

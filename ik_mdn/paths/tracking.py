@@ -16,6 +16,7 @@ from ik_mdn.solver import IKSolver, Status, refine, solver_for
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, WorldError
+from sim.inputs import as_numbers
 from sim.kinematics import forward_kinematics
 from sim.task import error_norms, task_error
 from sim.world import LIMIT_NOISE, ArmBody, clip_measured
@@ -40,7 +41,7 @@ def track(
         >>> tracked.status.about, tracked.fraction, tracked.q.shape
         ("followed at the path's own pace", 1.0, (451, 6))
     """
-    start = None if q_start is None else np.asarray(q_start, dtype=np.float64)[None]
+    start = None if q_start is None else as_numbers(q_start, "q_start")[None]
     return track_many(solver, [path], q_start=start, body=body, speed=speed)[0]
 
 
@@ -107,7 +108,7 @@ def _starts(
     if q_start is None:
         found = solver.solve(T)
         return found.pose_index, found.q, [solutions.status for solutions in found]
-    arm, q = solver.arm, np.asarray(q_start, dtype=np.float64)
+    arm, q = solver.arm, as_numbers(q_start, "q_start")
     if q.shape not in ((arm.n_joints,), (len(paths), arm.n_joints)) or not np.isfinite(q).all():
         raise ShapeError(
             f"q_start must be finite, of shape {(arm.n_joints,)} or {(len(paths), arm.n_joints)}; got {q.shape}"

@@ -53,10 +53,11 @@ class CompiledModel:
     """
 
     def __init__(self, model: SavedModel | ArmModel) -> None:
-        model = model if isinstance(model, SavedModel) else SavedModel.of(model)
+        model = model if isinstance(model, SavedModel) else model.saved()
         assert model.config.kind == "mdn"
         self.model, features = model, model.features
-        if model.is_chain:
+        self.is_chain = bool(model.config.drawn_first)  # whose seeds torch proposes
+        if self.is_chain:
             return
         rows, shape = model.task.rows, model.shape
         self.frames = Frames(
@@ -105,9 +106,9 @@ class CompiledModel:
     @cached_property
     def network(self) -> Any:
         """The model in torch."""
-        from ik_mdn.model import in_torch
+        from ik_mdn.model import from_saved
 
-        return in_torch(self.model)
+        return from_saved(self.model)
 
 
 class CompiledEngine:
@@ -126,7 +127,7 @@ class CompiledEngine:
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         model, P = self.model, len(poses)
         assert model is not None
-        if model.model.is_chain:
+        if model.is_chain:
             import torch
 
             from ik_mdn.solver.engine_torch import propose

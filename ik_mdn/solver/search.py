@@ -182,7 +182,10 @@ class _Search:
             self.parts[place] = self._add(found, more)
 
     def _exhaust(self, found: Found) -> Found:
-        """Add seeds until no new branch turned up in several rounds: across folds, random, and from the mixture."""
+        """Add seeds until no new branch turned up in several rounds: across folds, random, and from the mixture.
+
+        Or until a target has more solutions than there can be isolated ones.
+        """
         quiet: IntArray = np.zeros(len(self.late), np.int64)
         count: IntArray = np.bincount(found.pose, minlength=len(quiet))
         pending = count.nonzero()[0]
@@ -194,7 +197,8 @@ class _Search:
             found = found if self._is_late() else self._add(found, more)
             now = np.bincount(found.pose, minlength=len(quiet))
             quiet = np.where(now > count, 0, quiet + 1)
-            pending, count = pending[quiet[pending] < _QUIET], now
+            self.curved |= now > _MOST_BRANCHES  # a curve of them meets the target within the tolerance
+            pending, count = pending[(quiet[pending] < _QUIET) & (now[pending] <= _MOST_BRANCHES)], now
             if not len(pending) or self._is_late():
                 break
         self.late[pending] = True

@@ -13,6 +13,7 @@ from ik_mdn.solver.refinement import refine
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, TaskError
+from sim.inputs import as_numbers
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, as_targets, task_jacobian
 from sim.words import Word
@@ -94,18 +95,23 @@ def slide(
     start, way = _checked_slide(arm, q, distance)
     T = forward_kinematics(arm, start)
     if T_base_tip is not None:
-        T = np.array(np.broadcast_to(as_targets(chosen, T_base_tip), T.shape))
+        T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
+        if len(T) not in (1, len(start)):
+            raise ShapeError(
+                f"there are {len(T)} poses T_base_tip for {len(start)} joint vectors; give one, or one each"
+            )
+        T = np.array(np.broadcast_to(T, (len(start), 4, 4)))
     return _slide(arm, chosen, T, start, way)
 
 
 def _checked_slide(
     arm: Arm, q: Tensor | NDArray[np.floating], distance: float | NDArray[np.floating]
 ) -> tuple[FloatArray, FloatArray]:
-    start = np.array(q, dtype=np.float64).reshape(-1, np.shape(q)[-1] if np.ndim(q) else 1)
-    way = np.asarray(distance, dtype=np.float64)
-    if np.ndim(q) not in (1, 2) or start.shape[1] != arm.n_joints or way.shape not in ((), (len(start),)):
+    given, way = as_numbers(q, "q"), as_numbers(distance, "the distance")
+    start = given.reshape(-1, given.shape[-1] if given.ndim else 1)
+    if given.ndim not in (1, 2) or start.shape[1] != arm.n_joints or way.shape not in ((), (len(start),)):
         raise ShapeError(
-            f"q has shape {np.shape(q)} and the distance {way.shape}; arm {arm.name!r} needs ({arm.n_joints},) or "
+            f"q has shape {given.shape} and the distance {way.shape}; arm {arm.name!r} needs ({arm.n_joints},) or "
             f"(B, {arm.n_joints}) and a number or (B,)"
         )
     if not (np.isfinite(start).all() and np.isfinite(way).all()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -24,6 +25,7 @@ from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
 from sim.arm import Arm
 from sim.arrays import FloatArray, is_tensor
 from sim.errors import CheckpointError, ShapeError
+from sim.inputs import as_numbers
 from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -125,9 +127,9 @@ class IKSolver:
 
         if not isinstance(self._model, SavedModel):
             return self._model
-        from ik_mdn.model import in_torch
+        from ik_mdn.model import from_saved
 
-        return in_torch(self._model)
+        return from_saved(self._model)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one `.safetensors` file.
@@ -211,7 +213,7 @@ class IKSolver:
                 a curve of solutions (status `continuum`) are not counted as branches. Where the arm is redundant
                 only the latter holds; see `ik_mdn.self_motion`.
             closest: Where nothing is found, give the joint vector in limits that comes nearest, with its errors
-                (tens of milliseconds per target, seconds where limits are in the way; as far as `timeout` allows).
+                (some ten milliseconds per target and up to 0.2 s for seven joints; as far as `timeout` allows).
             timeout: Come to an end after so many seconds, but for what compiling takes at the first call; targets that
                 are not finished then and have no solution get the status `timed_out`.
             refine: False gives the model's raw modes, turned into limits where possible, with their errors.
@@ -251,9 +253,12 @@ class IKSolver:
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
         engine = self._engine(problem, device)
         if not refine:
-            return collect(
-                engine, problem, propose(engine, problem, seeds), by, Law.PROPOSALS, max_solutions=max_solutions
-            )
+            proposed = propose(engine, problem, seeds)
+            finite = np.isfinite(proposed.found.q.sum(axis=1))
+            if not finite.all():
+                _log.warning("the model has no finite modes for some targets; are they in metres, and near the arm?")
+                proposed = replace(proposed, found=proposed.found.take(finite))
+            return collect(engine, problem, proposed, by, Law.PROPOSALS, max_solutions=max_solutions)
         outcome = search(engine, problem, effort)
         square = self.task.n_constraints == self.arm.n_joints
         law = Law.EXACT if square and not effort.first else Law.PROPOSALS
@@ -265,11 +270,14 @@ class IKSolver:
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray:
         """Checked targets (B, 4, 4), the solver's own."""
         plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
-        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4):
+        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
             T = np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
             if self._compiled.are_poses(T, ROTATION_TOLERANCE):
                 return T
-        return np.ascontiguousarray(as_targets(self.task, T_base_tip).reshape(-1, 4, 4))
+        checked = as_targets(self.task, T_base_tip)
+        if checked.ndim > 3:
+            raise ShapeError(f"targets have shape {tuple(checked.shape)}; give one (4, 4) or a batch (B, 4, 4) of them")
+        return np.ascontiguousarray(checked.reshape(-1, 4, 4))
 
     def _engine(self, problem: Problem, device: torch.device | None) -> Engine:
         if self._compiled and (device is None or device.type == "cpu"):
@@ -301,8 +309,7 @@ class IKSolver:
         return compiled if self._model is None or self._model.kind == "mdn" else None
 
     def _checked_seed(self, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:
-        values = q_seed.detach().cpu().numpy() if is_tensor(q_seed) else q_seed
-        q = np.asarray(values, dtype=np.float64)
+        q = as_numbers(q_seed, "q_seed")
         shapes = ((self.arm.n_joints,), (count, self.arm.n_joints))
         if q.shape not in shapes or not np.isfinite(q).all():
             raise ShapeError(f"q_seed has shape {q.shape}; it must be finite, of shape {shapes[0]} or {shapes[1]}")

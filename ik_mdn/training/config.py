@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 from ik_mdn.model import ModelConfig
@@ -53,9 +54,13 @@ class TrainConfig(ModelConfig):
     average: float = 0.999
 
     def __post_init__(self) -> None:
+        for name in [field.name for field in fields(self)[len(fields(ModelConfig)) :]]:  # the training's own
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool):
+                raise TrainingError(f"{name} must be a number; got {value!r}")
         for name in ("batch_size", "learning_rate", "matrix_rate", "clip", "floor_start", "start_scale", "anneal"):
-            if not getattr(self, name) > 0:
-                raise TrainingError(f"{name} must be positive; got {getattr(self, name)}")
+            if not 0 < getattr(self, name) < math.inf:
+                raise TrainingError(f"{name} must be positive and finite; got {getattr(self, name)}")
         for name in ("seed", "minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative; got {getattr(self, name)}")

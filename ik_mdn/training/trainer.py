@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +23,7 @@ from ik_mdn.training.stages import Stage, stages
 from ik_mdn.training.streams import Stream
 from sim.arm import Arm
 from sim.errors import TrainingError
-from sim.files import check_writable
+from sim.files import check_writable, parse_json
 from sim.task import Task
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class Trainer:
         self.optimizers = _optimizers(model, config)
         self.folder: RunFolder | None = None
         if run_folder is not None:
-            self.folder = RunFolder(run_folder, {**(identity or {}), **asdict(config)})
+            self.folder = RunFolder(run_folder, {**(identity or {}), **parse_json(json.dumps(asdict(config)))})
             try:
                 self._resume(self.folder)
             except BaseException:

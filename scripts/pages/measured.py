@@ -8,7 +8,7 @@ from typing import Any
 
 from results import RESULTS, to_markdown
 
-from pages.text import CAPTIONS, page
+from pages.text import CAPTIONS, page, words
 
 
 def results_pages() -> dict[str, str]:
@@ -19,6 +19,7 @@ def results_pages() -> dict[str, str]:
         "reach_suites": reach_page,
         "track_paths": paths_page,
         "kruse_arm": kruse_page,
+        "robots": robots_page,
     }
     return {f"results/{name}.md": make(_read(name)) for name, make in makers.items()}
 
@@ -158,6 +159,39 @@ def kruse_page(found: Mapping[str, Any]) -> str:
         f"What each part gains, at {ablations['steps']} steps, one seed, other targets:",
         to_markdown(header, less),
         _made_by("kruse_arm.json", "python scripts/kruse_arm.py --larger-steps 3000 --ablations"),
+    )
+
+
+def robots_page(found: Mapping[str, Any]) -> str:
+    """Every robot description of some packages, without a model."""
+    from robots import reasons, totals
+
+    header = ["file", "tip", "joints", "task", "off Bullet", "solved", "ms per pose", "reached"]
+    rows = []
+    for chain in found["chains"]:
+        off, reached = chain["off_bullet"], chain["reached"]
+        rows.append(
+            [
+                *(f"`{chain['file'].rpartition('/')[2]}`", f"`{chain['tip']}`", str(chain["joints"]), chain["task"]),
+                *("–" if off is None else f"{off:.0e}", f"{chain['solved']} of {found['poses']}"),
+                *(f"{chain['ms_per_pose']:.2f}", _tally(reached) or "–"),
+            ]
+        )
+    refused = [[f"`{file}`", ", ".join(tips) or "–", why.replace("|", "/")] for file, tips, why in reasons(found)]
+    return page(
+        "Every robot at hand",
+        f"{found['files']:,} URDFs, of which {found['without_joints']:,} hold nothing that moves; from the root to each end of "
+        f"a chain, at most {found['chains_per_file']} chains of a file, those with most joints, each arm once. "
+        f"{found['poses']} random poses per chain are given back to the solver, which has no model; `off Bullet` is the largest "
+        "difference from its forward kinematics; targets are reached in Bullet with the motors' own effort limits, without "
+        "meshes. Times are of a machine that did other things besides.",
+        "; ".join(totals(found)) + ".",
+        to_markdown(header, rows),
+        "What was refused, and why:",
+        words(["file", "tips", "reason"], refused),
+        _made_by(
+            "robots.json", "pip install example-robot-data airo-models\npython scripts/robots.py FOLDER [FOLDER ...]"
+        ),
     )
 
 

@@ -111,10 +111,12 @@ def _read(source: str | Path | bytes) -> _Given:
 
 
 def _planar(lengths: Sequence[float], name: str | None) -> _Given:
-    if not lengths or not all(0 < x <= FARTHEST for x in lengths):
+    numbers = as_numbers(lengths, "the list of link lengths")
+    if numbers.ndim != 1 or not len(numbers) or not ((numbers > 0) & (numbers <= FARTHEST)).all():
         raise ShapeError(
-            f"link lengths must be positive numbers [m] up to {FARTHEST:g}, one per joint; got {list(lengths)}"
+            f"link lengths must be positive numbers [m] up to {FARTHEST:g}, one per joint; got {numbers.tolist()}"
         )
+    lengths = numbers.tolist()
     name = name or "planar:" + ",".join(f"{x:g}" for x in lengths)
     where = "the generated URDF"
     return _Given(name, where, parse_xml(catalogue.planar_urdf(lengths, name=name), where))

@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import ShapeError, WorldError
+from sim.errors import IKError, ShapeError, WorldError
+from sim.inputs import as_numbers
 from sim.kinematics import forward_kinematics
 from sim.rotations import pose_to_bullet
+from sim.task import TASKS, as_targets
 from sim.world.collision import Collisions
 from sim.world.drive import Drive, follow
 from sim.world.frames import link_pose, pose_from_bullet
 from sim.world.links import LinkTree, load_links
 from sim.world.motion import plan_route
+from sim.world.torques import Torques
 
 
 class ArmBody:
@@ -39,7 +42,7 @@ class ArmBody:
 
     Raises:
         WorldError: Bullet did not load a joint or link of the chain, or moves the tip elsewhere than the kinematics say.
-        ShapeError: T_world_base is not (4, 4) finite numbers.
+        ShapeError, PoseError: T_world_base is no pose.
     """
 
     def __init__(
@@ -60,8 +63,9 @@ class ArmBody:
         self.links: LinkTree = load_links(client, number)
         self.joints = [self.links.joint(name) for name in arm.joint_names]
         self._base, self.tip = self.links.link(arm.base), self.links.link(arm.tip)
+        self._torques = Torques(client, number, self.links, self.joints)
         self._others = [joint for joint in self.links.moving if joint not in self.joints]
-        self._place(np.eye(4) if T_world_base is None else np.asarray(T_world_base, dtype=np.float64))
+        self._place(np.eye(4) if T_world_base is None else _check_placement(T_world_base))
         self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
         self._check_kinematics()
         self.set_q(home(arm))
@@ -90,8 +94,9 @@ class ArmBody:
         Raises:
             ShapeError: Not n finite numbers.
         """
-        self.collisions.put(self.vector("q", q))
-        self.hold(q)
+        values = self.vector("q", q)
+        self.collisions.put(values)
+        self.hold(values)
 
     def tip_pose(self, q: FloatArray | None = None) -> FloatArray:
         """The tip's pose in the arm's base frame, as Bullet has it.
@@ -196,6 +201,8 @@ class ArmBody:
     ) -> Drive:
         """Move to a configuration with the motors, under gravity, along time-optimal straight joint motions.
 
+        Where that asks more of a motor than it can give, by inverse dynamics, the motion is planned slower.
+
         Args:
             *route: The target, shape (n,), or configurations to stop at on the way there and the target last.
             speed: Share of the velocity limits to use, in (0, 1].
@@ -206,7 +213,11 @@ class ArmBody:
         Returns:
             What was measured at the end; see `Drive`.
         """
-        motion = plan_route(self.arm, self.q, [self.vector("q_target", q) for q in route], speed=speed)
+        start, stops = self.q, [self.vector("q_target", q) for q in route]
+        motion = plan_route(self.arm, start, stops, speed=speed)
+        share = self._torques.speed_share(motion, self.effort_max)
+        if share < 1.0:
+            motion = plan_route(self.arm, start, stops, speed=speed * share)
         return follow(self, motion, watch=watch, watch_period=watch_period, stop_on_contact=stop_on_contact)
 
     def hold(self, q: FloatArray, dq: FloatArray | None = None) -> None:
@@ -232,16 +243,12 @@ class ArmBody:
         )
 
     def holding_torques(self, q: FloatArray) -> FloatArray:
-        """What the motors must give to hold the arm at q, shape (n,), against gravity, shape (n,) [N m or N].
+        """What the motors must give to hold the arm at q, shape (..., n), against gravity, same shape [N m or N].
 
         By Bullet's inverse dynamics, with joints outside the chain where they are.
         """
-        moving = self.links.moving
-        places = dict(zip(moving, (state[0] for state in self.client.getJointStates(self.number, moving)), strict=True))
-        places.update(zip(self.joints, self.vector("q", q).tolist(), strict=True))
-        still = [0.0] * len(moving)
-        torques = self.client.calculateInverseDynamics(self.number, list(places.values()), still, still)
-        return np.array(torques)[[moving.index(joint) for joint in self.joints]]
+        batch = self._batch(q)
+        return self._torques.holding(batch.reshape(-1, self.arm.n_joints)).reshape(batch.shape)
 
     def _check_kinematics(self) -> None:
         """Refuse a body whose joints Bullet places or moves in another way than `sim.kinematics`."""
@@ -262,8 +269,6 @@ class ArmBody:
         )
 
     def _place(self, T_world_base: FloatArray) -> None:
-        if T_world_base.shape != (4, 4) or not np.isfinite(T_world_base).all():
-            raise ShapeError(f"T_world_base must be a (4, 4) matrix of finite numbers; got shape {T_world_base.shape}")
         for joint in self._others:
             force, q_rest = self.links.motor(joint)
             self.client.resetJointState(self.number, joint, q_rest)
@@ -283,7 +288,7 @@ class ArmBody:
         return found.reshape((*batch.shape[:-1], *found.shape[1:]))
 
     def _batch(self, q: FloatArray, name: str = "q") -> FloatArray:
-        values = np.asarray(q, dtype=np.float64)
+        values = as_numbers(q, name)
         if values.shape[-1:] != (self.arm.n_joints,) or not np.isfinite(values).all():
             raise ShapeError(
                 f"{name} must hold finite numbers, shape (..., {self.arm.n_joints}), for {', '.join(self.arm.joint_names)}; "
@@ -299,11 +304,22 @@ class ArmBody:
         return link_pose(self.client, self.number, link)
 
 
-_UNLIMITED = 1e4  # [N m or N] where the URDF gives no effort limit
+_UNLIMITED = 1e6  # [N m or N] where the URDF gives no effort limit, and of ideal motors
 _HOME_MARGIN = 0.04  # share of a joint's range that counts as next to its limit
 _SAME = 1e-6  # [m, and entries of a rotation] by which Bullet's kinematics may differ, per metre of reach
 _CHECKED, _NEAR = 3, 3.0  # configurations in which they are compared, and how far from zero [rad or m]
 _POSITION_GAIN = 0.3  # share of the position error to be gone after one step
+
+
+def _check_placement(T_world_base: Any) -> FloatArray:
+    """A pose as a checked matrix, shape (4, 4): a base is put somewhere and turned, never scaled or mirrored."""
+    try:
+        T = as_targets(TASKS["pose"], as_numbers(T_world_base, "T_world_base"))
+    except IKError as error:
+        raise type(error)(f"T_world_base: {error}") from error
+    if T.shape != (4, 4):
+        raise ShapeError(f"T_world_base must be one (4, 4) matrix; got shape {T.shape}")
+    return np.asarray(T, dtype=np.float64)
 
 
 def home(arm: Arm) -> FloatArray:

@@ -21,6 +21,7 @@ _KEPT = ("link", "joint", "material")  # of the elements of a robot; Bullet look
 _UNSAFE = re.compile(r"[%\x00-\x1f\x7f]|.{200}", re.DOTALL)  # Bullet takes names for formats of printf
 _MOST_JOINTS = 126  # that Bullet tells of, fixed ones included
 _NEXT_TO_NOTHING = 1e-3, 1e-6  # [kg], [kg m²] of a frame without mass; Bullet would take 1 and 1
+_LEAST_RADIUS = 3e-3  # [m] of gyration of a link: a ball of steel of 7.5 mm has this one
 _THICKNESS = 0.04  # of a drawn bone, as a share of its length
 
 
@@ -47,7 +48,8 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     """The copy of a URDF for Bullet.
 
     Axes get length 1, as the URDF means them; limits of continuous joints go, as they have none; frames without
-    `<inertial>` weigh next to nothing instead of 1 kg; names that Bullet's printing would stumble over are replaced
+    `<inertial>` weigh next to nothing instead of 1 kg, and so does what an `<inertial>` lacks; moments of inertia that no
+    body of the mass can have are raised; names that Bullet's printing would stumble over are replaced
     (see `Description.names`); meshes are found and checked (`sim.arm.read_mesh`), and written as binary STL where
     Bullet does not read the file. A mesh to look at that is missing or damaged is replaced by a bone from the link's
     frame to the next joint, with a warning in the log.
@@ -96,16 +98,43 @@ def _numbers(element: ET.Element, default: str, where: str) -> FloatArray:
 
 
 def _add_masses(root: ET.Element) -> None:
-    """Give links without `<inertial>` a mass that no motor feels; the root stands still with any."""
+    """Give links without `<inertial>` a mass that no motor feels; the root stands still with any.
+
+    An `<inertial>` without mass or inertia gets the same for what it lacks: Bullet refuses it.
+    """
     below = {child.get("link") for child in root.iterfind("joint/child")}
     mass, inertia = _NEXT_TO_NOTHING
     for link in root.findall("link"):
-        if link.get("name") in below and link.find("inertial") is None:
+        inertial = link.find("inertial")
+        if inertial is None:
+            if link.get("name") not in below:
+                continue
             inertial = ET.SubElement(link, "inertial")
+        lacking = [tag for tag in ("mass", "inertia") if inertial.find(tag) is None]
+        if len(lacking) == 1:
+            _log.warning("link %r has an <inertial> without <%s>: next to nothing is taken", link.get("name"), *lacking)
+        if "mass" in lacking:
             ET.SubElement(inertial, "mass", value=repr(mass))
+        if "inertia" in lacking:
             ET.SubElement(
                 inertial, "inertia", dict.fromkeys(("ixx", "iyy", "izz"), repr(inertia)), ixy="0", ixz="0", iyz="0"
             )
+        _raise_inertia(inertial, str(link.get("name")))
+
+
+def _raise_inertia(inertial: ET.Element, link: str) -> None:
+    """Make every moment of inertia at least that of the mass on a small radius: with less, motors make Bullet diverge."""
+    mass, inertia = inertial.find("mass"), inertial.find("inertia")
+    assert mass is not None
+    assert inertia is not None
+    try:
+        least = float(mass.get("value", "")) * _LEAST_RADIUS**2
+        low = [key for key in ("ixx", "iyy", "izz") if float(inertia.get(key, "0")) < least]
+    except ValueError:
+        return  # Bullet says what is wrong
+    if low:
+        _log.info("link %r: %s raised to that of its mass on a radius of %g m", link, ", ".join(low), _LEAST_RADIUS)
+        inertia.attrib.update(dict.fromkeys(low, repr(least)))
 
 
 class _Shapes:

@@ -14,6 +14,7 @@ from sim.kinematics import forward_kinematics
 from sim.world.motion import TIME_STEP, Motion
 
 _SETTLED_ERROR = 1e-4  # [rad or m] from the target
+_SAG = 1e-3  # [rad or m] the same for an arm that is at rest at last: heavy ones keep some distance
 _SETTLED_SPEED = 1e-3  # [rad/s or m/s]
 _SETTLED_STEPS = 24  # in a row: 0.1 s
 _PATIENCE = 480  # steps to wait for that: 2 s
@@ -26,7 +27,8 @@ class Drive:
     Args:
         q_target, q_end: Where it should end and where it did, shape (n,).
         time: Simulated time from start to rest, settling included [s].
-        settled: Whether every joint stayed within 1e-4 rad of the target and below 1e-3 rad/s for 0.1 s.
+        settled: Whether every joint stayed within 1e-4 rad of the target and below 1e-3 rad/s for 0.1 s, or was at rest
+            within 1e-3 rad of it after 2 s.
         err_track: Largest distance of a joint from the planned motion on the way [rad, m for prismatic].
         contacts: Pairs of links (or of a link and another body) that touched on the way, sorted.
         path_q: Length of the way in joint space: the Euclidean norms of all steps, summed [rad, m for prismatic].
@@ -110,7 +112,7 @@ def follow(
         q_target=motion.q[-1],
         q_end=body.q,
         time=way.steps * TIME_STEP,
-        settled=way.calm >= _SETTLED_STEPS,
+        settled=way.calm >= _SETTLED_STEPS or (not stopped and way.is_near(_SAG)),
         err_track=way.err_track,
         contacts=tuple(sorted(way.contacts)),
         path_q=path_q,
@@ -145,13 +147,17 @@ class _Way:
         planned, last = self.motion.q, len(self.motion.q) - 1
         now, at = min(self.steps, last), min(self.steps + 1, last)
         self.body.hold(planned[now], (planned[at] - planned[now]) / self.motion.dt)
-        q, dq = self._advance()
+        q, _ = self._advance()
         self.passed.append(q)
         if self.is_stopped:
             return
         self.err_track = max(self.err_track, float(np.abs(q - planned[at]).max()))
-        near = np.abs(q - planned[-1]).max() <= _SETTLED_ERROR and np.abs(dq).max() <= _SETTLED_SPEED
-        self.calm = self.calm + 1 if near else 0
+        self.calm = self.calm + 1 if self.is_near(_SETTLED_ERROR) else 0
+
+    def is_near(self, within: float) -> bool:
+        """Whether the arm hardly moves, so near to the motion's end in every joint."""
+        q, dq = self.body.state()
+        return bool(np.abs(q - self.motion.q[-1]).max() <= within and np.abs(dq).max() <= _SETTLED_SPEED)
 
     def come_to_rest(self) -> None:
         """Wait until an arm that holds where it is does not move."""

@@ -12,6 +12,7 @@ import numpy as np
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, WorldError
+from sim.inputs import as_numbers
 
 if TYPE_CHECKING:
     from ruckig import Trajectory
@@ -24,6 +25,7 @@ RISE_TIME = 0.4  # [s] from rest to full speed at constant acceleration: URDFs h
 
 _DEFAULT_SPEED = np.pi  # [rad/s, or m/s] where the URDF gives no velocity limit
 _TOP_SPEED = np.pi  # [rad/s, or m/s] a motor is not asked for more, whatever the URDF allows
+_LONGEST = 1800.0  # [s] of a motion; bounds the memory, and the minutes that simulating it takes
 _JERK_TIME = 0.1  # [s] from none to full acceleration
 
 
@@ -68,7 +70,7 @@ def plan_motion(arm: Arm, q_start: FloatArray, q_target: FloatArray, *, speed: f
         The sampled motion; one sample where start and target are the same.
 
     Raises:
-        ShapeError: Not n finite numbers, or speed is out of range.
+        ShapeError: Not n finite numbers, speed is out of range, or the motion would take longer than 30 minutes.
         WorldError: No motion was found (a velocity limit of the URDF is unusable).
     """
     start, target = (_check(arm, name, q) for name, q in (("q_start", q_start), ("q_target", q_target)))
@@ -76,6 +78,13 @@ def plan_motion(arm: Arm, q_start: FloatArray, q_target: FloatArray, *, speed: f
         raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
     if np.array_equal(start, target):
         return Motion(q=start[None].copy(), dq=np.zeros((1, arm.n_joints)))
+    seconds = np.abs(target - start) / (speed_limits(arm) * speed)
+    if seconds.max() > _LONGEST:
+        slow = int(seconds.argmax())
+        raise ShapeError(
+            f"joint {arm.joint_names[slow]!r} would take {seconds[slow]:.3g} s from {start[slow]:.3g} to {target[slow]:.3g}; "
+            f"motions last {_LONGEST:g} s at most: give a nearer target, or more speed"
+        )
     return _sample(rest_to_rest(start, target, speed_limits(arm) * speed), target)
 
 
@@ -173,7 +182,7 @@ def _sample(trajectory: Trajectory, target: FloatArray) -> Motion:
 
 
 def _check(arm: Arm, name: str, q: FloatArray) -> FloatArray:
-    values = np.asarray(q, dtype=np.float64)
+    values = as_numbers(q, name)
     if values.shape != (arm.n_joints,) or not np.isfinite(values).all():
         raise ShapeError(
             f"{name} must be {arm.n_joints} finite numbers for arm {arm.name!r} ({', '.join(arm.joint_names)}); "

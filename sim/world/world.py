@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import WorldError
+from sim.errors import ShapeError, WorldError
+from sim.inputs import as_numbers
 from sim.rendering import Camera, Layers, take_layers
 from sim.rotations import pose_to_bullet
 from sim.scenes import Obstacle, Scene
@@ -49,11 +50,13 @@ class World:
 
     Raises:
         WorldError: A window was asked for and there is no display, too many worlds are open, or Bullet refused.
+        ShapeError: gravity is not three finite numbers.
     """
 
     def __init__(self, *, gui: bool = False, gravity: tuple[float, float, float] = _GRAVITY) -> None:
         if gui:
             check_display()
+        down = _check_gravity(gravity)
         self.gui = gui
         self._client = Client(_connect(gui))
         weakref.finalize(self, self._client.disconnect).atexit = False  # closed at the latest when it is forgotten
@@ -61,7 +64,7 @@ class World:
         self._arms: list[ArmBody] = []
         self._obstacles: list[int] = []
         self._client.setTimeStep(TIME_STEP)
-        self._client.setGravity(*gravity)
+        self._client.setGravity(*down)
         self._client.setPhysicsEngineParameter(deterministicOverlappingPairs=1, numSolverIterations=_ITERATIONS)
         if gui:
             self._client.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0)
@@ -94,6 +97,8 @@ class World:
             WorldError: The arm has no URDF, a mesh to collide with is missing or not whole, Bullet cannot load it, or
                 moves it in another way than its kinematics say.
         """
+        if not isinstance(arm, Arm):
+            raise WorldError(f"add_arm takes an arm, and got {arm!r}; write world.add_arm(sim.load_arm({str(arm)!r}))")
         flags = pybullet.URDF_USE_SELF_COLLISION | pybullet.URDF_USE_INERTIA_FROM_FILE
         description = _describe(arm, meshes=meshes)
         number = self._load(description, f"arm {arm.name!r}", flags=flags)
@@ -130,6 +135,10 @@ class World:
             SceneError: The scene is in arm's reaches, and no arm was given.
             WorldError: Bullet cannot load a URDF, or a mesh file of it is missing.
         """
+        if not isinstance(scene, Scene):
+            raise WorldError(
+                f"add_scene takes a scene, and got {scene!r}; write world.add_scene(sim.load_scene({str(scene)!r}), arm)"
+            )
         return [self._add_obstacle(obstacle, scene.name) for obstacle in scene.fitted(arm).obstacles]
 
     def add_ground(self, *, height: float = 0.0, size: float = 4.0) -> None:
@@ -303,6 +312,13 @@ class Client:
             if pybullet.isConnected(number):
                 with silence():
                     pybullet.disconnect(number)
+
+
+def _check_gravity(gravity: Any) -> list[float]:
+    values = as_numbers(gravity, "gravity")
+    if values.shape != (3,) or not np.isfinite(values).all():
+        raise ShapeError(f"gravity must be three finite numbers [m/s²]; got {gravity!r}")
+    return [float(value) for value in values]
 
 
 def _connect(gui: bool) -> int:

@@ -102,6 +102,7 @@ def measured(**changes: float) -> Candidate:
         ("margin", "margin", 0.2, 0.05),
         ("clearance", "clearance_self", 0.2, 0.01),
         ("clearance", "clearance_world", 0.2, 0.01),
+        ("reserve", "reserve", 0.5, 0.02),
         ("manipulability", "manipulability", 0.05, 0.001),
         ("weight", "weight", 0.9, 0.1),
     ],
@@ -110,7 +111,7 @@ def test_each_term_of_the_cost_prefers_the_better_and_scales_with_its_weight(
     term: str, key: str, better: float, worse: float
 ) -> None:
     pair = [measured(**{key: value}) for value in (better, worse)]
-    none = CostWeights(travel=0.0, margin=0.0, clearance=0.0, manipulability=0.0, weight=0.0)
+    none = CostWeights(travel=0.0, margin=0.0, clearance=0.0, reserve=0.0, manipulability=0.0, weight=0.0)
     assert [none.cost(each, 1.0) for each in pair] == [0.0, 0.0]
     once, twice = ([replace(none, **{term: weight}).cost(each, 1.0) for each in pair] for weight in (1.0, 2.0))
     assert once[0] < once[1]

@@ -159,19 +159,54 @@ def test_a_raw_mode_that_misses_is_executed_and_reported_as_missed(xarm: Arm, bo
     np.testing.assert_allclose(body.q, FREE + 0.02, atol=1e-3)
 
 
-def test_an_arm_too_weak_to_get_there_is_reported_as_unsettled(tmp_path: Path) -> None:
-    source = sim.load_arm("ur5e").urdf_path
-    assert source is not None
-    weak = tmp_path / "weak.urdf"
-    weak.write_text(source.read_text().replace('effort="150', 'effort="1'))
-    arm = sim.load_arm(weak, base="base_link", tip="tool0")
-    target = np.full(6, 0.3)
+@pytest.fixture(scope="module")
+def pendulum(tmp_path_factory: pytest.TempPathFactory) -> Arm:
+    """One joint about a level axis, 2 kg at 1 m: holding it at q takes 2 * 9.81 * |cos q| of its 15 N m."""
+    file = tmp_path_factory.mktemp("arms") / "pendulum.urdf"
+    file.write_text(
+        """<robot name="pendulum"><link name="base"/><link name="rod"/>
+        <link name="ball"><inertial><mass value="2"/><inertia ixx="1e-3" iyy="1e-3" izz="1e-3" ixy="0" ixz="0" iyz="0"/>
+        </inertial></link>
+        <joint name="swing" type="revolute"><parent link="base"/><child link="rod"/><axis xyz="0 -1 0"/>
+        <limit lower="-3" upper="3" effort="15" velocity="2"/></joint>
+        <joint name="end" type="fixed"><parent link="rod"/><child link="ball"/><origin xyz="1 0 0"/></joint></robot>"""
+    )
+    return sim.load_arm(file)
+
+
+LEVEL, STEEP = np.array([0.2]), np.array([1.2])  # 19.2 and 7.1 N m
+
+
+def test_a_solution_that_a_motor_cannot_hold_is_refused_with_joint_torque_and_limit(pendulum: Arm) -> None:
     with World() as world:
-        body = world.add_arm(arm)
-        result = Controller(body, Given(arm, [target])).reach(forward_kinematics(arm, target))
+        body = world.add_arm(pendulum)
+        body.set_q(STEEP)
+        result = Controller(body, Given(pendulum, [LEVEL])).reach(forward_kinematics(pendulum, LEVEL))
+        np.testing.assert_array_equal(body.q, STEEP)
+    assert result.status is ReachStatus.TOO_WEAK
+    assert "swing needs 19.2 Nm to hold this pose, its limit is 15 Nm" in result.reason
+    assert result.decision.candidates[0].reserve == pytest.approx(1 - 2 * 9.81 * np.cos(0.2) / 15, abs=1e-3)
+
+
+def test_a_solution_that_can_be_held_is_taken_before_one_that_cannot_and_ideal_motors_hold_any(pendulum: Arm) -> None:
+    T, wide = forward_kinematics(pendulum, LEVEL), Tolerance(pos=10.0, rot=10.0, tie=1.0)
+    for ideal, chosen in ((False, STEEP), (True, LEVEL)):
+        with World() as world:
+            body = world.add_arm(pendulum, ideal_motors=ideal)
+            body.set_q(np.zeros(1))
+            decision = Controller(body, Given(pendulum, [LEVEL, STEEP]), tolerance=wide).decide(T)
+        np.testing.assert_array_equal(decision.chosen.q, chosen)
+
+
+def test_an_arm_too_weak_for_the_way_is_reported_as_unsettled(pendulum: Arm) -> None:
+    down, up = np.array([-1.4]), np.array([1.4])
+    with World() as world:
+        body = world.add_arm(pendulum)
+        body.set_q(down)
+        result = Controller(body, Given(pendulum, [up])).reach(forward_kinematics(pendulum, up))
     assert result.status is ReachStatus.UNSETTLED
     assert re.match(
-        r"shoulder_lift_joint needs \d+\.?\d* Nm to hold this pose, its limit is 1; \w+ stayed .* from its target",
+        r"swing needs 1\d(\.\d)? Nm to hold this pose, its limit is 15 Nm; swing stayed .* from its target",
         result.reason,
     )
 

@@ -10,11 +10,9 @@ import pytest
 import torch
 
 import sim
-from ik_mdn.model.chain import in_torch, model_for
+from ik_mdn.model.chain import from_saved
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.pose_model import PoseModel
-from ik_mdn.model.saved import SavedModel
-from sim.errors import CheckpointError
 from sim.kinematics import forward_kinematics
 
 
@@ -36,21 +34,21 @@ def model_of(arm: str = "xarm6", **options: Any) -> PoseModel:
 def test_there_and_back_again_answers_the_same(arm: str, options: dict[str, Any]) -> None:
     model = model_of(arm, **options)
     T = forward_kinematics(model.arm, torch.zeros(2, model.arm.n_joints, dtype=torch.float64))
-    again = in_torch(SavedModel.of(model))
+    again = from_saved(model.saved())
     assert torch.equal(again.propose(T).q, model.propose(T).q)
     assert not again.training
 
 
 def test_it_does_not_change_with_the_model() -> None:
     model = model_of()
-    saved = SavedModel.of(model)
+    saved = model.saved()
     with torch.no_grad():
         model.head.out.bias += 1.0
     assert (saved.weights["head.out.bias"] != model.head.out.bias.detach().numpy()).all()
 
 
 def test_weights_that_are_not_those_of_its_config_are_refused_by_name() -> None:
-    saved = SavedModel.of(model_of(blocks=1))
+    saved = model_of(blocks=1).saved()
     with pytest.raises(ValueError, match=r"head\.out\.bias has the shape \(84,\); its config declares \(112,\)"):
         replace(saved, config=replace(saved.config, components=4))
     with pytest.raises(ValueError, match=r"trunk\.blocks\.0\.0\.bias has the shape \(8,\); its config declares None"):
@@ -65,16 +63,3 @@ def test_features_are_the_same_in_numpy_and_torch() -> None:
     assert ours.features.dtype == np.float32
     np.testing.assert_allclose(ours.features, theirs.features.numpy(), atol=1e-6)
     np.testing.assert_allclose(ours.shift, theirs.shift.numpy(), atol=1e-14)
-
-
-def test_a_chain_of_networks_goes_there_and_back_and_says_what_it_lacks() -> None:
-    arm = sim.load_arm("panda")
-    model = model_for(arm, None, ModelConfig(width=8, components=3, blocks=1)).eval()
-    saved = SavedModel.of(model)
-    assert saved.is_chain
-    T = forward_kinematics(arm, torch.zeros(2, 7, dtype=torch.float64))
-    assert torch.equal(in_torch(saved).propose(T).q, model.propose(T).q)
-    with pytest.raises(ValueError, match=r"its config declares more than \d+ numbers; it holds \d+"):
-        replace(saved, config=replace(saved.config, width=4096))
-    with pytest.raises(CheckpointError, match="does not fit its own description"):
-        in_torch(replace(saved, config=replace(saved.config, components=2)))

@@ -58,6 +58,19 @@ def test_thorough_mode_ends_on_a_task_whose_jacobian_is_singular_everywhere() ->
     assert found.count.max() < 200
 
 
+@pytest.mark.parametrize("off", [1e-7, 1e-6])
+def test_beside_a_singularity_thorough_mode_ends_at_more_solutions_than_there_can_be_branches(off: float) -> None:
+    """A curve misses the target by about the tolerance there: thousands of points would count as branches."""
+    solver = IKSolver(load_arm("ur5e"))
+    q = np.random.default_rng(0).uniform(-3.0, 3.0, (4, 6))
+    q[:, 4] = off
+    for found in solver.solve(forward_kinematics(solver.arm, q), thorough=True):
+        apart = np.abs(found.q[:, None] - found.q[None]).max(axis=-1) + np.eye(len(found))
+        assert apart.min() > 1e-4
+        assert found.status is Status.CONTINUUM if len(found) > 16 else found.status is not Status.UNREACHABLE
+        assert len(found) < 1000
+
+
 def test_on_a_curve_thorough_mode_still_finds_the_isolated_branches() -> None:
     arm = load_arm("ur5e")
     q = np.random.default_rng(5).uniform(-2.5, 2.5, (3, 6))

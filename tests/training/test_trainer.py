@@ -314,7 +314,7 @@ def test_a_dataset_of_another_arm_is_refused(arm: sim.Arm, tmp_path: Path) -> No
     "field", ["batch_size", "learning_rate", "matrix_rate", "clip", "floor_start", "start_scale", "anneal"]
 )
 def test_values_out_of_range_are_refused_by_name(field: str) -> None:
-    with pytest.raises(TrainingError, match=f"{field} must be positive; got -1"):
+    with pytest.raises(TrainingError, match=f"{field} must be positive and finite; got -1"):
         TrainConfig(**{field: -1})  # type: ignore[arg-type]
 
 

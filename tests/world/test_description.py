@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -88,6 +89,21 @@ def test_a_frame_without_mass_weighs_next_to_nothing(tmp_path: Path) -> None:
             torques.append(world.add_arm(arm).holding_torques(np.zeros(2))[0])
     assert torques[0] == pytest.approx(0.0, abs=0.01)
     assert torques[1] == pytest.approx(-0.5 * 9.81, rel=1e-6)
+
+
+@pytest.mark.parametrize("lacking", ["mass", "inertia"])
+def test_what_an_inertial_lacks_is_next_to_nothing_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, lacking: str
+) -> None:
+    """Bullet alone refuses the file."""
+    text = re.sub(rf"<{lacking} [^>]*/>", "", robot(kinds=("revolute", "revolute"), axes=("0 1 0", "0 1 0")))
+    arm = load(tmp_path, text)
+    with World() as world:
+        body = world.add_arm(arm)
+        np.testing.assert_allclose(body.tip_pose(np.zeros(2)), forward_kinematics(arm, np.zeros(2)), atol=1e-9)
+        weight = float(np.abs(body.holding_torques(np.zeros(2))).max())
+    assert (weight < 0.1) == (lacking == "mass")
+    assert f"without <{lacking}>" in caplog.text
 
 
 def test_holding_torques_are_the_gradient_of_the_potential_energy(tmp_path: Path) -> None:
