@@ -69,6 +69,7 @@ def test_an_installed_wheel_imports_its_own_packages_and_models(installed: Path,
     assert {"planar2", "planar3", "xarm6", "planar2-mse", "planar3-mse", "xarm6-mse"} <= set(models.split())
 
 
+@pytest.mark.slow
 def test_type_information_is_shipped(installed: Path) -> None:
     assert (installed / "sim" / "py.typed").exists()
     assert (installed / "ik_mdn" / "py.typed").exists()

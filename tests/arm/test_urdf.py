@@ -216,6 +216,7 @@ def tree(count: int, kind: str = "fixed") -> str:
     return robot(parts)
 
 
+@pytest.mark.slow
 def test_long_chains_load() -> None:
     arm = sim.load_arm(tree(10_000))
     assert arm.n_joints == 1

@@ -132,6 +132,7 @@ def test_results_are_plain_json(results: dict[str, MethodResult], executed: dict
         assert values["err_pos_m"]["max"] == (result.errors.pos.max if result.errors.answered else None)
 
 
+@pytest.mark.slow
 def test_methods_without_their_model_are_left_out_and_named(contestants: Contestants) -> None:
     alone = Contestants(contestants.solver)
     assert missing_methods(alone) == (METHODS["mse"].name, METHODS["k1"].name)
@@ -145,6 +146,7 @@ def test_methods_without_their_model_are_left_out_and_named(contestants: Contest
     assert survey.panels() == []
 
 
+@pytest.mark.slow
 def test_a_method_added_in_one_place_is_measured_executed_and_shown(
     contestants: Contestants, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -291,6 +293,7 @@ def test_a_model_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
         load_contestants(arm, model=mse)
 
 
+@pytest.mark.slow
 def test_the_command_takes_one_arm_or_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "planar2", "--count", "10", "--json", "-"]) == 0
     one = json.loads(capsys.readouterr().out)

@@ -51,6 +51,9 @@ class Page(HTMLParser):
         return [attributes for tag, attributes in self.tags if tag == name]
 
 
+pytestmark = pytest.mark.slow  # surveying takes a while
+
+
 @pytest.fixture(scope="module")
 def survey() -> Survey:
     contestants = load_contestants(sim.load_arm("planar2"))
@@ -116,7 +119,6 @@ def test_numbers_in_the_page_are_those_measured(survey: Survey, page: Page) -> N
         assert row, METHODS[result.name].name
 
 
-@pytest.mark.slow
 def test_names_are_escaped(survey: Survey) -> None:
     solver = survey.contestants.solver
     evil = dataclasses.replace(solver.arm, name='<script>alert("x")</script>&')
@@ -128,7 +130,6 @@ def test_names_are_escaped(survey: Survey) -> None:
     assert Page(text).open == []
 
 
-@pytest.mark.slow
 def test_an_arm_without_a_regressor_has_no_pictures_of_poses(survey: Survey) -> None:
     bare = dataclasses.replace(survey, contestants=Contestants(survey.contestants.solver), targets=0, executed=())
     page = Page(render_page([bare], command="ik-mdn compare"))
@@ -144,7 +145,6 @@ def test_the_overview_marks_what_was_not_measured(survey: Survey) -> None:
     assert METHODS["k1"].name not in rows
 
 
-@pytest.mark.slow
 def test_pages_of_several_arms_report_each(survey: Survey, tmp_path: Path) -> None:
     drawn: list[str] = []
     other = dataclasses.replace(survey, seed=1)
@@ -176,7 +176,6 @@ def test_the_page_tells_how_to_make_it_again_from_any_shell(tmp_path: Path, caps
     assert shlex.split(unescape(said)) == ["ik-mdn", "compare", *typed]
 
 
-@pytest.mark.slow
 def test_the_command_writes_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report.html"
     assert main(["compare", "planar2", "--count", "10", "--execute", "1", "--report", str(out)]) == 0

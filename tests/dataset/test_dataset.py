@@ -542,6 +542,7 @@ def test_a_description_that_declares_what_is_not_there_is_refused(
         read_batches(tmp_path, batch_size=10)
 
 
+@pytest.mark.slow
 def test_a_changed_byte_of_a_shard_or_its_description_is_named_or_changes_nothing(
     planar2: sim.Arm, tmp_path: Path
 ) -> None:

@@ -35,6 +35,7 @@ def as_sharp_as_the_floor(q: Tensor) -> Any:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_draws", [1, 3, 10, 100])
 def test_the_coverage_of_the_true_density_is_nominal_however_few_the_draws(n_draws: int) -> None:
     loc = torch.tensor([[0.3, 3.0], [-1.0, 0.5]], dtype=torch.float64)

@@ -52,6 +52,7 @@ def brute_force(sigma: float, rho: float, y: Tensor) -> Tensor:
     return (torch.stack(both, dim=1) + tensor(0.9, 0.1).log()).logsumexp(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("sigma", "rho"), WIDE)
 def test_the_density_integrates_to_one_however_wide_and_correlated(sigma: float, rho: float, kind: str) -> None:
@@ -83,6 +84,7 @@ def test_a_thin_diagonal_across_the_corner_is_found() -> None:
     assert log_prob.item() > nearest.item() + 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.1, 0.7, 1.3])
 def test_the_density_of_six_correlated_turning_joints_integrates_to_one(spread: float) -> None:
     """Importance sampling from a wider wrapped mixture of the same means, mixed with uniform points."""

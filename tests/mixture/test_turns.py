@@ -97,6 +97,7 @@ STATISTICS: dict[str, Statistic] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scale", "scale_tril", "precision_tril"])
 @pytest.mark.parametrize("name", STATISTICS)
 def test_whole_turns_of_means_and_targets_change_nothing(name: str, kind: str) -> None:

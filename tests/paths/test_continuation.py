@@ -62,6 +62,7 @@ def test_every_knot_is_the_closed_form_of_the_branch_that_it_started_on(
         np.testing.assert_allclose(q, both_elbows(path.pose_at(u)[:3, 3], q)[elbow], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_out_of_the_workspace_a_branch_is_lost_at_its_edge(arm: Arm) -> None:
     path = line_path(place(1.0, 0.2), place(2.2, 0.2))
     samples = np.arange(0.0, len(path) - 1, 1e-4)

@@ -36,7 +36,7 @@ ARMS = [
 
 def model_of(arm: Arm, task: str, **options: Any) -> PoseModel:
     """An untrained model whose numbers are spread out, so that nothing is zero by chance."""
-    config = {"components": 6, "width": 32, "blocks": 2, **options}
+    config = {"components": 6, "width": 32, "blocks": 2, "drawn_first": (), **options}
     model = build_model(arm, TrainConfig(steps=1, **config), task=task)
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():

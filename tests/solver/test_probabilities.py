@@ -23,6 +23,7 @@ def generating(found: FloatArray, q: FloatArray) -> int | None:
     return int(distance.argmin()) if len(found) and distance.min() < 1e-3 else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["planar2", "ur5e", "puma560", "xarm6"])
 @pytest.mark.parametrize("windings", [False, True])
 def test_a_solution_made_the_pose_as_often_as_its_weight_says(name: str, windings: bool) -> None:
@@ -46,6 +47,7 @@ def turning(arm: Arm) -> FloatArray:
     return np.where(arm.is_prismatic, 0.0, 1.0)
 
 
+@pytest.mark.slow
 def test_weights_agree_with_counting_configurations_near_the_target() -> None:
     """Two links, the second joint may wind: of all draws whose tip lies in a small disc, the share near each solution."""
     arm = planar_arm([1.0, 0.6])
@@ -84,6 +86,7 @@ def test_an_exactly_singular_solution_takes_all() -> None:
     np.testing.assert_allclose(weight, [1.0, 0.0], atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "task", "count"), [("panda", "pose", 600), ("iiwa", "pose", 600), ("planar3", "planar_position", 2000)]
 )

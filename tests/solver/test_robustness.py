@@ -105,6 +105,7 @@ def test_curves_are_told_from_double_roots_and_regular_solutions() -> None:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.1, 0.5])
 @pytest.mark.parametrize("options", [{}, {"thorough": True}, {"closest": True, "windings": True}])
 def test_the_timeout_is_kept(seconds: float, options: dict[str, Any]) -> None:
@@ -120,6 +121,7 @@ def test_the_timeout_is_kept(seconds: float, options: dict[str, Any]) -> None:
     assert Status.TIMED_OUT in found.tally()
 
 
+@pytest.mark.slow
 def test_a_target_missed_by_a_hair_is_nearly_met_and_says_by_how_much() -> None:
     arm, exact = five(tilt=1e-5), five()
     rng, near, oracle = np.random.default_rng(2), [], []
@@ -258,6 +260,7 @@ def test_values_of_odd_kinds_are_refused_by_name(options: dict[str, Any], error:
         IKSolver(load_arm("planar2")).solve(np.array([1.0, 0.5]), **options)
 
 
+@pytest.mark.slow
 def test_a_forked_child_solves_what_its_parent_did() -> None:
     code = """
 import multiprocessing as mp, numpy as np, torch, sim, ik_mdn

@@ -446,6 +446,7 @@ def test_a_used_solver_can_be_copied_and_pickled(load: Callable[[str], IKSolver]
         np.testing.assert_array_equal(again.weight, expected.weight)
 
 
+@pytest.mark.slow
 def test_a_used_solver_can_be_sent_to_a_process() -> None:
     solver = IKSolver.load("planar2")
     T = forward_kinematics(solver.arm, sample(solver.arm, 3))

@@ -15,6 +15,7 @@ from sim.errors import UnknownNameError
 PNG = b"\x89PNG"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lesson", LESSONS, ids=lambda lesson: lesson.name)
 def test_every_lesson_draws_its_figure_and_keeps_its_caption(lesson: object, tmp_path: Path) -> None:
     """With next to no training: that it draws, not what was learned."""
@@ -31,6 +32,7 @@ def test_names_differ_and_captions_are_sentences() -> None:
     assert all(lesson.caption.endswith(".") and lesson.title for lesson in LESSONS)
 
 
+@pytest.mark.slow
 def test_the_command_prints_captions_and_refuses_unknown_names(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

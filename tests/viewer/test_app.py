@@ -97,6 +97,7 @@ def test_the_newest_target_wins_over_a_flood(app: App) -> None:
     assert until(lambda: live.latest is not None and live.latest.T_base_target[1, 3] == 0.299, seconds=10.0)
 
 
+@pytest.mark.slow
 def test_a_configuration_picked_on_a_self_motion_is_gone_to() -> None:
     app = App(Choice("panda"), port=8320)
     try:
@@ -127,6 +128,7 @@ def test_an_obstacle_dragged_onto_the_target_blocks_it_until_obstacles_are_off()
         app.close()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
     command = [sys.executable, "-m", "ik_mdn", "view", "planar2", "--no-browser", "--port", "8330"]

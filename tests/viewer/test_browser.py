@@ -13,7 +13,11 @@ from viewer_browser import SLOW, missing, open_browser, open_page, pixel_of
 
 from sim.kinematics import forward_kinematics
 
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is there")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(bool(missing()), reason=missing() or "a browser is there"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -48,6 +48,7 @@ def test_a_recorded_page_holds_everything_and_asks_for_nothing(session: Session,
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?:', page)
 
 
+@pytest.mark.slow
 def test_a_still_is_a_picture_with_the_colours_of_the_branches(session: Session, tmp_path: Path) -> None:
     from PIL import Image
 

@@ -35,6 +35,7 @@ def test_the_last_frame_carries_the_tip(name: str) -> None:
     np.testing.assert_allclose(link_frames(arm, q)[:, -1] @ arm.offsets[-1], forward_kinematics(arm, q), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["panda", "xarm6", "ur5e"])
 def test_shapes_are_where_bullet_has_them(name: str) -> None:
     arm = load_arm(name)

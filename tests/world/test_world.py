@@ -298,6 +298,7 @@ def test_home_lies_in_the_limits() -> None:
         assert ((home(arm) >= arm.q_min) & (home(arm) <= arm.q_max)).all()
 
 
+@pytest.mark.slow
 def test_forgotten_worlds_are_closed_and_too_many_open_ones_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()  # what earlier tests forgot
     monkeypatch.setattr("sim.world.world._MOST_WORLDS", len(_OPEN) + 3)

@@ -55,6 +55,7 @@ def run(folder: Path, program: str = PROGRAM) -> tuple[str, str]:
     return done.stdout.strip(), done.stderr
 
 
+@pytest.mark.slow
 def test_code_is_kept_until_a_module_that_it_calls_changes(folder: Path) -> None:
     assert run(folder)[0] == "2.0 1"
     (folder / "copied/called.py").write_text(CALLED.replace("1.0", "2.0"), encoding="utf-8")
@@ -62,6 +63,7 @@ def test_code_is_kept_until_a_module_that_it_calls_changes(folder: Path) -> None
     assert run(folder)[0] == "3.0 1"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "left"), [("nbi", 0), ("nbi", 30), ("nbc", 0), ("nbc", -20)])
 def test_a_damaged_file_is_compiled_again_with_one_line_in_the_log(folder: Path, kind: str, left: int) -> None:
     (path,) = (folder / "cache").rglob(f"*.{kind}")
@@ -72,6 +74,7 @@ def test_a_damaged_file_is_compiled_again_with_one_line_in_the_log(folder: Path,
     assert run(folder) == ("2.0 1", "")
 
 
+@pytest.mark.slow
 def test_importing_the_kernels_compiles_nothing() -> None:
     root = KERNELS.parents[2]
     names = [path.stem for path in KERNELS.glob("*.py") if path.stem != "__init__"]

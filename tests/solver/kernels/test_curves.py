@@ -131,6 +131,7 @@ def two_booms() -> Arm:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("distance", [0.4, -0.4, 50.0])
 def test_going_along_a_curve_is_integrating_its_tangent(distance: float) -> None:
     limit = 2.0 if abs(distance) < 1 else 1.05
