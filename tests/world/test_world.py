@@ -18,8 +18,9 @@ from sim.rendering.camera import Camera
 from sim.rendering.scenery import camera_for
 from sim.world.body import ArmBody, home
 from sim.world.bullet_ik import solve_with_bullet
+from sim.world.client import _OPEN
 from sim.world.motion import Motion, clip_measured, plan_motion, speed_limits
-from sim.world.world import _OPEN, World
+from sim.world.world import World
 
 TWO_BALLS = """<robot name="two_balls">
   <link name="world"/>
@@ -300,7 +301,7 @@ def test_home_lies_in_the_limits() -> None:
 
 def test_forgotten_worlds_are_closed_and_too_many_open_ones_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()  # what earlier tests forgot
-    monkeypatch.setattr("sim.world.world._MOST_WORLDS", len(_OPEN) + 3)
+    monkeypatch.setattr("sim.world.client._MOST_WORLDS", len(_OPEN) + 3)
     before = len(_OPEN)
     for _ in range(8):
         World().add_arm(sim.load_arm("planar2"))  # a circle of references: the collector has to find it
