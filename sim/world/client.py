@@ -36,6 +36,11 @@ class Client:
         setattr(self, name, bound)  # found at once the next time
         return bound
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the world has ended."""
+        return self._number is None
+
     def real_name(self, name: bytes) -> str:
         """What the description calls a link or a joint that Bullet calls so."""
         text = name.decode(errors="replace")

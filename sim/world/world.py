@@ -72,6 +72,10 @@ class World:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        arms = ", ".join(body.arm.name for body in self._arms) or "no arm"
+        return f"World({arms}; {len(self._obstacles)} obstacles; {'closed' if self._client.is_closed else 'open'})"
+
     def close(self) -> None:
         """End the world; a second call does nothing, any other use afterwards is a WorldError."""
         self._client.disconnect()
