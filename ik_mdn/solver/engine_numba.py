@@ -186,6 +186,8 @@ class OneCall:
         self.proposer = None if model is None else proposer_of(model)
         self._proposer = self.proposer or _no_proposer()
         self._middle = middle(arm)[None]
+        some = np.eye(4)[None]
+        self._is_framed = in_frames(task, some) is not some
         self._calls: dict[Any, _Call] = {}
         self._memory: list[FloatArray] = []  # of calls that have ended, for the next one
 
@@ -208,14 +210,14 @@ class OneCall:
         """
         T, near, B = problem.T, problem.near, len(problem.T)
         call = self._call(problem.tolerance, near is not None, effort, rank, most)
-        turned, near = in_frames(self.task, T), self._middle if near is None else near
-        if 0 < B <= call.step and problem.deadline == math.inf:
+        turned, near = in_frames(self.task, T) if self._is_framed else T, self._middle if near is None else near
+        if 0 < B <= call.step and not problem.is_late:
             answers = _room(B, call)
             q, values, counts, became = answers
             memory = self._borrowed(call)
-            worst = kernel.answer(T, turned, near, call.words, memory, q, values, counts, became, np.zeros(1, np.int64))
+            worst = kernel.answer(T, turned, near, call.words, memory, *answers, np.zeros(1, np.int64))
             self._memory.append(memory)
-            offsets = counts.cumsum()
+            offsets = counts if B == 1 else counts.cumsum()
             total = offsets[-1]
             q, values = q[:total], values[:, :total]
         else:

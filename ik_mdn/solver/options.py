@@ -20,7 +20,7 @@ def check_flags(**flags: Any) -> None:
         ShapeError: By name.
     """
     for name, value in flags.items():
-        if not isinstance(value, (bool, np.bool_)):  # a tuple is checked much faster than a union
+        if value is not True and value is not False and not isinstance(value, np.bool_):
             raise ShapeError(f"got {name}={value!r}; give True or False")
 
 
@@ -57,6 +57,8 @@ def check_sizes(**sizes: Any) -> None:
         ShapeError: By name.
     """
     for name, value in sizes.items():
+        if type(value) is float and 0.0 < value < _MOST:
+            continue
         fine = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < _MOST
         if not fine:
             raise ShapeError(f"got {name}={value!r}; {name} must be positive, a finite number")
