@@ -27,6 +27,7 @@ from ik_mdn.solver.engine import (
 )
 from ik_mdn.solver.engine_torch import draw
 from ik_mdn.solver.kernels import answering as kernel
+from ik_mdn.solver.kernels.answers import Answers, gather, no_answers
 from ik_mdn.solver.kernels.encode import Frames
 from ik_mdn.solver.kernels.formulas import Shape
 from ik_mdn.solver.kernels.kinematics import describe, in_frames
@@ -34,8 +35,10 @@ from ik_mdn.solver.kernels.lanes import code_for
 from ik_mdn.solver.kernels.network import Layers, layers_of
 from ik_mdn.solver.kernels.pointers import packed
 from ik_mdn.solver.kernels.proposing import Proposer, Reading, head_order, measure_for, propose_some
+from ik_mdn.solver.kernels.roots import mark_new
 from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
-from ik_mdn.solver.kernels.settle import Job, mark_new, measure
+from ik_mdn.solver.kernels.settle import measure
+from ik_mdn.solver.kernels.space import Job
 from ik_mdn.solver.kernels.threads import share
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Effort, first_draws
@@ -154,8 +157,8 @@ class CompiledEngine:
         met, queue = np.zeros(len(poses), np.bool_), np.zeros(1, np.int64)
         given = (poses, self.T, self.near, seeds.start, seeds.q, seeds.weight, most, beside, job, answers, met, queue)
         share(lambda: kernel.settle_some(*given), -(-len(poses) // step))
-        rows = kernel.no_answers(int(answers.counts.sum()), arm.n_joints, 0)
-        kernel.gather(step, answers, rows)
+        rows = no_answers(int(answers.counts.sum()), arm.n_joints, 0)
+        gather(step, answers, rows)
         return Found(poses.repeat(answers.counts[1:]), rows.q, *rows.values[1:]), met
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
@@ -241,7 +244,7 @@ class OneCall:
         """Joint vectors, values, offsets and what became of the targets, solved some at a time, by several threads."""
         B, n = len(turned), near.shape[1]
         became, counts = np.full(B, kernel.OPEN), np.zeros(B, np.int64)
-        parts = [kernel.no_answers(0, n, 0)]
+        parts = [no_answers(0, n, 0)]
         chunk = _CHUNK if problem.deadline == math.inf else _CHUNK_IN_TIME
         for begin in range(0, B, chunk):
             if problem.is_late:
@@ -255,8 +258,8 @@ class OneCall:
                 kernel.answer(*given, call.memory(), *answers, queue)
 
             share(work, -(-len(answers.became) // call.step))
-            parts.append(kernel.no_answers(int(answers.counts.sum()), n, 0))
-            kernel.gather(call.step, answers, parts[-1])
+            parts.append(no_answers(int(answers.counts.sum()), n, 0))
+            gather(call.step, answers, parts[-1])
             became[rows], counts[rows] = answers.became, answers.counts[1:]
         q, values = (np.concatenate([part[i] for part in parts], axis=i) for i in range(2))
         return q, values, starts(counts), became
@@ -295,14 +298,14 @@ _STATUS = np.array([STATUSES.index(s) for s in (Status.SOLVED, Status.SINGULAR, 
 _block_size = kernel.block_size.py_func
 
 
-def _room(poses: int, call: _Call) -> kernel.Answers:
+def _room(poses: int, call: _Call) -> Answers:
     """Room for the solutions of so many targets."""
     return _blocks(poses, call.step, call.rows, call.n)
 
 
-def _blocks(poses: int, step: int, rows: int, n: int) -> kernel.Answers:
+def _blocks(poses: int, step: int, rows: int, n: int) -> Answers:
     """Room for so many solutions of each target, block by block."""
-    return kernel.no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
+    return no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
 
 
 @lru_cache(maxsize=1)
