@@ -25,6 +25,7 @@ from ik_mdn.solver.engine import (
     starts,
 )
 from ik_mdn.solver.kernels import answering as kernel
+from ik_mdn.solver.kernels.answers import Answers, gather, no_answers
 from ik_mdn.solver.kernels.encode import Frames
 from ik_mdn.solver.kernels.formulas import Shape
 from ik_mdn.solver.kernels.kinematics import describe, in_frames
@@ -32,8 +33,10 @@ from ik_mdn.solver.kernels.lanes import code_for
 from ik_mdn.solver.kernels.network import Layers, layers_of
 from ik_mdn.solver.kernels.pointers import packed
 from ik_mdn.solver.kernels.proposing import Proposer, Reading, head_order, measure_for, propose_some
+from ik_mdn.solver.kernels.roots import mark_new
 from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
-from ik_mdn.solver.kernels.settle import Job, mark_new, measure
+from ik_mdn.solver.kernels.settle import measure
+from ik_mdn.solver.kernels.space import Job
 from ik_mdn.solver.kernels.threads import share
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Effort, first_draws
@@ -173,8 +176,8 @@ class CompiledEngine:
         met, queue = np.zeros(len(poses), np.bool_), np.zeros(1, np.int64)
         given = (poses, self.T, self.near, seeds.start, seeds.q, seeds.weight, most, beside, job, answers, met, queue)
         share(lambda: kernel.settle_some(*given), -(-len(poses) // step))
-        rows = kernel.no_answers(int(answers.counts.sum()), arm.n_joints, 0)
-        kernel.gather(step, answers, rows)
+        rows = no_answers(int(answers.counts.sum()), arm.n_joints, 0)
+        gather(step, answers, rows)
         return Found(poses.repeat(answers.counts[1:]), rows.q, *rows.values[1:]), met
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
@@ -204,6 +207,8 @@ class OneCall:
         self.arm, self.task, self.proposer = arm, task, proposer
         self._proposer = self.proposer or _no_proposer()
         self._middle = middle(arm)[None]
+        some = np.eye(4)[None]
+        self._is_framed = in_frames(task, some) is not some
         self._calls: dict[Any, _Call] = {}
         self._memory: list[FloatArray] = []  # of calls that have ended, for the next one
 
@@ -226,14 +231,14 @@ class OneCall:
         """
         T, near, B = problem.T, problem.near, len(problem.T)
         call = self._call(problem.tolerance, near is not None, effort, rank, most)
-        turned, near = in_frames(self.task, T), self._middle if near is None else near
-        if 0 < B <= call.step and problem.deadline == math.inf:
+        turned, near = in_frames(self.task, T) if self._is_framed else T, self._middle if near is None else near
+        if 0 < B <= call.step and not problem.is_late:
             answers = _room(B, call)
             q, values, counts, became = answers
             memory = self._borrowed(call)
-            worst = kernel.answer(T, turned, near, call.words, memory, q, values, counts, became, np.zeros(1, np.int64))
+            worst = kernel.answer(T, turned, near, call.words, memory, *answers, np.zeros(1, np.int64))
             self._memory.append(memory)
-            offsets = counts.cumsum()
+            offsets = counts if B == 1 else counts.cumsum()
             total = offsets[-1]
             q, values = q[:total], values[:, :total]
         else:
@@ -257,7 +262,7 @@ class OneCall:
         """Joint vectors, values, offsets and what became of the targets, solved some at a time, by several threads."""
         B, n = len(turned), near.shape[1]
         became, counts = np.full(B, kernel.OPEN), np.zeros(B, np.int64)
-        parts = [kernel.no_answers(0, n, 0)]
+        parts = [no_answers(0, n, 0)]
         chunk = _CHUNK if problem.deadline == math.inf else _CHUNK_IN_TIME
         for begin in range(0, B, chunk):
             if problem.is_late:
@@ -271,8 +276,8 @@ class OneCall:
                 kernel.answer(*given, call.memory(), *answers, queue)
 
             share(work, -(-len(answers.became) // call.step))
-            parts.append(kernel.no_answers(int(answers.counts.sum()), n, 0))
-            kernel.gather(call.step, answers, parts[-1])
+            parts.append(no_answers(int(answers.counts.sum()), n, 0))
+            gather(call.step, answers, parts[-1])
             became[rows], counts[rows] = answers.became, answers.counts[1:]
         q, values = (np.concatenate([part[i] for part in parts], axis=i) for i in range(2))
         return q, values, starts(counts), became
@@ -311,14 +316,14 @@ _STATUS = np.array([STATUSES.index(s) for s in (Status.SOLVED, Status.SINGULAR, 
 _block_size = kernel.block_size.py_func
 
 
-def _room(poses: int, call: _Call) -> kernel.Answers:
+def _room(poses: int, call: _Call) -> Answers:
     """Room for the solutions of so many targets."""
     return _blocks(poses, call.step, call.rows, call.n)
 
 
-def _blocks(poses: int, step: int, rows: int, n: int) -> kernel.Answers:
+def _blocks(poses: int, step: int, rows: int, n: int) -> Answers:
     """Room for so many solutions of each target, block by block."""
-    return kernel.no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
+    return no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
 
 
 @lru_cache(maxsize=1)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import RANKS, Order, Rank, collect, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
-from ik_mdn.solver.options import check_counts, check_flags, check_seeds, check_sizes, checked_rank
+from ik_mdn.solver.options import check_flags, check_numbers, checked_rank
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.refinement import compiled_kernel
 from ik_mdn.solver.search import Effort, propose, search
@@ -238,7 +238,7 @@ class IKSolver:
         if not (self.has_model or refine):
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
         by = _checked_rank(rank, q_seed is not None, max_jump)
-        _check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
+        check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
         effort = Effort(
             seeds=seeds,
             draws=draws,
@@ -379,25 +379,6 @@ def _checked_rank(rank: Rank | None, has_seed: bool, max_jump: float | None) -> 
     if not has_seed and (by == "distance" or max_jump is not None):
         raise ShapeError("rank='distance' and max_jump are measured from q_seed; give q_seed, shape (n,) or (B, n)")
     return cast(Rank, by)
-
-
-def _check_numbers(
-    seed: int,
-    seeds: int,
-    draws: int,
-    restarts: int,
-    tolerance: float,
-    max_solutions: int | None,
-    max_jump: float | None,
-    timeout: float | None,
-) -> None:
-    check_counts(0, seed=seed, draws=draws, restarts=restarts)
-    check_counts(1, seeds=seeds, max_solutions=1 if max_solutions is None else max_solutions)
-    check_seeds(seeds, restarts)
-    check_sizes(tolerance=tolerance)
-    for name, size in (("max_jump", max_jump), ("timeout", timeout)):
-        if size is not None and size is not math.inf:
-            check_sizes(**{name: size})
 
 
 @lru_cache(maxsize=1)
