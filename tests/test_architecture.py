@@ -151,7 +151,7 @@ def test_ik_mdn_knows_nothing_of_scripts(path: Path) -> None:
 
 
 def test_only_the_world_imports_pybullet() -> None:
-    assert [name_of(path) for path in [*SIM, *IK_MDN] if "pybullet" in imported(path)] == ["sim/world/world.py"]
+    assert [name_of(path) for path in [*SIM, *IK_MDN] if "pybullet" in imported(path)] == ["sim/world/client.py"]
 
 
 @pytest.mark.parametrize("path", [path for path in [*SIM, *IK_MDN] if CLI not in path.parents], ids=name_of)

@@ -53,6 +53,7 @@ def run(
     model: ModelFile = None,
     mse: ModelFile = None,
     k1: ModelFile = None,
+    meshes: bool = True,
     base: Base = None,
     tip: Tip = None,
     json: Json = None,
@@ -71,6 +72,7 @@ def run(
         model: Mixture to use, with one arm; without it, the shipped one.
         mse: Regressor to use, with one arm; without it, the shipped one.
         k1: Mixture of one component to use, with one arm; without it, the shipped one.
+        meshes: Load the arms' meshes; without them there is nothing to see or to collide with.
     """
     from ik_mdn.comparison import load_contestants
     from sim.arm import load_arm
@@ -86,7 +88,7 @@ def run(
     with waiting("loading models"):
         loaded = [load_arm(name, base=base, tip=tip) for name in arms]
         contestants = [load_contestants(arm, model=model, mse=mse, k1=k1) for arm in loaded]
-    surveys = [survey(each, count=count, targets=targets, seed=seed) for each in contestants]
+    surveys = [survey(each, count=count, targets=targets, seed=seed, meshes=meshes) for each in contestants]
     if json:
         values = [each.to_dict() for each in surveys]
         write_json(json, values[0] if len(values) == 1 else {"arms": values})
@@ -95,11 +97,12 @@ def run(
             show_survey(each)
     if report:
         options = {"--count": count, "--seed": seed, "--execute": targets, **special, "--report": report}
+        flags = [] if meshes else ["--no-meshes"]
         words = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
-        write_report(report, surveys, command=shlex.join(["ik-mdn", "compare", *arms, *words]))
+        write_report(report, surveys, command=shlex.join(["ik-mdn", "compare", *arms, *words, *flags]))
 
 
-def survey(contestants: Contestants, *, count: int, targets: int, seed: int) -> Survey:
+def survey(contestants: Contestants, *, count: int, targets: int, seed: int, meshes: bool = True) -> Survey:
     """Compare the methods on one arm, with progress on stderr; see `ik_mdn.comparison.take_survey`."""
     from ik_mdn.comparison import missing_methods, take_survey
 
@@ -112,7 +115,7 @@ def survey(contestants: Contestants, *, count: int, targets: int, seed: int) -> 
         def show(done: int, total: int) -> None:
             bar.update(job, completed=done, total=total)
 
-        return take_survey(contestants, count=count, targets=targets, seed=seed, on_step=show)
+        return take_survey(contestants, count=count, targets=targets, seed=seed, meshes=meshes, on_step=show)
 
 
 def write_report(path: str, surveys: Sequence[Survey], *, command: str) -> None:

@@ -84,7 +84,9 @@ class ShownPose:
     count: int
 
 
-def pose_panels(model: ArmModel, mse: ArmModel, *, seed: int = 0, size: tuple[int, int] = SIZE) -> list[PosePanel]:
+def pose_panels(
+    model: ArmModel, mse: ArmModel, *, seed: int = 0, size: tuple[int, int] = SIZE, meshes: bool = True
+) -> list[PosePanel]:
     """What the regressor and the mixture make of a target of an arm.
 
     The targets are held-out poses at which the regressor is as far off as usual: for planar arms the ones nearest to the
@@ -96,6 +98,7 @@ def pose_panels(model: ArmModel, mse: ArmModel, *, seed: int = 0, size: tuple[in
         mse: The regressor of the same arm and task.
         seed: Of the poses.
         size: Width and height of rendered pictures [pixels].
+        meshes: Draw the arm's meshes.
 
     Returns:
         Three panels with both for a planar arm; for others one with the regressor's arm and one with the modes.
@@ -111,7 +114,7 @@ def pose_panels(model: ArmModel, mse: ArmModel, *, seed: int = 0, size: tuple[in
     if model.arm.is_planar:
         return [_planar_panel(model.arm, pose) for pose in choose_poses(model, mse, _QUANTILES, seed=seed)]
     (pose,) = choose_poses(model, mse, (0.5,), seed=seed)
-    return _spatial_panels(model.arm, pose, size)
+    return _spatial_panels(model.arm, pose, size, meshes)
 
 
 def choose_poses(model: ArmModel, mse: ArmModel, quantiles: Sequence[float], *, seed: int = 0) -> list[ShownPose]:
@@ -188,7 +191,7 @@ def _planar_panel(arm: Arm, pose: ShownPose) -> PosePanel:
     return PosePanel(title, alt, draw, planar=True)
 
 
-def _spatial_panels(arm: Arm, pose: ShownPose, size: tuple[int, int]) -> list[PosePanel]:
+def _spatial_panels(arm: Arm, pose: ShownPose, size: tuple[int, int], meshes: bool) -> list[PosePanel]:
     shown = np.vstack([pose.q_mse, pose.modes])
     points = np.vstack([np.zeros((1, 3)), joint_origins(arm, shown).reshape(-1, 3)])
     camera = camera_around(points, facing=pose.T[:2, 3], margin=_AROUND * arm.reach, width=size[0], height=size[1])
@@ -198,25 +201,35 @@ def _spatial_panels(arm: Arm, pose: ShownPose, size: tuple[int, int]) -> list[Po
     of_mse = PosePanel(
         title=f"MSE regression: misses by {miss}",
         alt=f"{arm.name}: the arm as the regressor has it, in red; its tip ends {miss} away from the target.",
-        draw=lambda axes: _draw_arms(axes, arm, pose.T, pose.q_mse[None], (MSE_COLOUR,), camera, alpha=0.92),
+        draw=lambda axes: _draw_arms(
+            axes, arm, pose.T, pose.q_mse[None], (MSE_COLOUR,), camera, alpha=0.92, meshes=meshes
+        ),
         planar=False,
     )
     of_mdn = PosePanel(
         title=f"MDN: {some}, {span} from the target",
         alt=f"{arm.name}: {some} of the mixture as translucent arms of different colours, all with their tip at the target.",
-        draw=lambda axes: _draw_arms(axes, arm, pose.T, pose.modes, COLOURS, camera, alpha=0.62),
+        draw=lambda axes: _draw_arms(axes, arm, pose.T, pose.modes, COLOURS, camera, alpha=0.62, meshes=meshes),
         planar=False,
     )
     return [of_mse, of_mdn]
 
 
 def _draw_arms(
-    axes: Axes, arm: Arm, T: FloatArray, q: FloatArray, colours: Sequence[str], camera: Camera, *, alpha: float
+    axes: Axes,
+    arm: Arm,
+    T: FloatArray,
+    q: FloatArray,
+    colours: Sequence[str],
+    camera: Camera,
+    *,
+    alpha: float,
+    meshes: bool,
 ) -> None:
     """Translucent arms by Bullet's renderer; target, tips and what is between them drawn on top."""
     from matplotlib.colors import to_rgb
 
-    with World() as world, GhostWorld(arm, np.eye(4), camera) as ghosts:
+    with World() as world, GhostWorld(arm, np.eye(4), camera, meshes=meshes) as ghosts:
         world.add_ground(size=4.0 * arm.reach)
         view = _on_white(world.render_layers(camera))
         layers = [_paint(ghosts.take(row), to_rgb(colours[i % len(colours)])) for i, row in enumerate(q)]

@@ -26,6 +26,7 @@ class Survey:
         results: On the poses, one per method.
         targets: How many targets were executed.
         executed: At those, one per method.
+        meshes: Whether the arm's meshes were loaded.
     """
 
     contestants: Contestants
@@ -34,6 +35,7 @@ class Survey:
     results: tuple[MethodResult, ...]
     targets: int = 0
     executed: tuple[ExecutedResult, ...] = ()
+    meshes: bool = True
 
     @property
     def arm(self) -> Arm:
@@ -43,7 +45,7 @@ class Survey:
     def panels(self) -> list[PosePanel]:
         """Pictures of poses; none where there is no regressor. See `pictures.pose_panels`."""
         mse = self.contestants.mse
-        return [] if mse is None else pose_panels(self.contestants.mixture, mse, seed=self.seed)
+        return [] if mse is None else pose_panels(self.contestants.mixture, mse, seed=self.seed, meshes=self.meshes)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -66,6 +68,7 @@ def take_survey(
     count: int = 2000,
     targets: int = 0,
     seed: int = 0,
+    meshes: bool = True,
     on_step: Callable[[int, int], None] | None = None,
 ) -> Survey:
     """Compare the methods on one arm, on poses and (if wanted) on targets executed in the physics world.
@@ -75,6 +78,7 @@ def take_survey(
         count: Number of held-out poses.
         targets: Number of targets to execute for each method; 0: none.
         seed: Of poses and targets, from 0.
+        meshes: Load the arm's meshes; without them nothing of them collides.
         on_step: Called before the first and after each result with how many there are and will be, for progress.
 
     Returns:
@@ -88,7 +92,7 @@ def take_survey(
     results: list[MethodResult] = []
     executed: list[ExecutedResult] = []
     with World() as world:
-        body = world.add_arm(contestants.solver.arm)
+        body = world.add_arm(contestants.solver.arm, meshes=meshes)
         methods = len(answering_methods(contestants, body))
         total = methods + (methods + 1 if targets else 0)
 
@@ -103,4 +107,4 @@ def take_survey(
         for outcome in execute(contestants, body=body, targets=targets, seed=seed) if targets else ():
             executed.append(outcome)
             tell()
-    return Survey(contestants, count, seed, tuple(results), targets, tuple(executed))
+    return Survey(contestants, count, seed, tuple(results), targets, tuple(executed), meshes)

@@ -129,6 +129,10 @@ class Controller:
         self.body, self.solver, self.refine = body, solver, refine
         self.tolerance, self.weights, self.speed = tolerance or Tolerance(), weights or CostWeights(), speed
 
+    def __repr__(self) -> str:
+        how = "" if self.refine else ", raw modes"
+        return f"Controller({self.body!r}, {self.solver!r}{how})"
+
     def decide(self, T_base_tip: Any) -> Decision:
         """The candidates for a target and the choice among them; the arm stays where it is.
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 SPREAD = 2.0  # distance of the sigma points from the mean [standard deviations]
 LEAST_WEIGHT = 1e-3  # lighter components get no sigma points
-LEAST_STD = 0.1  # [rad or m] a component narrower than this along its longest axis gets none either
+LEAST_STD = 0.3  # [rad or m] a component narrower than this along its longest axis gets none either
 
 _POWER_STEPS = 5
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -39,11 +40,14 @@ COLUMNS = (
 )
 
 
+_ENDING = len(',"checksum":""}') + 16  # bytes at the end of a line
+
+
 class EpisodeFolder:
     """`run.json` (the settings), `episodes.jsonl` (one line per finished episode) and, at the end, the figures.
 
     A line is written in one go when its episode has ended, so that a run that is killed loses no finished one; a last
-    line that was cut off is dropped when the folder is opened again. Use it as a context manager: it is open for one
+    line that was cut off is dropped when the folder is opened again. Each ends with a checksum of what stands before. Use it as a context manager: it is open for one
     run at a time.
 
     Args:
@@ -83,8 +87,8 @@ class EpisodeFolder:
             record: JSON types, with its number in `episode`.
         """
         assert self._handle is not None, "the folder is not open"
-        line = json.dumps(record, allow_nan=False, separators=(",", ":")) + "\n"
-        os.write(self._handle, line.encode())
+        text = json.dumps(record, allow_nan=False, separators=(",", ":")).encode()
+        os.write(self._handle, text[:-1] + _ending(text) + b"\n")
         self.done[int(record["episode"])] = record
 
     def records(self, episodes: int) -> list[Record]:
@@ -143,11 +147,19 @@ def _keep_whole_lines(path: Path, handle: int) -> bytes:
     return whole
 
 
+def _ending(text: bytes) -> bytes:
+    """How the line of a record ends whose JSON text this is: with a checksum of it."""
+    return b',"checksum":"%s"}' % hashlib.sha256(text).hexdigest()[:16].encode()
+
+
 def _read_records(path: Path, content: bytes) -> dict[int, Record]:
     found: dict[int, Record] = {}
     for number, line in enumerate(content.split(b"\n")[:-1], start=1):
         try:
             record = parse_json(line)
+            if line[-_ENDING:] != _ending(line[:-_ENDING] + b"}"):
+                raise ValueError("its checksum does not fit its content")
+            del record["checksum"]
             found.setdefault(int(record["episode"]), record)
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise SuiteError(

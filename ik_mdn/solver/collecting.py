@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,32 +23,38 @@ _WOUND = 2  # solutions wound at a time where the windings are very many; bounds
 _log = logging.getLogger(__name__)
 
 
-def collect(
-    engine: Engine,
-    problem: Problem,
-    outcome: Outcome,
-    rank: Rank,
-    law: Law,
-    *,
-    windings: bool = False,
-    max_jump: float | None = None,
-    max_solutions: int | None = None,
-) -> SolutionBatch:
+class Order(NamedTuple):
+    """What is wanted of the solutions that were found.
+
+    Args:
+        rank: What they are ordered by.
+        windings: Whether to add the other windings of each solution inside the limits.
+        max_jump: Leave out what is further from the problem's `near` in a joint [rad, m].
+        max_solutions: Keep only so many of the best per target.
+        closest: Whether the closest approach is wanted where there is none.
+    """
+
+    rank: Rank
+    windings: bool = False
+    max_jump: float | None = None
+    max_solutions: int | None = None
+    closest: bool = False
+
+
+def collect(engine: Engine, problem: Problem, outcome: Outcome, law: Law, order: Order) -> SolutionBatch:
     """Solutions best first, with each target's status.
 
     Args:
         engine: Measures how well conditioned solutions are.
         problem: What was solved for.
         outcome: What was found.
-        rank: What solutions are ordered by.
         law: What their weights are to be.
-        windings: Whether to add the other windings of each solution inside the limits.
-        max_jump: Leave out what is further from the problem's `near` in a joint [rad, m].
-        max_solutions: Keep only so many of the best per target.
+        order: What is wanted of them.
 
     Returns:
         The batch; a target without rows has no solution.
     """
+    rank, windings, max_jump, max_solutions, _ = order
     found, targets = outcome.found, np.arange(len(problem.T) + 1)
     status = np.where(outcome.met, _place(Status.OUT_OF_LIMITS), _place(Status.UNREACHABLE))
     status[outcome.late] = _place(Status.TIMED_OUT)
@@ -70,8 +76,8 @@ def collect(
         near = np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump
         found, weight, rows = found.take(near), weight[near], rows[near]
     key = _key(problem, found, weight, None if condition is None else condition.manipulability[rows], rank)
-    order = _order(found.pose.searchsorted(targets), key, max_solutions)
-    found, weight, rows = found.take(order), weight[order], rows[order]
+    kept = _order(found.pose.searchsorted(targets), key, max_solutions)
+    found, weight, rows = found.take(kept), weight[kept], rows[kept]
     offsets = found.pose.searchsorted(targets)
     if outcome.refined:
         solved = (offsets[1:] > offsets[:-1]).nonzero()[0]
@@ -82,8 +88,31 @@ def collect(
         status[solved[outcome.nearly[solved]]] = _place(Status.NEARLY)
     else:
         status[:] = _place(Status.PROPOSED)
-    kept = (found.q, weight, found.weight, found.err_pos, found.err_rot)
-    return SolutionBatch(*kept, offsets, status.astype(np.uint8), law)
+    columns = (found.q, weight, found.weight, found.err_pos, found.err_rot)
+    return SolutionBatch(*columns, offsets, status.astype(np.uint8), law)
+
+
+def replaced(batch: SolutionBatch, poses: IntArray, others: SolutionBatch) -> SolutionBatch:
+    """A batch with other solutions of some of its poses.
+
+    Args:
+        batch: Of all poses.
+        poses: Numbers of some, ascending.
+        others: Their solutions.
+
+    Returns:
+        A new batch.
+    """
+    pose = batch.pose_index
+    stays = ~np.isin(pose, poses)
+    every = np.concatenate([pose[stays], poses[others.pose_index]])
+    order, status = every.argsort(kind="stable"), batch.status_index.copy()
+    status[poses] = others.status_index
+    names = ("q", "weight", "proposal_weight", "err_pos", "err_rot")
+    columns = {name: np.concatenate([getattr(batch, name)[stays], getattr(others, name)])[order] for name in names}
+    offsets = every[order].searchsorted(np.arange(len(batch) + 1))
+    closest = {int(poses[i]): near for i, near in others.closest.items()}
+    return SolutionBatch(**columns, offsets=offsets, status_index=status, law=batch.law, closest=closest)
 
 
 def _place(status: Status) -> int:

@@ -18,11 +18,15 @@ MERGE = 1e-4  # distance on the circle [rad, m] below which two solutions are on
 # the error grows with the square of this distance, so it is the square root of the solver's tolerance
 SINGULAR = 1e-4  # smallest singular value of the task Jacobian (lengths in arm lengths) that counts as singular
 NEARLY = 1e-4  # error [m], [rad] up to which a target that no joint vector meets is nearly met: what arms repeat to
-MIN_WEIGHT = 1e-3  # seeds that weigh less are not refined
+MIN_WEIGHT = 3e-4  # seeds that weigh less are not refined
 
 _PORTION, _PORTION_TIME = 64, 0.01  # rows refined at first, and time that a portion is to take [s], under a deadline
 _OVERSHOOT = 1e-4  # refinement goes on to this share of the tolerance, so that both halves of a double root merge
 _FINEST = 1e-13  # [rad, arm lengths] what rounding lets refinement reach
+
+
+class NoPoseError(Exception):
+    """A target is no pose; found in compiled code, which cannot say why."""
 
 
 class Problem(NamedTuple):
@@ -39,6 +43,10 @@ class Problem(NamedTuple):
     def is_late(self) -> bool:
         """Whether the time is over."""
         return self.deadline < math.inf and time.monotonic() > self.deadline
+
+    def of(self, poses: IntArray) -> Problem:
+        """The same for some of the targets, by number."""
+        return self._replace(T=self.T[poses], near=None if self.near is None else self.near[poses])
 
     @property
     def is_redundant(self) -> bool:
@@ -120,14 +128,14 @@ class Engine(Protocol):
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         """Seeds drawn from the model's mixture."""
 
-    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, BoolArray]:
+    def settle(
+        self, poses: IntArray, seeds: Seeds, tolerance: float | None = None, *, beside: bool = False
+    ) -> tuple[Found, BoolArray]:
         """Distinct solutions in limits that the seeds lead to, and which of the targets were met, in limits or not.
 
-        Seeds that are not refined when the time is over lead nowhere. `tolerance`: None for the problem's.
+        Seeds that are not refined when the time is over lead nowhere. `tolerance`: None for the problem's. `beside`:
+        also those that lie across the folds beside them; see `ik_mdn.solver.folds`.
         """
-
-    def across(self, poses: IntArray, found: Found) -> Seeds:
-        """Seeds of the targets, across the folds that solutions found lie beside; see `ik_mdn.solver.folds`."""
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
         """Which of some more solutions, distinct among themselves, are other branches than those found."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,105 +11,117 @@ from numpy.typing import NDArray
 
 from ik_mdn.model import NEAR_AXIS, WAVES, SavedModel, seeding
 from ik_mdn.solver.branches import middle
+from ik_mdn.solver.collecting import RANKS, Rank
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
     SINGULAR,
     Condition,
     Found,
+    NoPoseError,
     Problem,
     Seeds,
     fine_tolerance,
     merge_distance,
-    portions,
     starts,
 )
-from ik_mdn.solver.kernels import refine as kernel
-from ik_mdn.solver.kernels.branches import BLOCK, Bounds, Candidates, compact, mark_new, settle
-from ik_mdn.solver.kernels.condition import condition, condition_size
-from ik_mdn.solver.kernels.encode import Frames, are_poses, encode
-from ik_mdn.solver.kernels.few import propose_few, settle_few
-from ik_mdn.solver.kernels.folds import across, fold_size
-from ik_mdn.solver.kernels.forward import Layers
+from ik_mdn.solver.kernels import answering as kernel
+from ik_mdn.solver.kernels.answers import Answers, gather, no_answers
+from ik_mdn.solver.kernels.encode import Frames
+from ik_mdn.solver.kernels.formulas import Shape
 from ik_mdn.solver.kernels.kinematics import describe, in_frames
-from ik_mdn.solver.kernels.rules import Rule
-from ik_mdn.solver.kernels.seeds import Reading, decode
+from ik_mdn.solver.kernels.lanes import code_for
+from ik_mdn.solver.kernels.network import Layers, layers_of
+from ik_mdn.solver.kernels.pointers import packed
+from ik_mdn.solver.kernels.proposing import Proposer, Reading, head_order, measure_for, propose_some
+from ik_mdn.solver.kernels.roots import mark_new
+from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
+from ik_mdn.solver.kernels.settle import measure
+from ik_mdn.solver.kernels.space import Job
 from ik_mdn.solver.kernels.threads import share
-from ik_mdn.solver.kernels.vector import workspace
+from ik_mdn.solver.probabilities import Law
+from ik_mdn.solver.search import Effort, first_draws
+from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.task import ROTATION_TOLERANCE, Task
 
 if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
 
-__all__ = ["CompiledEngine", "CompiledModel", "are_poses", "kernel"]
-
-_FEW = 12  # targets up to which the compiled network beats torch's
+_CHUNK, _CHUNK_IN_TIME = 8192, 512  # targets solved in one go; bounds the memory
+_CALLS = 64  # sets of options that a solver remembers
 
 
 class CompiledModel:
-    """A model's numbers as the compiled code takes them, as they are when this is made.
+    """A model as compiled code takes it, with the weights that it has when this is made.
 
     Args:
         model: A mixture.
     """
 
     def __init__(self, model: SavedModel | ArmModel) -> None:
-        model = model if isinstance(model, SavedModel) else model.saved()
-        assert model.config.kind == "mdn"
-        self.model, features = model, model.features
-        self.is_chain = bool(model.config.drawn_first)  # whose seeds torch proposes
-        if self.is_chain:
-            return
-        rows, shape = model.task.rows, model.shape
-        self.frames = Frames(
-            *features.frames,
-            azimuth=bool(features.removes_azimuth),
-            roll=bool(features.removes_roll),
-            rotates=any(rows[3:]),
-            rolls=bool(rows[5]),
-            n_orientation=features.n_orientation,
-            octaves=WAVES,
-            reach=float(model.arm.reach),
-            near_axis=NEAR_AXIS,
-            centre=model.weights["centre"],
-            spread=model.weights["spread"],
-        )
-        sigma = (seeding.SPREAD, seeding.LEAST_WEIGHT, seeding.LEAST_STD)
-        self.reading = Reading(shape.components, *shape.sizes[1:], True, float(model.config.floor), MIN_WEIGHT, *sigma)
+        self.saved = model if isinstance(model, SavedModel) else model.saved()
+        self.proposer = None if self.saved.config.drawn_first else proposer_of(self.saved)
 
     @cached_property
-    def layers(self) -> Layers:
-        """The network's parameters."""
-        weights, width, blocks = self.model.weights, self.model.config.width, range(self.model.config.blocks)
-        inner = [f"trunk.blocks.{i}.{place}" for i in blocks for place in (1, 3)]
-        norms = [*(f"trunk.blocks.{i}.0" for i in blocks), "trunk.norm"]
-        first, last = (
-            np.vstack([weights[f"{name}.weight"].T, weights[f"{name}.bias"]]) for name in ("trunk.input", "head.out")
-        )
-        return Layers(
-            first,
-            np.array([weights[f"{name}.weight"].T for name in inner], np.float32).reshape(-1, width, width),
-            np.array([weights[f"{name}.bias"] for name in inner], np.float32).reshape(-1, width),
-            np.array([[weights[f"{name}.weight"], weights[f"{name}.bias"]] for name in norms]),
-            last,
-        )
-
-    def numbers_of(self, T: FloatArray) -> tuple[NDArray[np.float32], FloatArray]:
-        """The head's numbers (B, ...) and the azimuth and roll (B, 2) of targets (B, 4, 4)."""
-        x, shift = np.empty((len(T), len(self.frames.centre)), np.float32), np.empty((len(T), 2))
-        queue = np.zeros(1, np.int64)
-        share(lambda: encode(T, self.frames, x, shift, queue), -(-len(T) // BLOCK))
-        import torch
-
-        with torch.inference_mode():
-            return self.network.head.out(self.network.trunk(torch.from_numpy(x))).numpy(), shift
-
-    @cached_property
-    def network(self) -> Any:
-        """The model in torch."""
+    def network(self) -> ArmModel:
+        """The model in torch, which proposes the seeds of a chain, and draws."""
         from ik_mdn.model import from_saved
 
-        return from_saved(self.model)
+        return from_saved(self.saved)
+
+
+def proposer_of(model: SavedModel) -> Proposer:
+    """A mixture's numbers as the compiled code takes them."""
+    assert model.kind == "mdn"
+    features, rows, shape = model.features, model.task.rows, model.shape
+    frames = Frames(
+        *features.frames,
+        azimuth=bool(features.removes_azimuth),
+        roll=bool(features.removes_roll),
+        rotates=any(rows[3:]),
+        rolls=bool(rows[5]),
+        n_orientation=features.n_orientation,
+        octaves=WAVES,
+        reach=float(model.arm.reach),
+        near_axis=NEAR_AXIS,
+        centre=model.weights["centre"],
+        spread=model.weights["spread"],
+    )
+    order = head_order(shape.components, shape.sizes)
+    filled = len(order) // sum(shape.sizes)
+    numbers = np.array([model.config.floor, seeding.LEAST_WEIGHT, seeding.LEAST_STD], np.float32)
+    code = measure_for(shape.dims, *shape.sizes[2:], filled)
+    reading = Reading(shape.components, filled, shape.dims, code, numbers, MIN_WEIGHT, seeding.SPREAD)
+    return Proposer(frames, layers_of(model, order), reading)
+
+
+@lru_cache(maxsize=64)
+def job_for(arm: Arm, task: Task, tolerance: float) -> Job:
+    """What is solved for, as the compiled code takes it."""
+    problem, fine = describe(arm, task), fine_tolerance(tolerance)
+    shape = Shape(tuple(bool(x) for x in arm.is_prismatic), problem.n_linear, problem.angular)
+    stalled = STALLED if shape.m == shape.n else math.inf  # on the way to a curve of solutions a pause is no end
+    squares = (fine**2, MAX_ITERATIONS, MAX_STEP, stalled**2, SHRINK**2, FIRM, tolerance**2, SINGULAR)
+    return Job(
+        shape.n,
+        np.concatenate([problem.base.ravel(), problem.chain.ravel()]),
+        np.array(problem.unit),
+        1 / problem.unit,
+        problem.length,
+        1 / problem.length,
+        (~arm.is_prismatic).astype(np.int64),
+        np.array(arm.q_min),
+        np.array(arm.q_max),
+        np.array(squares, np.float64),
+        *code_for(shape),
+        isolated=shape.m == shape.n,
+        countable=shape.m >= shape.n,
+        tolerance=float(tolerance),
+        exact=fine,
+        merge=merge_distance(tolerance),
+        slack=LIMIT_SLACK,
+    )
 
 
 class CompiledEngine:
@@ -120,28 +133,30 @@ class CompiledEngine:
     """
 
     def __init__(self, problem: Problem, model: CompiledModel | None) -> None:
-        self.problem = problem
-        self.arm, self.task, self.T, self.near, self.tolerance = problem[:5]
-        self.model, self.has_model = model, model is not None
+        self.problem, self.model, self.has_model = problem, model, model is not None
+        self.T = in_frames(problem.task, problem.T)
+        self.near = middle(problem.arm)[None] if problem.near is None else problem.near
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
-        model, P = self.model, len(poses)
-        assert model is not None
-        if model.is_chain:
+        assert self.model is not None
+        proposer, P = self.model.proposer, len(poses)
+        if proposer is None:
             import torch
 
             from ik_mdn.solver.engine_torch import propose
 
-            return propose(model.network, torch.from_numpy(self._targets(poses)), most, raw=raw)
-        if P <= _FEW and not raw:
-            return Seeds(*propose_few(self._targets(poses), model.frames, model.layers, model.reading, most))
-        numbers, shift = model.numbers_of(self._targets(poses))
-        reading = model.reading._replace(sigma_points=not raw)
-        q, weight, count = np.empty((P, most, self.arm.n_joints)), np.empty((P, most)), np.empty(P, np.int64)
-        queue = np.zeros(1, np.int64)
-        share(lambda: decode(numbers, shift, reading, q, weight, count, queue), -(-P // BLOCK))
-        taken = np.arange(most) < count[:, None]
-        return Seeds(starts(count), q[taken], weight[taken])
+            return propose(self.model.network, torch.from_numpy(self.problem.T[poses]), most, raw=raw)
+        if raw:
+            numbers = proposer.reading.numbers.copy()
+            numbers[1] = 2.0  # no component weighs enough for sigma points
+            proposer = proposer._replace(reading=proposer.reading._replace(numbers=numbers))
+        start, q, weight = (
+            np.zeros(P + 1, np.int64),
+            np.empty((P * most, self.problem.arm.n_joints)),
+            np.empty(P * most),
+        )
+        propose_some(self.problem.T[poses], proposer, most, start, q, weight)
+        return Seeds(start, q[: start[-1]], weight[: start[-1]])
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         assert self.model is not None
@@ -149,71 +164,172 @@ class CompiledEngine:
 
         from ik_mdn.solver.engine_torch import draw
 
-        return draw(self.model.network, torch.from_numpy(self._targets(poses)), count, generator)
+        return draw(self.model.network, torch.from_numpy(self.problem.T[poses]), count, generator)
 
-    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, NDArray[np.bool_]]:
-        pose, most = poses.repeat(seeds.counts), tolerance or self.tolerance
-        rule, count = Rule(tolerance=fine_tolerance(most)), len(pose)
-        rows = Candidates(np.empty((count, self.arm.n_joints)), seeds.weight.copy(), *np.full((2, count), np.inf))
-        for part in portions(count, self.problem):
-            refined = kernel.refine_rows(self.arm, self.task, self.T, pose[part], seeds.q[part], rule)
-            rows.q[part], rows.err_pos[part], rows.err_rot[part], _ = refined
-        return self._gather(poses, seeds.start, rows, most)
+    def settle(
+        self, poses: IntArray, seeds: Seeds, tolerance: float | None = None, *, beside: bool = False
+    ) -> tuple[Found, NDArray[np.bool_]]:
+        arm, task = self.problem.arm, self.problem.task
+        most = int(seeds.counts.max(initial=0))
+        job, step = job_for(arm, task, float(tolerance or self.problem.tolerance)), _block_size(most)
+        answers = _blocks(len(poses), step, 2 * most, arm.n_joints)
+        met, queue = np.zeros(len(poses), np.bool_), np.zeros(1, np.int64)
+        given = (poses, self.T, self.near, seeds.start, seeds.q, seeds.weight, most, beside, job, answers, met, queue)
+        share(lambda: kernel.settle_some(*given), -(-len(poses) // step))
+        rows = no_answers(int(answers.counts.sum()), arm.n_joints, 0)
+        gather(step, answers, rows)
+        return Found(poses.repeat(answers.counts[1:]), rows.q, *rows.values[1:]), met
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
         first = (rows.pose.searchsorted(np.arange(len(self.T) + 1)) for rows in (found, more))
-        new, turns = np.empty(len(more.pose), np.bool_), _limits(self.arm)[2]
-        mark_new(*first, found.q, more.q, turns, merge_distance(self.tolerance), new)
+        new = np.empty(len(more.pose), np.bool_)
+        turns = (~self.problem.arm.is_prismatic).astype(np.int64)
+        mark_new(*first, found.q, more.q, turns, merge_distance(self.problem.tolerance), new)
         return new
 
-    def across(self, poses: IntArray, found: Found) -> Seeds:
-        place = poses.searchsorted(found.pose)
-        if self.task.n_constraints != self.arm.n_joints:
-            return Seeds(np.zeros(len(poses) + 1, np.int64), found.q[:0], found.weight[:0])
-        problem, T = describe(self.arm, self.task), in_frames(self.task, self.T)
-        seeds, near, queue = np.empty_like(found.q), np.empty(len(place), np.bool_), np.zeros(1, np.int64)
-
-        def work() -> None:
-            across(problem, T, found.pose, found.q, seeds, near, queue, workspace(fold_size(self.arm.n_joints)))
-
-        share(work, -(-len(place) // 1024))
-        count = np.bincount(place[near], minlength=len(poses))
-        return Seeds.weightless(count, seeds[near])
-
     def condition(self, q: FloatArray) -> Condition:
-        problem, queue = describe(self.arm, self.task), np.zeros(1, np.int64)
+        job, queue = job_for(self.problem.arm, self.problem.task, self.problem.tolerance), np.zeros(1, np.int64)
         singular, manipulability = np.empty(len(q), np.bool_), np.empty(len(q))
-
-        def work() -> None:
-            ws = workspace(condition_size(self.arm.n_joints))
-            condition(problem, q, SINGULAR, singular, manipulability, queue, ws)
-
-        share(work, -(-len(q) // 4096))
+        share(lambda: measure(job, q, singular, manipulability, queue), -(-len(q) // 4096))
         return Condition(singular, manipulability)
 
-    def _gather(
-        self, poses: IntArray, start: IntArray, rows: Candidates, tolerance: float
-    ) -> tuple[Found, NDArray[np.bool_]]:
-        low, high, turns, near = _limits(self.arm)
-        if self.near is not None:
-            near = self.near[poses]
-        bounds = Bounds(low, high, turns, near, float(tolerance), merge_distance(tolerance), LIMIT_SLACK)
-        if len(poses) <= _FEW:
-            offsets, *kept, met = settle_few(start, rows, bounds)
-            return Found(poses.repeat(offsets[1:] - offsets[:-1]), *kept), met
-        count, met, queue = np.empty(len(poses), np.int64), np.empty(len(poses), np.bool_), np.zeros(1, np.int64)
-        share(lambda: settle(start, rows, bounds, count, met, queue), -(-len(poses) // BLOCK))
-        offsets = starts(count)
-        total = int(offsets[-1])
-        moved = Candidates(np.empty((total, self.arm.n_joints)), np.empty(total), np.empty(total), np.empty(total))
-        compact(start, count, rows, offsets, moved)
-        return Found(poses.repeat(count), *moved), met
 
-    def _targets(self, poses: IntArray) -> FloatArray:
-        return self.T if len(poses) == len(self.T) else self.T[poses]
+class OneCall:
+    """Solves targets in one compiled call, as far as the first round of seeds is enough.
+
+    Args:
+        arm: The arm.
+        task: The task.
+        proposer: A mixture's numbers, or None: the seeds are random.
+    """
+
+    def __init__(self, arm: Arm, task: Task, proposer: Proposer | None) -> None:
+        self.arm, self.task, self.proposer = arm, task, proposer
+        self._proposer = self.proposer or _no_proposer()
+        self._middle = middle(arm)[None]
+        some = np.eye(4)[None]
+        self._is_framed = in_frames(task, some) is not some
+        self._calls: dict[Any, _Call] = {}
+        self._memory: list[FloatArray] = []  # of calls that have ended, for the next one
+
+    def answer(
+        self, problem: Problem, effort: Effort, rank: Rank, most: int | None
+    ) -> tuple[SolutionBatch, IntArray | None]:
+        """Solutions of all targets, and the numbers of those that are left open, None where there are none.
+
+        Open is a target without solution, one with a singular solution (which may lie on a curve), and one that was not
+        begun when the time was over.
+
+        Args:
+            problem: What is solved for, of this arm and task.
+            effort: How much to do, but for restarts.
+            rank: What solutions are ordered by.
+            most: Most solutions of a target; None: all.
+
+        Raises:
+            NoPoseError: A target is none.
+        """
+        T, near, B = problem.T, problem.near, len(problem.T)
+        call = self._call(problem.tolerance, near is not None, effort, rank, most)
+        turned, near = in_frames(self.task, T) if self._is_framed else T, self._middle if near is None else near
+        if 0 < B <= call.step and not problem.is_late:
+            answers = _room(B, call)
+            q, values, counts, became = answers
+            memory = self._borrowed(call)
+            worst = kernel.answer(T, turned, near, call.words, memory, *answers, np.zeros(1, np.int64))
+            self._memory.append(memory)
+            offsets = counts if B == 1 else counts.cumsum()
+            total = offsets[-1]
+            q, values = q[:total], values[:, :total]
+        else:
+            q, values, offsets, became = self._in_chunks(problem, turned, near, call)
+            worst = became.max(initial=kernel.SOLVED)
+        if worst == kernel.NO_POSE:
+            raise NoPoseError
+        weight, proposal_weight, err_pos, err_rot = values
+        batch = SolutionBatch(q, weight, proposal_weight, err_pos, err_rot, offsets, _STATUS[became], call.law)
+        return batch, (became == kernel.OPEN).nonzero()[0] if worst == kernel.OPEN else None
+
+    def _borrowed(self, call: _Call) -> FloatArray:
+        """Memory of a call that has ended, where there is some that is large enough."""
+        try:
+            memory = self._memory.pop()  # so that no other thread has it
+        except IndexError:
+            return call.memory()
+        return memory if len(memory) >= call.size else call.memory()
+
+    def _in_chunks(self, problem: Problem, turned: FloatArray, near: FloatArray, call: _Call) -> Any:
+        """Joint vectors, values, offsets and what became of the targets, solved some at a time, by several threads."""
+        B, n = len(turned), near.shape[1]
+        became, counts = np.full(B, kernel.OPEN), np.zeros(B, np.int64)
+        parts = [no_answers(0, n, 0)]
+        chunk = _CHUNK if problem.deadline == math.inf else _CHUNK_IN_TIME
+        for begin in range(0, B, chunk):
+            if problem.is_late:
+                break
+            rows = slice(begin, min(begin + chunk, B))
+            here = near[rows] if call.has_near else near
+            given, queue = (problem.T[rows], turned[rows], here, call.words), np.zeros(1, np.int64)
+            answers = _room(rows.stop - begin, call)
+
+            def work(given: Any = given, answers: Any = answers, queue: IntArray = queue) -> None:
+                kernel.answer(*given, call.memory(), *answers, queue)
+
+            share(work, -(-len(answers.became) // call.step))
+            parts.append(no_answers(int(answers.counts.sum()), n, 0))
+            gather(call.step, answers, parts[-1])
+            became[rows], counts[rows] = answers.became, answers.counts[1:]
+        q, values = (np.concatenate([part[i] for part in parts], axis=i) for i in range(2))
+        return q, values, starts(counts), became
+
+    def _call(self, tolerance: float, has_near: bool, effort: Effort, rank: Rank, most: int | None) -> _Call:
+        """What the compiled call is given besides targets, kept for the next one."""
+        key = (tolerance, has_near, effort.seeds, effort.first, effort.seed, rank, most)
+        if key not in self._calls:
+            if len(self._calls) > _CALLS:
+                self._calls.clear()
+            job, count = job_for(self.arm, self.task, tolerance), effort.seeds + has_near
+            kept = 2 * count if most is None else min(most, 2 * count)
+            with_model, exact = self.proposer is not None, job.isolated and not effort.first
+            place = RANKS.index(rank)
+            wish = kernel.Wish(effort.seeds, effort.first, place, kept, exact, has_near, with_model, ROTATION_TOLERANCE)
+            draws = first_draws(self.arm, effort.seed, 0 if with_model else effort.seeds)
+            self._calls[key] = _Call(kernel.Given(self._proposer, job, wish, draws, len(draws)), count)
+        return self._calls[key]
 
 
-@lru_cache(maxsize=64)
-def _limits(arm: Arm) -> tuple[FloatArray, FloatArray, NDArray[np.bool_], FloatArray]:
-    """Least and greatest joint values (n,), which joints turn (n,), and the middle of the limits (1, n)."""
-    return np.array(arm.q_min), np.array(arm.q_max), ~arm.is_prismatic, middle(arm)[None]
+class _Call:
+    """What the compiled call is given besides targets, with all that its words point to."""
+
+    def __init__(self, given: kernel.Given, most: int) -> None:
+        self.given, self.words, self.step = given, packed(given), _block_size(most)
+        self.size = kernel.memory_of_call(self.words, self.step)
+        self.rows, self.n, self.has_near = given.wish.most, given.job.n, given.wish.has_near
+        self.law = Law.EXACT if given.wish.exact else Law.PROPOSALS
+
+    def memory(self) -> FloatArray:
+        """Memory for one thread."""
+        return np.empty(self.size)
+
+
+_STATUS = np.array([STATUSES.index(s) for s in (Status.SOLVED, Status.SINGULAR, *[Status.UNREACHABLE] * 2)], np.uint8)
+_block_size = kernel.block_size.py_func
+
+
+def _room(poses: int, call: _Call) -> Answers:
+    """Room for the solutions of so many targets."""
+    return _blocks(poses, call.step, call.rows, call.n)
+
+
+def _blocks(poses: int, step: int, rows: int, n: int) -> Answers:
+    """Room for so many solutions of each target, block by block."""
+    return no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
+
+
+@lru_cache(maxsize=1)
+def _no_proposer() -> Proposer:
+    """What stands where there is no model."""
+    some, none = np.eye(4), np.empty(0, np.float32)
+    frames = Frames(some, some, False, False, False, False, 0, 0, 1.0, 0.0, none, none)
+    layers = Layers(none, none, none, *[0] * (len(Layers._fields) - 3))
+    return Proposer(frames, layers, Reading(0, 0, 1, 0, none, 0.0, 0.0))

@@ -72,9 +72,19 @@ class TorchEngine:
         assert self.model is not None
         return draw(self.model, self.T[self._index(poses)], count, generator)
 
-    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, BoolArray]:
+    def settle(
+        self, poses: IntArray, seeds: Seeds, tolerance: float | None = None, *, beside: bool = False
+    ) -> tuple[Found, BoolArray]:
+        found, met = self._settle(poses, seeds, tolerance or self.tolerance)
+        if not beside:
+            return found, met
+        more, _ = self._settle(poses, self._across(poses, found), tolerance or self.tolerance)
+        return Found.join([found, more.take(self.is_new(found, more))]), met
+
+    def _settle(self, poses: IntArray, seeds: Seeds, most: float) -> tuple[Found, BoolArray]:
+        """Distinct solutions in limits that the seeds lead to, and which of the targets were met."""
         pose, weight = self._index(poses.repeat(seeds.counts)), self.T.new_tensor(seeds.weight)
-        q, most = self.T.new_tensor(seeds.q), tolerance or self.tolerance
+        q = self.T.new_tensor(seeds.q)
         error = torch.full_like(weight, torch.inf)
         for part in portions(len(q), self.problem):
             refined = refine(self.arm, self.task, self.T[pose[part]], q[part], tolerance=fine_tolerance(most))
@@ -85,7 +95,8 @@ class TorchEngine:
         rows = self._merge(Rows(pose[hit], q, weight[hit]).take(inside), error[hit][inside], merge_distance(most))
         return measure(self.arm, self.task, self.T, rows), np.isin(poses, pose[hit].cpu().numpy())
 
-    def across(self, poses: IntArray, found: Found) -> Seeds:
+    def _across(self, poses: IntArray, found: Found) -> Seeds:
+        """Seeds across the folds that solutions lie beside."""
         seeds, source = seeds_across_folds(self.arm, self.task, found.q)
         return Seeds.weightless(np.bincount(poses.searchsorted(found.pose[source]), minlength=len(poses)), seeds)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from numbers import Integral
 from typing import Any
 
@@ -20,8 +21,32 @@ def check_flags(**flags: Any) -> None:
         ShapeError: By name.
     """
     for name, value in flags.items():
-        if not isinstance(value, bool | np.bool_):
+        if value is not True and value is not False and not isinstance(value, np.bool_):
             raise ShapeError(f"got {name}={value!r}; give True or False")
+
+
+def check_numbers(
+    seed: int,
+    seeds: int,
+    draws: int,
+    restarts: int,
+    tolerance: float,
+    max_solutions: int | None,
+    max_jump: float | None,
+    timeout: float | None,
+) -> None:
+    """Refuse odd numbers among the options of `IKSolver.solve`.
+
+    Raises:
+        ShapeError: By name.
+    """
+    check_counts(0, seed=seed, draws=draws, restarts=restarts)
+    check_counts(1, seeds=seeds, max_solutions=1 if max_solutions is None else max_solutions)
+    check_seeds(seeds, restarts)
+    check_sizes(tolerance=tolerance)
+    for name, size in (("max_jump", max_jump), ("timeout", timeout)):
+        if size is not None and size is not math.inf:
+            check_sizes(**{name: size})
 
 
 def check_counts(least: int, **counts: Any) -> None:
@@ -31,6 +56,8 @@ def check_counts(least: int, **counts: Any) -> None:
         ShapeError: By name.
     """
     for name, value in counts.items():
+        if type(value) is int and value >= least:
+            continue
         if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise ShapeError(f"got {name}={value!r}; give a whole number, {name} >= {least}")
 
@@ -55,6 +82,8 @@ def check_sizes(**sizes: Any) -> None:
         ShapeError: By name.
     """
     for name, value in sizes.items():
+        if type(value) is float and 0.0 < value < _MOST:
+            continue
         fine = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < _MOST
         if not fine:
             raise ShapeError(f"got {name}={value!r}; {name} must be positive, a finite number")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.continua import on_curve
 from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
+from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ROWS = 1 << 16  # seeds refined in one go; bounds the memory
@@ -28,8 +30,7 @@ _MOST_ROUNDS = 40  # of a thorough search
 _MOST_BRANCHES = 16  # of an arm with as many joints as constraints (Lee and Liang 1988, Manseur and Doty 1989)
 
 
-@dataclass(frozen=True)
-class Effort:
+class Effort(NamedTuple):
     """How much a search may do.
 
     Args:
@@ -134,10 +135,7 @@ class _Search:
         effort = self.effort
         if effort.first:
             pending = self._round(pending, _FIRST, partial(self._proposals, most=min(_FIRST, effort.seeds)))
-        pending = self._round(pending, effort.seeds + effort.draws, self._proposals)
-        if not effort.first:
-            self._cross_folds()
-        return pending
+        return self._round(pending, effort.seeds + effort.draws, self._proposals, beside=not effort.first)
 
     def _restart(self, pending: IntArray) -> None:
         """Refine random seeds for the pending targets, in rounds each twice as large as before."""
@@ -153,14 +151,19 @@ class _Search:
             pending = self._round(pending, count, seeds_of)
             pending = pending[self.met[pending] | (2 * (number + 1) < restarts)]
 
-    def _round(self, pending: IntArray, per_target: int, seeds_of: Callable[[IntArray], Seeds]) -> IntArray:
-        """Refine one round of seeds for the pending targets; those that are still without solution come back."""
+    def _round(
+        self, pending: IntArray, per_target: int, seeds_of: Callable[[IntArray], Seeds], *, beside: bool = False
+    ) -> IntArray:
+        """Refine one round of seeds for the pending targets; those that are still without solution come back.
+
+        With `beside` also look for the branches across the folds beside those that are found.
+        """
         left = [pending[:0]]
         for poses in _chunks(pending, per_target, self.rows):
             if self._is_late():
                 self.late[poses] = True
                 continue
-            found, met = self.engine.settle(poses, seeds_of(poses))
+            found, met = self.engine.settle(poses, seeds_of(poses), beside=beside)
             self.met[poses[met]] = True
             if len(found.pose):
                 self.parts.append(found)
@@ -169,17 +172,6 @@ class _Search:
             left.append(poses[~solved])
             self.late[left[-1]] |= self._is_late()
         return np.concatenate(left)
-
-    def _cross_folds(self) -> None:
-        """Look for the branches beside those that were found."""
-        for place, found in enumerate(self.parts):
-            if self._is_late():
-                break
-            first = np.ones(len(found.pose), np.bool_)
-            first[1:] = found.pose[1:] > found.pose[:-1]
-            poses = found.pose[first]
-            more, _ = self.engine.settle(poses, self.engine.across(poses, found))
-            self.parts[place] = self._add(found, more)
 
     def _exhaust(self, found: Found) -> Found:
         """Add seeds until no new branch turned up in several rounds: across folds, random, and from the mixture.
@@ -328,8 +320,16 @@ class _Search:
         return np.random.default_rng(self.effort.seed)
 
     def _draws(self, count: int) -> FloatArray:
-        arm = self.problem.arm
-        return self.generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+        return _uniform(self.problem.arm, self.generator, count)
+
+
+def first_draws(arm: Arm, seed: int, count: int) -> FloatArray:
+    """The random seeds (count, n) of a search's first round."""
+    return _uniform(arm, np.random.default_rng(seed), count)
+
+
+def _uniform(arm: Arm, generator: np.random.Generator, count: int) -> FloatArray:
+    return generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
 
 
 def _within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.solver.approach import with_closest
-from ik_mdn.solver.collecting import RANKS, Rank, collect
-from ik_mdn.solver.engine import Engine, Problem
-from ik_mdn.solver.options import check_counts, check_flags, check_seeds, check_sizes, checked_rank
+from ik_mdn.solver.collecting import RANKS, Order, Rank, collect, replaced
+from ik_mdn.solver.engine import Engine, NoPoseError, Problem
+from ik_mdn.solver.options import check_flags, check_numbers, checked_rank
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.refinement import compiled_kernel
 from ik_mdn.solver.search import Effort, propose, search
@@ -26,14 +26,14 @@ from sim.arm import Arm
 from sim.arrays import FloatArray, is_tensor
 from sim.errors import CheckpointError, ShapeError
 from sim.inputs import as_numbers
-from sim.task import ROTATION_TOLERANCE, Task, as_targets, load_task
+from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
     from ik_mdn.model import ArmModel, SavedModel
-    from ik_mdn.solver.engine_numba import CompiledModel
+    from ik_mdn.solver.engine_numba import CompiledModel, OneCall
 
 __all__ = ["IKSolver", "SolutionBatch", "Solutions", "Status", "solver_for"]
 
@@ -167,14 +167,14 @@ class IKSolver:
     ) -> SolutionBatch:
         """The distinct solutions in limits of each target.
 
-        The model's component means and sigma points (those that weigh at least 1e-3) are refined, turned into limits,
+        The model's component means and sigma points (those that weigh at least 3e-4) are refined, turned into limits,
         and merged where they are the same branch. Targets that are left without a solution, and all of them when
         there is no model, get random joint vectors in limits as seeds, in rounds of `seeds`, twice that, four times
         that and so on, until one leads to a solution; half of the rounds are enough to give up a target that no seed
         has met even outside the limits.
-        The same random seeds serve every target, so without a model a batch gives what its targets give one by one.
-        With one it may differ where a proposal is near to being too light: float32 sums run in another order for many
-        targets (and draws from the mixture, for `thorough` and `draws`, depend on the targets before).
+        The same random seeds serve every target, and nothing else of it depends on the others: a batch gives, bit for
+        bit, what its targets give one by one, in any number of threads (but for draws from the mixture, for `thorough`
+        and `draws`, which depend on the targets before; and on a GPU).
 
         What is left is tried once more: of a redundant arm, joint vectors that meet the target outside the limits are
         moved along their curves into them; and where nothing meets the target, joint vectors that miss it by up to
@@ -237,10 +237,8 @@ class IKSolver:
         check_flags(refine=refine, windings=windings, thorough=thorough, closest=closest)
         if not (self.has_model or refine):
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
-        T, device = self._targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
-        near = None if q_seed is None else self._checked_seed(q_seed, len(T))
-        by = _checked_rank(rank, near is not None, max_jump)
-        _check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
+        by = _checked_rank(rank, q_seed is not None, max_jump)
+        check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
         effort = Effort(
             seeds=seeds,
             draws=draws,
@@ -250,34 +248,55 @@ class IKSolver:
             seed=seed,
             max_jump=max_jump,
         )
+        order = Order(by, windings, max_jump, max_solutions, closest)
+        T, device = self._plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
+        slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
+        if T is None or slow:
+            T = self._targets(T_base_tip)
+        near = None if q_seed is None else self._checked_seed(q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
+        if slow or not (device is None or device.type == "cpu") or self._one_call is None:
+            return self._search(problem, device, effort, order, refine=refine)
+        try:
+            batch, left = self._one_call.answer(problem, effort, by, max_solutions)
+        except NoPoseError:
+            problem = problem._replace(T=self._targets(T_base_tip))  # which says what is wrong
+            return self._search(problem, device, effort, order, refine=True)
+        if left is None:
+            return batch
+        return replaced(batch, left, self._search(problem.of(left), device, effort, order, refine=True))
+
+    def _search(
+        self, problem: Problem, device: torch.device | None, effort: Effort, order: Order, *, refine: bool
+    ) -> SolutionBatch:
+        """Solutions by all rounds of seeds that an effort allows, or the model's raw modes."""
         engine = self._engine(problem, device)
         if not refine:
-            proposed = propose(engine, problem, seeds)
+            proposed = propose(engine, problem, effort.seeds)
             finite = np.isfinite(proposed.found.q.sum(axis=1))
             if not finite.all():
                 _log.warning("the model has no finite modes for some targets; are they in metres, and near the arm?")
                 proposed = replace(proposed, found=proposed.found.take(finite))
-            return collect(engine, problem, proposed, by, Law.PROPOSALS, max_solutions=max_solutions)
+            return collect(engine, problem, proposed, Law.PROPOSALS, order)
         outcome = search(engine, problem, effort)
         square = self.task.n_constraints == self.arm.n_joints
         law = Law.EXACT if square and not effort.first else Law.PROPOSALS
-        batch = collect(
-            engine, problem, outcome, by, law, windings=windings, max_jump=max_jump, max_solutions=max_solutions
-        )
-        return with_closest(problem, batch, seed=seed) if closest else batch
+        batch = collect(engine, problem, outcome, law, order)
+        return with_closest(problem, batch, seed=effort.seed) if order.closest else batch
+
+    def _plain_targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray | None:
+        """The solver's own copy of matrices (B, 4, 4), for compiled code, which checks them; None where they are not."""
+        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
+        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
+            return np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
+        return None
 
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray:
         """Checked targets (B, 4, 4), the solver's own."""
-        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
-        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
-            T = np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
-            if self._compiled.are_poses(T, ROTATION_TOLERANCE):
-                return T
         checked = as_targets(self.task, T_base_tip)
         if checked.ndim > 3:
             raise ShapeError(f"targets have shape {tuple(checked.shape)}; give one (4, 4) or a batch (B, 4, 4) of them")
-        return np.ascontiguousarray(checked.reshape(-1, 4, 4))
+        return np.array(checked.reshape(-1, 4, 4), order="C")
 
     def _engine(self, problem: Problem, device: torch.device | None) -> Engine:
         if self._compiled and (device is None or device.type == "cpu"):
@@ -299,6 +318,15 @@ class IKSolver:
         """The model for compiled code, with the weights that it has at the first call."""
         assert self._compiled is not None
         return None if self._model is None else self._compiled.CompiledModel(self._model)
+
+    @cached_property
+    def _one_call(self) -> OneCall | None:
+        """The compiled call, where compiled code can propose the seeds."""
+        if self._compiled is None or (self._compiled_model is not None and self._compiled_model.proposer is None):
+            return None
+        proposer = None if self._compiled_model is None else self._compiled_model.proposer
+        call: OneCall = self._compiled.OneCall(self.arm, self.task, proposer)
+        return call
 
     @cached_property
     def _compiled(self) -> ModuleType | None:
@@ -351,25 +379,6 @@ def _checked_rank(rank: Rank | None, has_seed: bool, max_jump: float | None) -> 
     if not has_seed and (by == "distance" or max_jump is not None):
         raise ShapeError("rank='distance' and max_jump are measured from q_seed; give q_seed, shape (n,) or (B, n)")
     return cast(Rank, by)
-
-
-def _check_numbers(
-    seed: int,
-    seeds: int,
-    draws: int,
-    restarts: int,
-    tolerance: float,
-    max_solutions: int | None,
-    max_jump: float | None,
-    timeout: float | None,
-) -> None:
-    check_counts(0, seed=seed, draws=draws, restarts=restarts)
-    check_counts(1, seeds=seeds, max_solutions=1 if max_solutions is None else max_solutions)
-    check_seeds(seeds, restarts)
-    check_sizes(tolerance=tolerance)
-    for name, size in (("max_jump", max_jump), ("timeout", timeout)):
-        if size is not None and size is not math.inf:
-            check_sizes(**{name: size})
 
 
 @lru_cache(maxsize=1)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarking.answers import CLAIMED, Answers, judge, nearest_branch, read_refined, score
 from benchmarking.poses import Poses
+from ik_mdn.solver.engine import Problem
+from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel
 from ik_mdn.solver.kernels import refine as kernel
+from ik_mdn.solver.kernels.rules import Rule
 from ik_mdn.solver.refinement import refine
-from ik_mdn.solver.solver import IKSolver
+from ik_mdn.solver.solver import SEEDS, IKSolver
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.task import load_task
@@ -59,8 +59,7 @@ def network_worth(solver: IKSolver, poses: Poses, truth: Answers, *, seed: int) 
         poses, truth: The poses and their branches.
         seed: Of the random vectors.
     """
-    with counted() as count:
-        found = solver.solve(poses.T, restarts=0)
+    found, (seeds, iterations) = solver.solve(poses.T, restarts=0), _proposed(solver, poses)
     answers = judge(solver.arm, poses, [np.asarray(one.q) for one in found])
     recall = score(solver.arm, truth, answers).recall
     reached, spent, tried = np.full(len(truth.q), MOST + 1), [np.zeros(len(poses))], 0
@@ -78,45 +77,27 @@ def network_worth(solver: IKSolver, poses: Poses, truth: Answers, *, seed: int) 
             break
     curve = _curve(reached, np.cumsum(np.mean(spent, axis=1)), tried)
     enough = next((row for row in curve if row[1] >= recall), curve[-1])
-    per_pose = count.iterations / len(poses)
     shown = [row for row in curve if row[0] & (row[0] - 1) == 0 or row == enough]
     return Worth(
         poses=len(poses),
         recall=recall,
-        seeds=count.seeds / len(poses),
-        iterations=per_pose,
+        seeds=seeds,
+        iterations=iterations,
         restarts=enough[0],
         restart_iterations=enough[2],
         restart_recall=enough[1],
-        ratio=enough[2] / per_pose,
+        ratio=enough[2] / iterations,
         curve=shown,
     )
 
 
-@dataclass
-class Count:
-    """Seeds refined and their iterations so far."""
-
-    seeds: int = 0
-    iterations: int = 0
-
-
-@contextmanager
-def counted() -> Iterator[Count]:
-    """Within the block every seed that the compiled kernel refines is counted, with its iterations."""
-    count, original = Count(), kernel.refine_rows
-
-    def counting(*args: Any, **options: Any) -> Any:
-        out = original(*args, **options)
-        count.seeds += len(out[0])
-        count.iterations += int(out[3].sum())
-        return out
-
-    vars(kernel)["refine_rows"] = counting
-    try:
-        yield count
-    finally:
-        vars(kernel)["refine_rows"] = original
+def _proposed(solver: IKSolver, poses: Poses) -> tuple[float, float]:
+    """Seeds of the model per pose, and the iterations that they take per pose, each refined to its end on its own."""
+    engine = CompiledEngine(Problem(solver.arm, solver.task, poses.T, None, 1e-8), CompiledModel(solver.model))
+    numbers = np.arange(len(poses))
+    seeds = engine.propose(numbers, SEEDS)
+    refined = kernel.refine_rows(solver.arm, solver.task, poses.T, numbers.repeat(seeds.counts), seeds.q, Rule())
+    return len(seeds.q) / len(poses), float(refined[3].sum()) / len(poses)
 
 
 def _restart(

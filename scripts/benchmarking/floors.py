@@ -13,20 +13,16 @@ import torch
 from benchmarking.clocks import clock_in_turns, median_and_range, seconds_of
 from benchmarking.poses import Poses
 from ik_mdn.solver import engine_numba
-from ik_mdn.solver.kernels import refine as kernel
 from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.solver import IKSolver
 
 NEAR = 0.05  # noise on a true solution [rad, m]: what a trained network proposes
 MET = 1e-10  # residual [m], [rad] that counts as converged
 
-_PARTS = (  # label, owner, attribute; an inner part is taken off the one around it
-    ("seeds", engine_numba.CompiledEngine, "propose"),
-    ("network", engine_numba.CompiledModel, "numbers_of"),
-    ("refinement", kernel, "refine_rows"),
-    ("duplicates and limits", engine_numba.CompiledEngine, "_gather"),
+_PARTS = (  # label, owner, attribute
+    ("compiled call", engine_numba.kernel, "answer"),
+    ("search for what it leaves open", IKSolver, "_search"),
 )
-_INNER = {"seeds": "network"}
 
 
 def time_parts(solver: IKSolver, poses: Poses, repeats: int) -> dict[str, Any]:
@@ -109,8 +105,6 @@ def _parts(call: Callable[[], Any], count: int, repeats: int) -> dict[str, float
             started = time.perf_counter()
             call()
             total = time.perf_counter() - started
-        for outer, inner in _INNER.items():
-            parts[outer] -= parts[inner]
         rows.append({**parts, "rest": total - sum(parts.values()), "total": total})
     return {key: 1e6 * _median([row[key] for row in rows]) / count for key in rows[0]}
 

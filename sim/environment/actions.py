@@ -100,9 +100,14 @@ class TipControl:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Displacements x, y, z in the base frame, turns about x, y, z of the tip frame: those that count."""
+        """Displacements x, y, z in the base frame, turns about x, y, z of the tip frame: those that count.
+
+        In frames of the task's own they begin with "task_".
+        """
         every = ("x", "y", "z", "turn_x", "turn_y", "turn_z")
-        return tuple(name for name, on in zip(every, self.task.rows, strict=True) if on)
+        own = [self.task.R_base_task is not None] * 3 + [self.task.R_tip_task is not None] * 3
+        rows = zip(every, self.task.rows, own, strict=True)
+        return tuple(f"task_{name}" if framed else name for name, on, framed in rows if on)
 
     @property
     def scale(self) -> FloatArray:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import ShapeError, TaskError
+from sim.errors import ShapeError
 from sim.kinematics import forward_kinematics
 from sim.rotations import quat_wxyz_of, rotation_from_quat
-from sim.task import TASKS, Task
+from sim.task import Task, error_norms, task_error
 
 _POINT = ("x", "y", "z")
 _TURN = {  # what stands for the rotation, by how many angular rows of the task count
@@ -144,8 +145,46 @@ class GoalSpace:
         return values
 
 
+class WholeGoals(GoalSpace):
+    """Goals of any task: all of the position [m], and the unit quaternion `quat_wxyz` where a rotation counts.
+
+    What the task leaves open is in them too, and plays no part in `errors`, which are those of the task in its frames.
+    """
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each number of a goal is, in order."""
+        return (*_POINT, *_TURN[3 if any(self.task.rows[3:]) else 0])
+
+    @property
+    def n_position(self) -> int:
+        """How many numbers of a goal, from its start, are the position: 3."""
+        return 3
+
+    def encode(self, T_base_tip: FloatArray) -> FloatArray:
+        """The goal vectors (..., size) of poses (..., 4, 4)."""
+        T = np.asarray(T_base_tip, dtype=np.float64)
+        parts = [T[..., :3, 3], quat_wxyz_of(T[..., :3, :3])]
+        return np.concatenate(parts[: 1 + any(self.task.rows[3:])], axis=-1)
+
+    def errors(self, achieved: NDArray[np.floating], desired: NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+        """How far goals (..., size) are from each other [m], [rad], each (...); see `sim.task.task_error`."""
+        both = np.broadcast_arrays(self._poses(achieved), self._poses(desired))
+        a, b = (torch.from_numpy(T.copy()) for T in both)
+        err_pos, err_rot = error_norms(task_error(self.task, a, b))
+        return err_pos.numpy(), err_rot.numpy()
+
+    def _poses(self, goal: NDArray[np.floating]) -> FloatArray:
+        values = np.asarray(goal, dtype=np.float64)
+        T = np.broadcast_to(self.T_rest, (*values.shape[:-1], 4, 4)).copy()
+        T[..., :3, 3] = values[..., :3]
+        if self.size > 3:
+            T[..., :3, :3] = rotation_from_quat(np.roll(values[..., 3:], -1, axis=-1))
+        return T
+
+
 def goal_space(arm: Arm, task: Task) -> GoalSpace:
-    """The goal space of an arm and a task; see `GoalSpace`.
+    """The goal space of an arm and a task: `GoalSpace` for tasks of `sim.TASKS` and the like, `WholeGoals` for others.
 
     Args:
         arm: The arm.
@@ -153,11 +192,15 @@ def goal_space(arm: Arm, task: Task) -> GoalSpace:
 
     Returns:
         Goals in the arm's base frame.
-
-    Raises:
-        TaskError: The task counts other rows than x and y or x, y and z, or has frames of its own.
     """
     ordered = sorted(task.rows[:3], reverse=True) == list(task.rows[:3]) and sum(task.rows[:3]) >= 2
-    if not ordered or task.R_base_task is not None or task.R_tip_task is not None:
-        raise TaskError(f"goals of task {task.name!r} are not written yet; use a task of {', '.join(TASKS)}")
-    return GoalSpace(task, forward_kinematics(arm, (arm.sample_min + arm.sample_max) / 2))
+    heading = sum(task.rows[3:]) != 1 or _stays_upright(arm)
+    plain = ordered and heading and task.R_base_task is None and task.R_tip_task is None
+    space = GoalSpace if plain else WholeGoals
+    return space(task, forward_kinematics(arm, (arm.sample_min + arm.sample_max) / 2))
+
+
+def _stays_upright(arm: Arm) -> bool:
+    """Whether the tip's z axis is up or down everywhere, so that its turn about it is the heading of its x axis."""
+    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (8, arm.n_joints))
+    return bool((np.abs(forward_kinematics(arm, q)[:, 2, 2]) > 1.0 - 1e-6).all())

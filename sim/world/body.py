@@ -70,6 +70,9 @@ class ArmBody:
         self._check_kinematics()
         self.set_q(home(arm))
 
+    def __repr__(self) -> str:
+        return f"ArmBody(arm {self.arm.name!r}, {self.arm.n_joints} joints)"
+
     @property
     def q(self) -> FloatArray:
         """Where the joints are, shape (n,) [rad, m for prismatic]."""

@@ -1,8 +1,7 @@
-"""The physics world: PyBullet behind one context manager; the only module that imports it."""
+"""The physics world: PyBullet behind one context manager."""
 
 from __future__ import annotations
 
-import gc
 import tempfile
 import time
 import weakref
@@ -21,15 +20,13 @@ from sim.rendering import Camera, Layers, take_layers
 from sim.rotations import pose_to_bullet
 from sim.scenes import Obstacle, Scene
 from sim.world.body import ArmBody
+from sim.world.client import Client, open_client
 from sim.world.description import Description, describe
 from sim.world.display import check_display
 from sim.world.links import load_links
 from sim.world.motion import TIME_STEP
 from sim.world.obstacles import lay_tiles, place_solid, stiffen
 from sim.world.silence import silence
-
-with silence():  # it prints its build time
-    import pybullet
 
 Colour = tuple[float, float, float]
 
@@ -58,7 +55,7 @@ class World:
             check_display()
         down = _check_gravity(gravity)
         self.gui = gui
-        self._client = Client(_connect(gui))
+        self._client = open_client(gui)
         weakref.finalize(self, self._client.disconnect).atexit = False  # closed at the latest when it is forgotten
         self._names: dict[int, str] = {}  # of everything solid, by Bullet's numbers
         self._arms: list[ArmBody] = []
@@ -67,13 +64,17 @@ class World:
         self._client.setGravity(*down)
         self._client.setPhysicsEngineParameter(deterministicOverlappingPairs=1, numSolverIterations=_ITERATIONS)
         if gui:
-            self._client.configureDebugVisualizer(pybullet.COV_ENABLE_GUI, 0)
+            self._client.configureDebugVisualizer(self._client.COV_ENABLE_GUI, 0)
 
     def __enter__(self) -> World:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        arms = ", ".join(body.arm.name for body in self._arms) or "no arm"
+        return f"World({arms}; {len(self._obstacles)} obstacles; {'closed' if self._client.is_closed else 'open'})"
 
     def close(self) -> None:
         """End the world; a second call does nothing, any other use afterwards is a WorldError."""
@@ -99,7 +100,7 @@ class World:
         """
         if not isinstance(arm, Arm):
             raise WorldError(f"add_arm takes an arm, and got {arm!r}; write world.add_arm(sim.load_arm({str(arm)!r}))")
-        flags = pybullet.URDF_USE_SELF_COLLISION | pybullet.URDF_USE_INERTIA_FROM_FILE
+        flags = self._client.URDF_USE_SELF_COLLISION | self._client.URDF_USE_INERTIA_FROM_FILE
         description = _describe(arm, meshes=meshes)
         number = self._load(description, f"arm {arm.name!r}", flags=flags)
         self._names[number] = arm.name
@@ -149,7 +150,7 @@ class World:
             size: Edge length [m].
         """
         for tiles, grey in zip(lay_tiles(size, height), (0.93, 0.86), strict=True):
-            shape = self._client.createVisualShape(pybullet.GEOM_MESH, rgbaColor=[grey, grey, grey, 1], **tiles)
+            shape = self._client.createVisualShape(self._client.GEOM_MESH, rgbaColor=[grey, grey, grey, 1], **tiles)
             self._place(shape, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
 
     def add_marker(self, T_world: FloatArray, *, size: float = 0.08, colour: Colour = (0.95, 0.55, 0.1)) -> Marker:
@@ -164,7 +165,7 @@ class World:
             The marker, to be recoloured or removed.
         """
         position, quat_xyzw = pose_to_bullet(np.asarray(T_world, dtype=np.float64))
-        ball = self._client.createVisualShape(pybullet.GEOM_SPHERE, radius=0.35 * size, rgbaColor=[*colour, 1])
+        ball = self._client.createVisualShape(self._client.GEOM_SPHERE, radius=0.35 * size, rgbaColor=[*colour, 1])
         bodies = [self._place(ball, position, quat_xyzw)]
         for axis, shade in enumerate(_AXIS_COLOURS):
             half = np.full(3, size / 14)
@@ -244,7 +245,7 @@ class World:
         return number
 
     def _add_box(self, centre: Any, half: Any, colour: Colour, quat_xyzw: Any = (0, 0, 0, 1)) -> int:
-        shape = self._client.createVisualShape(pybullet.GEOM_BOX, halfExtents=half, rgbaColor=[*colour, 1])
+        shape = self._client.createVisualShape(self._client.GEOM_BOX, halfExtents=half, rgbaColor=[*colour, 1])
         return self._place(shape, centre, quat_xyzw)
 
     def _place(self, shape: int, position: Any, quat_xyzw: Any) -> int:
@@ -272,74 +273,11 @@ class Marker:
         self._bodies = []
 
 
-class Client:
-    """Bullet's functions bound to one world, so that no call can reach another by mistake, and fails by name."""
-
-    def __init__(self, number: int) -> None:
-        self._number: int | None = number
-        self.names: dict[str, str] = {}  # of links and joints whose names Bullet cannot take, by the ones it was given
-
-    def __getattr__(self, name: str) -> Any:
-        """A function of pybullet with this world's number filled in, or one of its constants."""
-        value = getattr(pybullet, name)
-        if not callable(value):
-            return value
-        if self._number is None:
-            raise WorldError("the world is closed; open another one with sim.World()")
-        options = {} if name in _STATELESS else {"physicsClientId": self._number}
-
-        def bound(*arguments: Any, **named: Any) -> Any:
-            try:
-                return value(*arguments, **options, **named)
-            except pybullet.error as error:
-                raise WorldError(f"Bullet's {name} failed: {error}") from error
-
-        setattr(self, name, bound)  # found at once the next time
-        return bound
-
-    def real_name(self, name: bytes) -> str:
-        """What the description calls a link or a joint that Bullet calls so."""
-        text = name.decode(errors="replace")
-        return self.names.get(text, text)
-
-    def disconnect(self) -> None:
-        """Close the connection, once."""
-        number, self._number = self._number, None
-        for name in [name for name in self.__dict__ if name not in ("_number", "names")]:
-            delattr(self, name)
-        if number is not None:
-            _OPEN.discard(number)
-            if pybullet.isConnected(number):
-                with silence():
-                    pybullet.disconnect(number)
-
-
 def _check_gravity(gravity: Any) -> list[float]:
     values = as_numbers(gravity, "gravity")
     if values.shape != (3,) or not np.isfinite(values).all():
         raise ShapeError(f"gravity must be three finite numbers [m/s²]; got {gravity!r}")
     return [float(value) for value in values]
-
-
-def _connect(gui: bool) -> int:
-    """Bullet's number of a new world."""
-    if len(_OPEN) >= _MOST_WORLDS:
-        gc.collect()  # closes those that are forgotten
-    if len(_OPEN) >= _MOST_WORLDS:
-        raise WorldError(
-            f"{len(_OPEN)} worlds are open, of about 30 MB each; close those that are done: with sim.World() as world: ..."
-        )
-    with silence() as chatter:
-        number = int(pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT))
-    if number < 0:
-        raise WorldError(f"Bullet gave no {'window' if gui else 'world'}: {chatter.last_lines() or 'no reason'}")
-    _OPEN.add(number)
-    return number
-
-
-_OPEN: set[int] = set()  # Bullet's numbers of all worlds of this process
-_MOST_WORLDS = 128
-_STATELESS = ("getMatrixFromQuaternion", "computeViewMatrix", "computeProjectionMatrixFOV")
 
 
 def _describe(arm: Arm, *, meshes: bool) -> Description:

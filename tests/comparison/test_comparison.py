@@ -346,3 +346,24 @@ def test_the_script_says_when_no_arm_has_models(capsys: pytest.CaptureFixture[st
     with pytest.raises(IKError, match="no mixture ships for any of: planar:1,2"):
         compare_arms.main(arms=("planar:1,2",))
     assert "planar:1,2 is left out: no mixture ships for it" in capsys.readouterr().err
+
+
+def test_an_arm_whose_meshes_are_gone_is_compared_without_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = '<collision><geometry><mesh filename="gone.stl"/></geometry></collision>'
+    links = f'<link name="base"/><link name="l1">{gone}</link><link name="l2">{gone}</link>'
+    joints = "".join(
+        f'<joint name="j{i}" type="revolute"><parent link="{parent}"/><child link="l{i}"/><origin xyz="{x} 0 0"/>'
+        '<axis xyz="0 0 1"/><limit lower="-2" upper="2" effort="9" velocity="2"/></joint>'
+        for i, parent, x in ((1, "base", 0.0), (2, "l1", 0.5))
+    )
+    tip = '<link name="tip"/><joint name="t" type="fixed"><parent link="l2"/><child link="tip"/><origin xyz="0.4 0 0"/></joint>'
+    file = tmp_path / "bare.urdf"
+    file.write_text(f'<robot name="bare">{links}{joints}{tip}</robot>')
+    save_model(untrained(sim.load_arm(file), components=2), tmp_path / "model.safetensors")
+    asked = ["compare", str(file), "--model", str(tmp_path / "model.safetensors"), "--count", "10", "--execute", "1"]
+    assert main(asked) == 2
+    assert "--no-meshes" in capsys.readouterr().err
+    assert main([*asked, "--no-meshes"]) == 0
+    assert "driven to in the simulator" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import sim
 from sim.environment.goals import GoalSpace, goal_space
 from sim.errors import ShapeError
 from sim.rotations import quat_wxyz_of
-from sim.task import TASKS, error_norms, task_error
+from sim.task import TASKS, error_norms, load_task, task_error
 
 CASES = [
     ("planar2", "planar_position"),
@@ -22,6 +22,52 @@ CASES = [
     ("xarm6", "position_axis"),
     ("panda", "pose"),
 ]
+
+
+PITCHES = """<robot name="pitches"><link name="l0"/><link name="l1"/><link name="l2"/><link name="l3"/><link name="l4"/>
+<link name="tip"/>{}<joint name="t" type="fixed"><parent link="l4"/><child link="tip"/><origin xyz="0.1 0 0"/></joint></robot>"""
+FRAMED = [("x,y,z,pitch", 7), ("x,z", 3), ("x,y,z,axis_x", 7), ("y,roll", 7), ("z,yaw", 7)]
+
+
+def pitches() -> sim.Arm:
+    """A turn and three pitches."""
+    joints = "".join(
+        f'<joint name="j{i}" type="revolute"><parent link="l{i}"/><child link="l{i + 1}"/><origin xyz="{xyz}"/>'
+        f'<axis xyz="{axis}"/><limit lower="-2.6" upper="2.6" effort="9" velocity="2"/></joint>'
+        for i, (axis, xyz) in enumerate([("0 0 1", "0 0 0.1"), *[("0 1 0", "0.2 0 0")] * 3])
+    )
+    return sim.load_arm(PITCHES.format(joints))
+
+
+@pytest.mark.parametrize(("task", "size"), FRAMED)
+def test_goals_of_tasks_of_any_rows_have_the_errors_of_the_task(task: str, size: int) -> None:
+    arm = pitches()
+    chosen = load_task(arm, task)
+    goals, T = goal_space(arm, chosen), poses(arm)
+    assert goals.encode(T).shape == (50, len(goals.names)) == (50, size)
+    errors = goals.errors(goals.encode(T[:-1]), goals.encode(T[1:]))
+    oracle = error_norms(task_error(chosen, torch.from_numpy(T[:-1]), torch.from_numpy(T[1:])))
+    for mine, theirs in zip(errors, oracle, strict=True):
+        np.testing.assert_allclose(mine, theirs.numpy(), atol=1e-7)
+    again = goals.decode(goals.encode(T[0]))
+    assert float(task_error(chosen, torch.from_numpy(again), torch.from_numpy(T[0])).norm()) < 1e-7
+
+
+@pytest.mark.parametrize("control", ["joints", "tip"])
+def test_an_arm_of_four_joints_has_an_environment(control: str) -> None:
+    import warnings
+
+    from gymnasium.utils.env_checker import check_env
+
+    from sim.environment import ReachEnv
+
+    env = ReachEnv(pitches(), control=control)
+    assert env.task.name == "x,y,z,pitch"
+    assert env.control.names[-1] == ("j3" if control == "joints" else "task_turn_z")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        check_env(env, skip_render_check=True)
+    env.close()
 
 
 def poses(arm: sim.Arm, count: int = 50) -> np.ndarray:

@@ -66,5 +66,5 @@ def test_sigma_points_find_the_branches_that_means_alone_miss() -> None:
         distance[(refined.err_pos > 1e-8) | (refined.err_rot > 1e-8)] = math.inf
         nearest = torch.full((len(T),), math.inf, dtype=torch.float64).scatter_reduce(0, pose, distance, "amin")
         recall[name] = (nearest < 1e-3).double().mean().item()
-    assert recall["sigma"] > 0.99
+    assert recall["sigma"] > 0.98
     assert recall["sigma"] > recall["means"] + 0.01

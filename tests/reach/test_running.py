@@ -36,7 +36,9 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (folder / "episodes.jsonl").read_text().splitlines()]
+    assert all(len(record.pop("checksum")) == 16 for record in records)
+    return records
 
 
 def record_of(episode: int, **changes: Any) -> dict[str, Any]:
@@ -194,6 +196,18 @@ def test_a_damaged_line_in_the_middle_is_named(kept: EpisodeFolder, tmp_path: Pa
     with pytest.raises(SuiteError, match=r"episodes\.jsonl, line 3, is no episode"), kept:
         pass
     path.write_bytes(b"")
+    kept.__enter__()
+
+
+def test_a_changed_number_in_an_episode_is_noticed(kept: EpisodeFolder, tmp_path: Path) -> None:
+    path = tmp_path / "kept" / "episodes.jsonl"
+    kept.__exit__(None, None, None)
+    whole = path.read_bytes()
+    digit = next(i for i, byte in enumerate(whole) if chr(byte) in "12345678" and i > whole.index(b"err_pos"))
+    path.write_bytes(whole[:digit] + bytes([whole[digit] + 1]) + whole[digit + 1 :])
+    with pytest.raises(SuiteError, match=r"line 1, is no episode \(its checksum does not fit"), kept:
+        pass
+    path.write_bytes(whole)
     kept.__enter__()
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import sim
-from ik_mdn.solver.collecting import collect
+from ik_mdn.solver.collecting import Order, collect, replaced
 from ik_mdn.solver.engine import Found, Problem
 from ik_mdn.solver.engine_torch import TorchEngine
 from ik_mdn.solver.probabilities import Law
@@ -36,9 +36,8 @@ def collected(rank: Any = "weight", *, rows: Any = slice(None), poses: int = 5, 
         TorchEngine(problem, None),
         problem,
         Outcome(found, met, late, *np.zeros((2, poses), np.bool_)),
-        rank,
         options.pop("law", Law.PROPOSALS),
-        **options,
+        Order(rank, **options),
     )
 
 
@@ -90,9 +89,12 @@ def test_a_stretched_arm_is_singular() -> None:
     found = Found(np.zeros(1, np.int64), np.zeros((1, 2)), np.ones(1), np.zeros(1), np.zeros(1))
     yes, no = np.ones(1, np.bool_), np.zeros(1, np.bool_)
     engine = TorchEngine(problem, None)
-    assert collect(engine, problem, Outcome(found, yes, no, no, no), "weight", Law.EXACT)[0].status is Status.SINGULAR
+    assert (
+        collect(engine, problem, Outcome(found, yes, no, no, no), Law.EXACT, Order("weight"))[0].status
+        is Status.SINGULAR
+    )
     raw = Outcome(found, no, no, no, no, refined=False)
-    assert collect(engine, problem, raw, "weight", Law.PROPOSALS)[0].status is Status.PROPOSED
+    assert collect(engine, problem, raw, Law.PROPOSALS, Order("weight"))[0].status is Status.PROPOSED
 
 
 @pytest.mark.parametrize("rank", KEYS)
@@ -108,3 +110,16 @@ def test_exact_weights_sum_to_one_over_all_that_was_found_and_proposals_keep_the
     np.testing.assert_allclose(near.weight, (probability / total)[kept])  # what is left out is not handed on
     if rank == "weight":
         assert all((np.diff(one.weight) <= 0).all() for one in batch)
+
+
+def test_a_batch_with_other_solutions_of_some_poses_has_these_in_their_places() -> None:
+    batch, others = collected(), collected("margin", rows=slice(3, 8))[2:4]
+    changed = replaced(batch, np.array([0, 4]), others)
+    assert changed.status_index.tolist() == [
+        *others.status_index[:1],
+        *batch.status_index[1:4],
+        *others.status_index[1:],
+    ]
+    for pose, expected in enumerate([others[0], batch[1], batch[2], batch[3], others[1]]):
+        np.testing.assert_array_equal(changed[pose].q, expected.q)
+        np.testing.assert_array_equal(changed[pose].weight, expected.weight)

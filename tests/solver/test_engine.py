@@ -7,21 +7,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numba import njit
 from samples import random_arm, sliding_arm
 
 import sim
 from ik_mdn.model.pose_model import PoseModel
-from ik_mdn.solver import engine_numba
 from ik_mdn.solver.engine import Found, Problem, Seeds
-from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel
+from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel, proposer_of
 from ik_mdn.solver.engine_torch import TorchEngine
-from ik_mdn.solver.kernels.branches import Bounds, Candidates, settle
-from ik_mdn.solver.kernels.forward import forward
+from ik_mdn.solver.folds import seeds_across_folds
+from ik_mdn.solver.kernels.network import forward
+from ik_mdn.solver.kernels.pointers import bare
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.trainer import build_model
 from sim.arm.arm import Arm
 from sim.kinematics import forward_kinematics
-from sim.task import TASKS, Task, load_task
+from sim.task import TASKS, Task, error_norms, load_task, task_error
 
 ARMS = [
     ("xarm6", "pose"),
@@ -101,15 +102,27 @@ def test_without_symmetries_the_seeds_are_the_same_too() -> None:
     assert_same_seeds(ours, theirs)
 
 
+@njit
+def _forward(x: Any, layers: Any, out: Any, scratch: Any) -> None:
+    forward(bare(x), len(x), bare(layers), bare(out), bare(scratch))
+
+
 @pytest.mark.parametrize("blocks", [0, 1, 3])
-def test_the_compiled_network_is_torchs(blocks: int) -> None:
+def test_the_compiled_network_is_torchs_and_a_row_does_not_depend_on_the_others(blocks: int) -> None:
     model = model_of(sim.load_arm("xarm6"), "pose", blocks=blocks, width=48)
     x = torch.randn(7, len(model.centre), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        expected = model.head.out(model.trunk(x)).numpy()
-    out = np.empty_like(expected)
-    forward(x.numpy(), CompiledModel(model).layers, out)
-    np.testing.assert_allclose(out, expected, atol=2e-4, rtol=1e-4)
+        numbers = model.head.out(model.trunk(x)).numpy()
+    layers = proposer_of(model.saved()).layers
+    out = np.empty((7, layers.n_out), np.float32)
+    _forward(x.numpy(), layers, out, np.empty(3 * 7 * layers.width, np.float32))
+    components, size = 6, numbers.shape[1] // 6
+    ours = out[:, : 8 * size].reshape(7, size, 8)[:, :, :components].transpose(0, 2, 1).reshape(7, -1)
+    np.testing.assert_allclose(ours, numbers, atol=2e-4, rtol=1e-4)
+    for row in range(7):
+        alone = np.empty((1, layers.n_out), np.float32)
+        _forward(x[row : row + 1].numpy(), layers, alone, np.empty(3 * layers.width, np.float32))
+        np.testing.assert_array_equal(alone[0], out[row])
 
 
 @pytest.mark.parametrize(("name", "task"), ARMS)
@@ -131,14 +144,12 @@ def test_both_engines_settle_on_the_same_solutions(name: str, task: str, count: 
 
 
 def assert_same(ours: Found, theirs: Found, arm: Arm, *, share: float) -> None:
-    """Nearly every solution of one is one of the other, with the same weight: near folds rounding decides."""
+    """Nearly every solution of one is one of the other: near folds rounding decides."""
     hits = []
-    for pose, q, weight in zip(ours.pose, ours.q, ours.weight, strict=True):
+    for pose, q in zip(ours.pose, ours.q, strict=True):
         rows = theirs.pose == pose
-        near = np.abs(theirs.q[rows] - q).max(axis=1, initial=0.0) < 1e-3
-        hits.append(near.any() and np.isclose(theirs.weight[rows][near][0], weight))
+        hits.append((np.abs(arm.nearest_image(theirs.q[rows] - q)).max(axis=1, initial=0.0) < 1e-3).any())
     assert np.mean(hits) > share
-    assert abs(len(ours.pose) - len(theirs.pose)) <= (1 - share) * len(ours.pose)
 
 
 def test_other_branches_are_told_from_those_found() -> None:
@@ -153,16 +164,17 @@ def test_other_branches_are_told_from_those_found() -> None:
         assert not engine.is_new(found, found).any()
 
 
-def test_of_one_branch_the_most_exact_row_stays_with_the_weight_of_all() -> None:
-    start, q = np.array([0, 4]), np.array([[0.1, 0.2], [0.1 + 5e-5, 0.2 + 2 * np.pi], [2.0, 0.0], [0.1 - 5e-5, 0.2]])
-    weight, err = np.array([0.1, 0.2, 0.3, 0.4]), np.array([2e-9, 1e-9, 0.0, 3e-9])
-    bounds = Bounds(np.full(2, -3.0), np.full(2, 3.0), np.full(2, True), np.zeros((1, 2)), 1e-8, 1e-4, 1e-9)
-    count, met, queue = np.empty(1, int), np.empty(1, bool), np.zeros(1, int)
-    settle(start, Candidates(q, weight, err, np.zeros(4)), bounds, count, met, queue)
-    assert count[0] == 2
-    assert met[0]
-    np.testing.assert_allclose(q[:2], [[0.1 + 5e-5, 0.2], [2.0, 0.0]])
-    np.testing.assert_allclose(weight[:2], [0.7, 0.3])
+def test_seeds_that_lead_to_one_branch_share_it_with_the_weight_of_all() -> None:
+    arm = sim.load_arm("planar2")
+    q = np.array([[0.3, 1.2]])
+    T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
+    seeds = q + np.array([[0.0, 0.0], [0.1, -0.1], [2 * np.pi, 0.05], [0.5, -2.3]])
+    for engine in engines(arm, "planar_position", T):
+        found, met = engine.settle(np.arange(1), Seeds(np.array([0, 4]), seeds, np.array([0.1, 0.2, 0.3, 0.4])))
+        assert met[0]
+        order = found.q[:, 1].argsort()[::-1]
+        np.testing.assert_allclose(found.q[order][0], q[0], atol=1e-9)
+        np.testing.assert_allclose(found.weight[order], [0.6, 0.4])
 
 
 @pytest.mark.parametrize(("name", "task"), ARMS)
@@ -176,44 +188,31 @@ def test_conditioning_is_the_jacobians(name: str, task: str) -> None:
     assert (singular == expected).mean() > 0.98  # exactly singular ones may fall either way of the threshold
 
 
-def test_poses_are_told_from_other_matrices() -> None:
-    T = targets(sim.load_arm("xarm6"), 5)
-    assert engine_numba.are_poses(T, 1e-5)
-    for place, value in (
-        ((0, 0, 0), 2.0),
-        ((1, 0, 3), np.nan),
-        ((2, 1, 3), np.inf),
-        ((3, 3, 0), 0.1),
-        ((4, 3, 3), 0.0),
-    ):
-        wrong = T.copy()
-        wrong[place] = value
-        assert not engine_numba.are_poses(wrong, 1e-5)
-    mirrored = T.copy()
-    mirrored[0, :3, 0] *= -1
-    assert not engine_numba.are_poses(mirrored, 1e-5)
-
-
 @pytest.mark.parametrize(("name", "task"), [("xarm6", "pose"), ("puma560", "pose"), ("planar3", "planar_pose")])
-def test_both_engines_look_across_the_same_folds(name: str, task: str) -> None:
+def test_both_engines_find_the_branches_across_folds(name: str, task: str) -> None:
     arm = sim.load_arm(name)
     q = np.random.default_rng(4).uniform(arm.sample_min, arm.sample_max, (200, arm.n_joints))
     T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
-    compiled, reference = engines(arm, task, T)
-    found = Found(np.arange(200), q, np.ones(200), np.zeros(200), np.zeros(200))
-    ours, theirs = compiled.across(np.arange(200), found), reference.across(np.arange(200), found)
-    assert ours.counts.tolist() == theirs.counts.tolist()
-    near = np.abs(ours.q - theirs.q).max(axis=1) < 0.02
-    assert near.mean() > 0.8  # where two singular values are close, inverse iteration is not at its end
+    _, source = seeds_across_folds(arm, load_task(arm, task), q)
+    assert len(source) > 20
+    found = []
+    for engine in engines(arm, task, T):
+        seeds = Seeds.repeated(1, q, 1.0)._replace(start=np.arange(201))
+        alone, both = engine.settle(np.arange(200), seeds)[0], engine.settle(np.arange(200), seeds, beside=True)[0]
+        assert len(both.pose) > len(alone.pose) + 10
+        assert not both.weight[np.setdiff1d(np.arange(len(both.pose)), both.weight.nonzero()[0])].any()
+        found.append(both)
+    assert_same(*found, arm, share=0.97)
+    assert_same(*found[::-1], arm, share=0.97)
 
 
 def test_the_seed_across_a_fold_leads_to_the_other_elbow() -> None:
     arm = sim.load_arm("planar2")
     q = np.array([[0.3, 0.1], [0.3, -0.02], [1.0, 2.0]])  # two beside the stretched arm, one far from it
     T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
-    found = Found(np.arange(3), q, np.ones(3), np.zeros(3), np.zeros(3))
     for engine in engines(arm, "planar_position", T):
-        other, _ = engine.settle(np.arange(3), engine.across(np.arange(3), found))
+        found, _ = engine.settle(np.arange(3), Seeds(np.arange(4), q, np.ones(3)), beside=True)
+        other = found.take(found.weight == 0.0)
         assert other.pose.tolist() == [0, 1]
         np.testing.assert_allclose(other.q[:, 1], [-0.1, 0.02], atol=1e-9)
 
@@ -239,17 +238,21 @@ def test_both_engines_do_the_same_work_on_random_arms(arm: Arm, task: Task, coun
         count, np.random.default_rng(6).uniform(arm.sample_min, arm.sample_max, (24, arm.n_joints)), 0.5
     )
     poses = np.arange(count)
-    (ours, met), (theirs, met_there) = compiled.settle(poses, seeds), reference.settle(poses, seeds)
-    assert len(ours.pose)
-    assert (met == met_there).mean() > 0.95
-    assert_same(ours, theirs, arm, share=0.93)
-    beside, beside_there = compiled.across(poses, ours), reference.across(poses, ours)
-    same = beside.counts == beside_there.counts
-    off = np.abs(beside.q[same.repeat(beside.counts)] - beside_there.q[same.repeat(beside_there.counts)]).max(axis=1)
-    assert same.mean() > 0.9  # inverse iteration is not at its end where two singular values are close,
-    assert not len(off) or (off < 0.02).mean() >= 0.5  # and of a fold without curvature either side will do
-    assert (compiled.is_new(ours, theirs) == reference.is_new(ours, theirs)).all()
-    for a, b in zip(compiled.condition(ours.q), reference.condition(ours.q), strict=True):
+    found = [engine.settle(poses, seeds, beside=True)[0] for engine in (compiled, reference)]
+    assert len(found[0].pose)
+    for ours, other in zip(found, (reference, compiled), strict=True):
+        tips, goal = forward_kinematics(arm, torch.from_numpy(ours.q)), torch.from_numpy(T[ours.pose])
+        assert max(float(x.max()) for x in error_norms(task_error(task, tips, goal))) < 1e-8
+        assert ((ours.q >= arm.q_min) & (ours.q <= arm.q_max)).all()
+        assert compiled.is_new(ours.take(np.arange(0)), ours).all()
+        # whatever one of them finds is a solution to the other, from there
+        again, _ = other.settle(poses, Seeds(ours.pose.searchsorted(np.arange(count + 1)), ours.q, ours.weight))
+        assert not other.is_new(again, ours).any()
+        assert not other.is_new(ours, again).any()
+    assert_same(*found, arm, share=0.95)  # from far away rounding decides where a seed ends
+    assert_same(*found[::-1], arm, share=0.95)
+    assert (compiled.is_new(*found) == reference.is_new(*found)).all()
+    for a, b in zip(compiled.condition(found[0].q), reference.condition(found[0].q), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
 
 

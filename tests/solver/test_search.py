@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,9 @@ class Script:
         self.solved_at, self.met_at = np.array(solved_at), np.array(met_at or solved_at)
         self.rounds: list[tuple[list[int], Seeds]] = []
 
-    def settle(self, poses: IntArray, seeds: Seeds, tolerance: float | None = None) -> tuple[Found, BoolArray]:
+    def settle(
+        self, poses: IntArray, seeds: Seeds, tolerance: float | None = None, *, beside: bool = False
+    ) -> tuple[Found, BoolArray]:
         if tolerance is not None:  # what is tried last, of targets that nothing met
             return Found(poses[:0], np.empty((0, 2)), *np.empty((3, 0))), poses < 0
         self.rounds.append((poses.tolist(), seeds))
@@ -43,9 +44,6 @@ class Script:
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         return self.propose(poses, count)
-
-    def across(self, poses: IntArray, found: Found) -> Seeds:
-        return Seeds.weightless(np.zeros(len(poses), np.int64), np.empty((0, 2)))
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
         return np.zeros(len(more.pose), np.bool_)
@@ -84,7 +82,7 @@ def test_every_target_gets_the_same_random_seeds_weighed_by_their_share() -> Non
 
 def test_a_target_that_no_seed_meets_is_given_up_after_half_of_the_rounds() -> None:
     script = Script([math.inf, math.inf], met_at=[math.inf, 2])
-    outcome = search(script, problem(2), replace(PLAIN, restarts=6))
+    outcome = search(script, problem(2), PLAIN._replace(restarts=6))
     assert sum(0 in poses for poses, _ in script.rounds) == 3
     assert sum(1 in poses for poses, _ in script.rounds) == 6
     assert outcome.met.tolist() == [False, True]
@@ -107,7 +105,7 @@ def test_behind_the_deadline_nothing_is_begun() -> None:
 @pytest.mark.parametrize("restarts", [0, 4])
 def test_the_vector_to_be_near_is_a_seed_of_the_first_round(restarts: int) -> None:
     script = Script([math.inf], met_at=[1])
-    search(script, problem(1, near=True), replace(PLAIN, restarts=restarts))
+    search(script, problem(1, near=True), PLAIN._replace(restarts=restarts))
     assert len(script.rounds) == max(1, restarts)
     assert not script.rounds[0][1].q[-1].any()
     assert [len(seeds.q) for _, seeds in script.rounds] == ([1] if not restarts else [5, 8, 16, 32])
@@ -116,7 +114,7 @@ def test_the_vector_to_be_near_is_a_seed_of_the_first_round(restarts: int) -> No
 def test_with_a_model_its_seeds_come_first_and_random_ones_weigh_nothing() -> None:
     script = Script([2, math.inf], met_at=[1, 1])
     script.has_model = True
-    search(script, problem(2), replace(PLAIN, draws=3, first=True))
+    search(script, problem(2), PLAIN._replace(draws=3, first=True))
     assert [len(seeds.q) // len(poses) for poses, seeds in script.rounds[:3]] == [4, 7, 4]
     assert not script.rounds[2][1].weight.any()
     assert script.rounds[2][0] == [1]
@@ -124,7 +122,7 @@ def test_with_a_model_its_seeds_come_first_and_random_ones_weigh_nothing() -> No
 
 def test_a_thorough_search_ends_after_three_rounds_without_a_new_branch() -> None:
     script = Script([1, 2])
-    outcome = search(script, problem(2), replace(PLAIN, thorough=True))
+    outcome = search(script, problem(2), PLAIN._replace(thorough=True))
     assert [poses for poses, _ in script.rounds] == [[0, 1], [1], [0, 1], [0, 1], [0, 1]]
     assert outcome.found.pose.tolist() == [0, 1]
     assert not outcome.late.any()
@@ -136,7 +134,7 @@ def test_a_thorough_search_goes_on_while_there_are_new_branches() -> None:
             return np.full(len(more.pose), len(self.rounds) < 8)
 
     script = Endless([1])
-    outcome = search(script, problem(1), replace(PLAIN, thorough=True))
+    outcome = search(script, problem(1), PLAIN._replace(thorough=True))
     assert len(script.rounds) == 7 + 3
     assert len(outcome.found.q) == 7
 
@@ -147,10 +145,10 @@ def test_of_a_redundant_arm_a_thorough_search_only_tries_longer() -> None:
     script = Script([math.inf], met_at=[1])
     given: Any = Problem(arm, TASKS["planar_position"], T, None, 1e-8)
     script.settle = (
-        lambda poses, seeds: (  # type: ignore[method-assign]
+        lambda poses, seeds, *, beside=False: (  # type: ignore[method-assign]
             script.rounds.append((poses.tolist(), seeds)),
             (Found(poses[:0], np.empty((0, 3)), *np.empty((3, 0))), np.ones(1, np.bool_)),
         )[1]
     )
-    search(script, given, replace(PLAIN, thorough=True, restarts=1))
+    search(script, given, PLAIN._replace(thorough=True, restarts=1))
     assert len(script.rounds) == 5 + 1  # the last with joint vectors pulled into limits

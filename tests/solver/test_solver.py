@@ -186,13 +186,23 @@ def test_prismatic_joints_are_solved_as_cylinder_coordinates() -> None:
     np.testing.assert_allclose(found[0].q, [[np.arctan2(0.8, 0.6), 1.2, 1.0]], atol=1e-9)
 
 
-def test_a_batch_gives_what_its_poses_give_one_by_one(xarm6: Arm) -> None:
-    T = forward_kinematics(xarm6, sample(xarm6, 8, seed=4))
-    solver = IKSolver(xarm6)
-    batch = solver.solve(T)
-    for i in range(8):
-        np.testing.assert_allclose(batch[i].q, solver.solve(T[i])[0].q, atol=1e-8)
-        np.testing.assert_allclose(batch[i].weight, solver.solve(T[i])[0].weight)
+@pytest.mark.parametrize("name", ["xarm6", "panda"])
+@pytest.mark.parametrize("model", [True, False])
+@pytest.mark.parametrize(
+    "options", [{}, {"max_solutions": 1}, {"q_seed": True}, {"rank": "margin", "max_solutions": 3}]
+)
+def test_a_batch_gives_what_its_poses_give_one_by_one(name: str, model: bool, options: dict[str, Any]) -> None:
+    arm = load_arm(name)
+    q = sample(arm, 70, seed=4)
+    T = forward_kinematics(arm, q)
+    T[::9, :3, 3] *= 1.3  # some out of reach
+    solver, near = IKSolver.load(name) if model else IKSolver(arm), "q_seed" in options
+    batch = solver.solve(T, **{**options, **({"q_seed": q + 0.1} if near else {})})
+    for i in range(70):
+        alone = solver.solve(T[i], **{**options, **({"q_seed": q[i] + 0.1} if near else {})})[0]
+        for field in ("q", "weight", "proposal_weight", "err_pos", "err_rot"):
+            np.testing.assert_array_equal(getattr(batch[i], field), getattr(alone, field))
+        assert batch[i].status is alone.status
 
 
 def test_torch_targets_and_points_give_the_same(planar2: Arm) -> None:

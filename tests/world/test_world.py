@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import sim
+from ik_mdn import Controller, IKSolver
 from sim.arm.arm import Arm
 from sim.errors import ShapeError, WorldError
 from sim.kinematics import forward_kinematics
@@ -18,8 +20,9 @@ from sim.rendering.camera import Camera
 from sim.rendering.scenery import camera_for
 from sim.world.body import ArmBody, home
 from sim.world.bullet_ik import solve_with_bullet
+from sim.world.client import _OPEN
 from sim.world.motion import Motion, clip_measured, plan_motion, speed_limits
-from sim.world.world import _OPEN, World
+from sim.world.world import World
 
 TWO_BALLS = """<robot name="two_balls">
   <link name="world"/>
@@ -301,7 +304,7 @@ def test_home_lies_in_the_limits() -> None:
 @pytest.mark.slow
 def test_forgotten_worlds_are_closed_and_too_many_open_ones_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     gc.collect()  # what earlier tests forgot
-    monkeypatch.setattr("sim.world.world._MOST_WORLDS", len(_OPEN) + 3)
+    monkeypatch.setattr("sim.world.client._MOST_WORLDS", len(_OPEN) + 3)
     before = len(_OPEN)
     for _ in range(8):
         World().add_arm(sim.load_arm("planar2"))  # a circle of references: the collector has to find it
@@ -331,3 +334,15 @@ def test_states_a_hair_beyond_a_limit_are_put_on_it_and_named(caplog: pytest.Log
         np.testing.assert_array_equal(clip_measured(arm, q), [[arm.q_max[0], 0.0], [0.5, np.pi + 2e-3]])
     assert "joint 'joint1' is 2.0e-06 beyond its limit" in caplog.text
     assert "joint2" not in caplog.text
+
+
+def test_worlds_and_bodies_say_what_they_are() -> None:
+    with World() as world:
+        assert repr(world) == "World(no arm; 0 obstacles; open)"
+        body = world.add_arm(sim.load_arm("planar2"))
+        world.add_scene(sim.load_scene("table"), body.arm)
+        assert repr(body) == "ArmBody(arm 'planar2', 2 joints)"
+        assert re.fullmatch(r"World\(planar2; [1-9] obstacles; open\)", repr(world))
+        controller = Controller(body, IKSolver(body.arm))
+        assert repr(controller).startswith("Controller(ArmBody(arm 'planar2', 2 joints), IKSolver(arm 'planar2'")
+    assert repr(world).endswith("closed)")

@@ -63,7 +63,7 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self._cache_file._source_stamp = _stamp()
+        self._cache_file._source_stamp = stamp()
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The code that was kept; None where there is none, or it is damaged."""
@@ -76,7 +76,16 @@ class _Cache(FunctionCache):
 
 
 @lru_cache(maxsize=1)
-def _stamp() -> str:
+def cache_folder() -> str | None:
+    """Where compiled code is kept; None where there is no folder that can be written to."""
+    try:
+        return str(_Cache(cache_folder.__wrapped__).cache_path)
+    except RuntimeError:
+        return None
+
+
+@lru_cache(maxsize=1)
+def stamp() -> str:
     """A text that changes with the sources of this package."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()

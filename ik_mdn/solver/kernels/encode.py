@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.solver.kernels.compilation import kept, part
-from ik_mdn.solver.kernels.threads import take_number
-from sim.arrays import FloatArray, IntArray
-
-BLOCK = 64  # poses that a thread takes at a time
+from ik_mdn.solver.kernels.compilation import part, piece
+from ik_mdn.solver.kernels.pointers import Doubles, Singles, ahead
+from sim.arrays import FloatArray
 
 
 class Frames(NamedTuple):
@@ -42,96 +40,90 @@ class Frames(NamedTuple):
     spread: NDArray[np.float32]
 
 
-@kept
-def encode(T: FloatArray, frames: Frames, x: NDArray[np.float32], shift: FloatArray, queue: IntArray) -> None:
-    """Write scaled network inputs and what was divided out of them, until the queue of blocks is empty.
+@piece
+def encode(T: Doubles, count: int, frames: Frames, size: int, x: Singles, shift: Doubles, place: Doubles) -> None:
+    """Write scaled network inputs and what was divided out of them.
 
     Args:
-        T: Targets, (B, 4, 4).
+        T: Targets, (count, 4, 4).
+        count: Of them.
         frames: How inputs are made of them.
-        x: Written: (B, size).
-        shift: Written: azimuth and roll, (B, 2) [rad].
-        queue: Zero at the start, shared by all threads.
+        size: Length of a network input.
+        x: Written: (count, size).
+        shift: Written: azimuth and roll, (count, 2) [rad].
+        place: 9 numbers for use inside.
     """
-    count = 3 + frames.n_orientation
-    X, R, place = np.empty((4, 4)), np.empty((3, 3)), np.empty(9)
-    while True:
-        start = take_number(queue) * BLOCK
-        if start >= len(T):
-            break
-        for b in range(start, min(start + BLOCK, len(T))):
-            _transform(frames.to_first, T[b], frames.from_last, X)
-            near_axis = _divide_out(X, frames, R, place, shift[b])
-            for i in range(3):
-                place[3 + i] = R[i, 2]
-                place[6 + i] = R[i, 0]
-            for i in range(count):
-                x[b, i] = place[i]
-                sine, cosine = np.sin(np.pi * place[i]), np.cos(np.pi * place[i])
-                for k in range(frames.octaves):
-                    x[b, count * (1 + 2 * k) + i] = sine
-                    x[b, count * (2 + 2 * k) + i] = cosine
-                    sine, cosine = 2 * sine * cosine, cosine * cosine - sine * sine
-            x[b, -2] = 1.0 if near_axis else -1.0
-            x[b, -1] = 1.0 if frames.rolls and X[2, 2] < 0 else -1.0
-            for i in range(x.shape[1]):
-                x[b, i] = (x[b, i] - frames.centre[i]) / frames.spread[i]
-
-
-@kept
-def are_poses(T: FloatArray, tolerance: float) -> bool:
-    """Whether every matrix (B, 4, 4) is a pose: finite, its rotation a rotation to within the tolerance."""
-    for b in range(len(T)):
-        R, off = T[b], 0.0
-        for i in range(3):
-            for j in range(i, 3):
-                t = R[0, i] * R[0, j] + R[1, i] * R[1, j] + R[2, i] * R[2, j]
-                off = max(off, abs(t - (1.0 if i == j else 0.0)))
-            off = max(off, abs(R[3, i]))
-        x = R[1, 0] * R[2, 1] - R[2, 0] * R[1, 1]
-        y = R[2, 0] * R[0, 1] - R[0, 0] * R[2, 1]
-        z = R[0, 0] * R[1, 1] - R[1, 0] * R[0, 1]
-        off = max(off, abs(x * R[0, 2] + y * R[1, 2] + z * R[2, 2] - 1.0), abs(R[3, 3] - 1.0))
-        if not off <= tolerance or not abs(R[0, 3]) + abs(R[1, 3]) + abs(R[2, 3]) < np.inf:
-            return False
-    return True
+    coordinates = 3 + frames.n_orientation
+    for b in range(count):
+        X = _transform(frames.to_first, ahead(T, 16 * b), frames.from_last)
+        near_axis = _divide_out(X, frames, place, ahead(shift, 2 * b))
+        row = ahead(x, size * b)
+        for i in range(coordinates):
+            row[i] = place[i]
+            sine, cosine = np.sin(np.pi * place[i]), np.cos(np.pi * place[i])
+            for k in range(frames.octaves):
+                row[coordinates * (1 + 2 * k) + i] = sine
+                row[coordinates * (2 + 2 * k) + i] = cosine
+                sine, cosine = 2 * sine * cosine, cosine * cosine - sine * sine
+        row[size - 2] = 1.0 if near_axis else -1.0
+        row[size - 1] = 1.0 if frames.rolls and X[2][2] < 0 else -1.0
+        for i in range(size):
+            row[i] = (row[i] - frames.centre[i]) / frames.spread[i]
 
 
 @part
-def _transform(A: FloatArray, T: FloatArray, B: FloatArray, X: FloatArray) -> None:
-    """X = A T B, without the last row."""
+def is_pose(T: Doubles, tolerance: float) -> bool:
+    """Whether a matrix (4, 4) is a pose: finite, its rotation a rotation to within the tolerance."""
+    off = 0.0
     for i in range(3):
-        x = A[i, 0] * T[0, 0] + A[i, 1] * T[1, 0] + A[i, 2] * T[2, 0]
-        y = A[i, 0] * T[0, 1] + A[i, 1] * T[1, 1] + A[i, 2] * T[2, 1]
-        z = A[i, 0] * T[0, 2] + A[i, 1] * T[1, 2] + A[i, 2] * T[2, 2]
-        for j in range(4):
-            X[i, j] = x * B[0, j] + y * B[1, j] + z * B[2, j]
-        X[i, 3] += A[i, 0] * T[0, 3] + A[i, 1] * T[1, 3] + A[i, 2] * T[2, 3] + A[i, 3]
+        for j in range(i, 3):
+            t = T[i] * T[j] + T[4 + i] * T[4 + j] + T[8 + i] * T[8 + j]
+            off = max(off, abs(t - (1.0 if i == j else 0.0)))
+        off = max(off, abs(T[12 + i]))
+    x, y, z = T[4] * T[9] - T[8] * T[5], T[8] * T[1] - T[0] * T[9], T[0] * T[5] - T[4] * T[1]
+    off = max(off, abs(x * T[2] + y * T[6] + z * T[10] - 1.0), abs(T[15] - 1.0))
+    return off <= tolerance and abs(T[3]) + abs(T[7]) + abs(T[11]) < np.inf
 
 
 @part
-def _divide_out(X: FloatArray, frames: Frames, R: FloatArray, place: FloatArray, shift: FloatArray) -> bool:
-    """Turn X back by its azimuth and roll, into R and the first three of `place`; whether it is near the base axis."""
-    px, py = X[0, 3] / frames.reach, X[1, 3] / frames.reach
-    place[2] = X[2, 3] / frames.reach
+def _transform(A: Doubles, T: Doubles, B: Doubles) -> Any:
+    """Rows of A T B, without the last."""
+    return _row(A, T, B, 0), _row(A, T, B, 4), _row(A, T, B, 8)
+
+
+@part
+def _row(A: Doubles, T: Doubles, B: Doubles, i: int) -> Any:
+    a, b, c = A[i], A[i + 1], A[i + 2]
+    x, y, z = a * T[0] + b * T[4] + c * T[8], a * T[1] + b * T[5] + c * T[9], a * T[2] + b * T[6] + c * T[10]
+    p = a * T[3] + b * T[7] + c * T[11] + A[i + 3]
+    return (
+        x * B[0] + y * B[4] + z * B[8],
+        x * B[1] + y * B[5] + z * B[9],
+        x * B[2] + y * B[6] + z * B[10],
+        x * B[3] + y * B[7] + z * B[11] + p,
+    )
+
+
+@part
+def _divide_out(X: Any, frames: Frames, place: Doubles, shift: Doubles) -> bool:
+    """Turn X back by its azimuth and roll; write its origin, and the axes z and x of its rotation, to `place`."""
+    (x0, y0, z0, px), (x1, y1, z1, py), (x2, y2, z2, pz) = X
+    px, py = px / frames.reach, py / frames.reach
     phi = psi = 0.0
     near_axis = False
     if frames.azimuth:
         radius = np.sqrt(px * px + py * py)
         if frames.rotates and radius < frames.near_axis:
-            near_axis = np.sqrt(X[0, 2] ** 2 + X[1, 2] ** 2) > radius
-        phi = np.arctan2(X[1, 2], X[0, 2]) if near_axis else np.arctan2(py, px)
+            near_axis = np.sqrt(z0 * z0 + z1 * z1) > radius
+        phi = np.arctan2(z1, z0) if near_axis else np.arctan2(py, px)
     c, s = np.cos(phi), np.sin(phi)
-    place[0], place[1] = c * px + s * py, c * py - s * px
-    for j in range(3):
-        R[0, j], R[1, j], R[2, j] = c * X[0, j] + s * X[1, j], c * X[1, j] - s * X[0, j], X[2, j]
+    px, py, x0, x1 = c * px + s * py, c * py - s * px, c * x0 + s * x1, c * x1 - s * x0
+    y0, y1, z0, z1 = c * y0 + s * y1, c * y1 - s * y0, c * z0 + s * z1, c * z1 - s * z0
     if frames.roll:
-        if frames.rolls and R[2, 2] < 0:
-            psi = np.arctan2(R[1, 0] + R[0, 1], R[1, 1] - R[0, 0])
-        else:
-            psi = np.arctan2(R[1, 0] - R[0, 1], R[0, 0] + R[1, 1])
+        psi = np.arctan2(x1 + y0, y1 - x0) if frames.rolls and z2 < 0 else np.arctan2(x1 - y0, x0 + y1)
         c, s = np.cos(psi), np.sin(psi)
-        for i in range(3):
-            R[i, 0], R[i, 1] = c * R[i, 0] + s * R[i, 1], c * R[i, 1] - s * R[i, 0]
+        x0, x1, x2 = c * x0 + s * y0, c * x1 + s * y1, c * x2 + s * y2
+    for i, value in enumerate((px, py, pz / frames.reach, z0, z1, z2, x0, x1, x2)):
+        place[i] = value
     shift[0], shift[1] = phi, psi
     return near_axis

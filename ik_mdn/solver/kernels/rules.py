@@ -21,6 +21,10 @@ CLOSE = 0.1  # residual [rad, arm lengths] below which singularities are what is
 PATIENCE_CLOSE = 15  # wait longer,
 UPHILL = 1e6  # and let a step raise the cost up to this many times what it was at the last progress
 
+STALLED = 0.02  # residual [rad, arm lengths] above which a seed of a search is given up as soon as
+SHRINK = 0.9  # two iterations have shrunk it by less than to this share
+FIRM = 1e-4  # least pivot of J Jᵀ at which Newton's method is trusted to be as quick as it is away from singularities
+
 NEAR_FOLD = 0.1  # smallest singular value (lengths in arm lengths) below which a solution's neighbour is looked for
 FARTHEST = 2.0  # [rad or arm lengths] the neighbour is looked for no further away
 STEP = 0.05  # [rad or arm lengths] for the second derivative

@@ -1,0 +1,230 @@
+"""The network's forward pass in float32, for one pose or many: register tiles of rows by outputs.
+
+The same network as `ik_mdn.model.network.Trunk` with a linear head. A row's numbers do not depend on how many rows there
+are: every output is summed up in the same order.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numpy.typing import NDArray
+
+from ik_mdn.solver.kernels.compilation import piece
+from ik_mdn.solver.kernels.emission import INT, SINGLE, Vector, Vectors, repeat
+from ik_mdn.solver.kernels.machine import address_of, invoke
+from ik_mdn.solver.kernels.pointers import Singles, ahead
+
+if TYPE_CHECKING:
+    from ik_mdn.model import SavedModel
+
+WIDE = 64  # outputs that a tile computes: all widths are filled up to a multiple
+ROWS = 6  # rows that a tile computes
+
+_LANES = 16
+_ACROSS = WIDE // _LANES
+_EPSILON = 1e-5  # torch's, of layer normalisation
+_NEVER = -1e4  # logit of a component that fills up
+
+
+class Layers(NamedTuple):
+    """A network's parameters, filled up with zeros.
+
+    Args:
+        weights: Of all layers, one after the other; of each, WIDE outputs after WIDE outputs, by inputs.
+        biases: Of all layers.
+        norms: Of each normalisation, the last one's after the blocks': scale, shift, and 1 for what is not filling.
+        n_in, width, n_out: Sizes; the last two are multiples of WIDE.
+        blocks: Residual blocks.
+        true_width: Of the width what is not filling.
+        tile, row, normalise, activate, add: Addresses of emitted functions.
+    """
+
+    weights: NDArray[np.float32]
+    biases: NDArray[np.float32]
+    norms: NDArray[np.float32]
+    n_in: int
+    width: int
+    n_out: int
+    blocks: int
+    true_width: int
+    tile: int
+    row: int
+    normalise: int
+    activate: int
+    add: int
+
+
+def layers_of(model: SavedModel, order: NDArray[np.int64]) -> Layers:
+    """A model's parameters.
+
+    Args:
+        model: With a linear head.
+        order: Which number of the head each output is, -1 for one that stands for no component.
+    """
+    named, true_width, n_in = model.weights, model.config.width, len(model.weights["centre"])
+    blocks = [f"trunk.blocks.{i}" for i in range(model.config.blocks)]
+    width = _filled(true_width)
+    weights, biases = list[Any](), list[Any]()
+    for place, layer in enumerate(["trunk.input", *(f"{block}.{place}" for block in blocks for place in (1, 3))]):
+        _add(weights, biases, named[f"{layer}.weight"], named[f"{layer}.bias"], width if place else n_in)
+    known = order >= 0
+    last = np.where(known[:, None], named["head.out.weight"][order], 0.0)
+    _add(weights, biases, last, np.where(known, named["head.out.bias"][order], _NEVER), width)
+    norms = [*(f"{block}.0" for block in blocks), "trunk.norm"]
+    rows = [(named[f"{norm}.weight"], named[f"{norm}.bias"], np.ones(true_width)) for norm in norms]
+    scales = np.zeros((len(rows), 3, width), np.float32)
+    scales[:, :, :true_width] = rows
+    return Layers(
+        _aligned(np.concatenate(weights)),
+        _aligned(np.concatenate(biases)),
+        _aligned(scales.ravel()),
+        n_in,
+        width,
+        _filled(len(order)),
+        len(blocks),
+        true_width,
+        *_code(),
+    )
+
+
+def _add(weights: list[Any], biases: list[Any], W: Any, b: Any, n_in: int) -> None:
+    """Put a layer's weights (outputs, inputs) and bias behind those of the layers before."""
+    full = np.zeros((_filled(len(W)), n_in), np.float32)
+    full[: len(W), : W.shape[1]] = W
+    weights.extend(full[i : i + WIDE].T.ravel() for i in range(0, len(full), WIDE))
+    biases.append(np.concatenate([b, np.zeros(len(full) - len(b))]).astype(np.float32))
+
+
+def _filled(size: int) -> int:
+    return -(-size // WIDE) * WIDE
+
+
+def _aligned(values: Any) -> NDArray[np.float32]:
+    """A copy that begins where a cache line does."""
+    raw = np.zeros(len(values) + _LANES, np.float32)
+    first = -(raw.ctypes.data // 4) % _LANES
+    raw[first : first + len(values)] = values
+    return raw[first : first + len(values)]
+
+
+@lru_cache(maxsize=1)
+def _code() -> tuple[int, ...]:
+    return (
+        address_of("tile", (ROWS,), "ffffiii", partial(_tile, ROWS)),
+        address_of("row", (1,), "ffffiii", partial(_tile, 1)),
+        address_of("normalise", (), "fffii", _normalise),
+        address_of("activate", (), "fi", _activate),
+        address_of("add", (), "ffi", _add_row),
+    )
+
+
+def _tile(rows: int, builder: Any, x: Any, W: Any, bias: Any, out: Any, n_in: Any, from_row: Any, to_row: Any) -> None:
+    """WIDE outputs of some rows: bias + x W; rows of x and of out are `from_row` and `to_row` numbers apart."""
+    o = Vectors(builder, _LANES, SINGLE)
+    sums = [[cgutils.alloca_once_value(builder, o.load(bias, j).ir) for j in range(_ACROSS)] for _ in range(rows)]
+    begins = [builder.gep(x, [builder.mul(from_row, ir.Constant(INT, r))]) for r in range(rows)]
+
+    def multiply(k: Any) -> None:
+        row = builder.gep(W, [builder.mul(k, ir.Constant(INT, WIDE))])
+        weights = [o.load(row, j) for j in range(_ACROSS)]
+        for r in range(rows):
+            value = o.number(begins[r], k)
+            for j in range(_ACROSS):
+                builder.store((Vector(o, builder.load(sums[r][j])) + value * weights[j]).ir, sums[r][j])
+
+    repeat(builder, n_in, multiply)
+    for r in range(rows):
+        row = builder.gep(out, [builder.mul(to_row, ir.Constant(INT, r))])
+        for j in range(_ACROSS):
+            o.store(row, j, Vector(o, builder.load(sums[r][j])))
+
+
+def _normalise(builder: Any, x: Any, norm: Any, out: Any, width: Any, true_width: Any) -> None:
+    """Zero mean, unit variance, then scale and shift."""
+    o = Vectors(builder, _LANES, SINGLE)
+    count, share = builder.udiv(width, ir.Constant(INT, _LANES)), o.spread(builder.sitofp(true_width, SINGLE))
+    scale, shift, true = (builder.gep(norm, [builder.mul(width, ir.Constant(INT, i))]) for i in range(3))
+
+    def mean_of(term: Any) -> Any:
+        kept = cgutils.alloca_once_value(builder, o.spread(0.0).ir)
+        repeat(builder, count, lambda j: builder.store((Vector(o, builder.load(kept)) + term(j)).ir, kept))
+        return o.spread(o.sum(Vector(o, builder.load(kept)))) / share
+
+    mean = mean_of(lambda j: o.load(x, j))
+
+    def away(j: Any) -> Vector:
+        return (o.load(x, j) - mean) * o.load(true, j)
+
+    factor = 1.0 / o.root(mean_of(lambda j: away(j) * away(j)) + _EPSILON)
+    repeat(builder, count, lambda j: o.store(out, j, away(j) * factor * o.load(scale, j) + o.load(shift, j)))
+
+
+def _activate(builder: Any, x: Any, width: Any) -> None:
+    """x / (1 + e^-x)."""
+    o = Vectors(builder, _LANES, SINGLE)
+
+    def activate(j: Any) -> None:
+        value = o.load(x, j)
+        o.store(x, j, value / (1.0 + o.exp(0.0 - value)))
+
+    repeat(builder, builder.udiv(width, ir.Constant(INT, _LANES)), activate)
+
+
+def _add_row(builder: Any, x: Any, y: Any, width: Any) -> None:
+    """x + y into x."""
+    o = Vectors(builder, _LANES, SINGLE)
+    count = builder.udiv(width, ir.Constant(INT, _LANES))
+    repeat(builder, count, lambda j: o.store(x, j, o.load(x, j) + o.load(y, j)))
+
+
+@piece
+def forward(x: Singles, count: int, layers: Layers, out: Singles, scratch: Singles) -> None:
+    """Write the outputs of some rows of scaled inputs.
+
+    Args:
+        x: Rows of `n_in`.
+        count: Rows.
+        layers: The network.
+        out: Written: rows of `n_out`.
+        scratch: Three times as many rows of `width`.
+    """
+    width, size = layers.width, count * layers.width
+    hidden, scaled, middle = scratch, ahead(scratch, size), ahead(scratch, 2 * size)
+    place, row = _affine(x, count, layers, layers.n_in, width, 0, 0, hidden)
+    for k in range(layers.blocks):
+        _normalise_rows(hidden, count, layers, k, scaled)
+        place, row = _affine(scaled, count, layers, width, width, place, row, middle)
+        invoke(layers.activate, (middle, size))
+        place, row = _affine(middle, count, layers, width, width, place, row, scaled)
+        invoke(layers.add, (hidden, scaled, size))
+    _normalise_rows(hidden, count, layers, layers.blocks, scaled)
+    _affine(scaled, count, layers, width, layers.n_out, place, row, out)
+
+
+@piece
+def _normalise_rows(x: Singles, count: int, layers: Layers, k: int, out: Singles) -> None:
+    """The k-th normalisation of all rows."""
+    width, norm = layers.width, ahead(layers.norms, 3 * k * layers.width)
+    for b in range(count):
+        row = (ahead(x, b * width), norm, ahead(out, b * width), width, layers.true_width)
+        invoke(layers.normalise, row)
+
+
+@piece
+def _affine(
+    x: Singles, count: int, layers: Layers, n_in: int, n_out: int, place: int, row: int, out: Singles
+) -> tuple[int, int]:
+    """One layer of all rows; where the next one's weights and biases are."""
+    for j in range(0, n_out, WIDE):
+        W, bias, b = ahead(layers.weights, place + j * n_in), ahead(layers.biases, row + j), 0
+        while b < count:
+            rows = ROWS if b + ROWS <= count else 1
+            tile = layers.tile if rows == ROWS else layers.row
+            invoke(tile, (ahead(x, b * n_in), W, bias, ahead(out, b * n_out + j), n_in, n_in, n_out))
+            b += rows
+    return place + n_in * n_out, row + n_out
