@@ -279,7 +279,9 @@ class OneCall:
             parts.append(no_answers(int(answers.counts.sum()), n, 0))
             gather(call.step, answers, parts[-1])
             became[rows], counts[rows] = answers.became, answers.counts[1:]
-        q, values = (np.concatenate([part[i] for part in parts], axis=i) for i in range(2))
+        columns = [[part.q for part in parts], [part.values for part in parts]]
+        parts.clear()  # each half is let go as soon as it is joined, which bounds the memory
+        q, values = np.concatenate(columns.pop(0)), np.concatenate(columns.pop(0), axis=1)
         return q, values, starts(counts), became
 
     def _call(self, tolerance: float, has_near: bool, effort: Effort, rank: Rank, most: int | None) -> _Call:
