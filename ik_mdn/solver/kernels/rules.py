@@ -23,7 +23,7 @@ UPHILL = 1e6  # and let a step raise the cost up to this many times what it was 
 
 STALLED = 0.02  # residual [rad, arm lengths] above which a seed of a search is given up as soon as
 SHRINK = 0.9  # two iterations have shrunk it by less than to this share
-FIRM = 1e-4  # least pivot of J Jᵀ at which Newton's method is trusted to be as quick as it is away from singularities
+FIRM = 1e-2  # least pivot of J Jᵀ, `NEAR_FOLD` squared, at which Newton is trusted to end at the nearest root
 
 NEAR_FOLD = 0.1  # smallest singular value (lengths in arm lengths) below which a solution's neighbour is looked for
 FARTHEST = 2.0  # [rad or arm lengths] the neighbour is looked for no further away
