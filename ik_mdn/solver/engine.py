@@ -102,6 +102,12 @@ class Found(NamedTuple):
         return Found(*(column[rows] for column in self))
 
     @staticmethod
+    def none(n_joints: int) -> Found:
+        """No joint vector of any target."""
+        empty = np.empty(0)
+        return Found(np.empty(0, np.int64), np.empty((0, n_joints)), empty, empty, empty)
+
+    @staticmethod
     def join(parts: list[Found]) -> Found:
         """All rows of the parts (one or more), sorted by target; within a target part after part."""
         if len(parts) == 1:

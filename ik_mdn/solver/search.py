@@ -98,7 +98,7 @@ def propose(engine: Engine, problem: Problem, most: int) -> Outcome:
         q, _ = turn_into_limits(problem.arm, torch.from_numpy(seeds.q), near)
         rows = Rows(torch.from_numpy(pose), q, torch.from_numpy(seeds.weight))
         parts.append(measure(problem.arm, problem.task, torch.from_numpy(problem.T), rows))
-    found, none = Found.join([_nothing(problem), *parts]), np.zeros(n, np.bool_)
+    found, none = Found.join([Found.none(problem.arm.n_joints), *parts]), np.zeros(n, np.bool_)
     return Outcome(found, none, none, none, none, refined=False)
 
 
@@ -204,7 +204,7 @@ class _Search:
         return Found.join([found, more.take(new)]) if new.any() else found
 
     def _found(self) -> Found:
-        return Found.join(self.parts or [_nothing(self.problem)])
+        return Found.join(self.parts or [Found.none(self.problem.arm.n_joints)])
 
     def _thinned(self, found: Found, more: Found) -> Found:
         """Without points on a curve of solutions next to a singularity; only targets with very many are looked at."""
@@ -265,7 +265,7 @@ class _Search:
 
     def _near_misses(self, found: Found) -> Found:
         """Of targets that nothing met: joint vectors in limits that miss them by no more than arms repeat to."""
-        parts, left = [_nothing(self.problem)], ~(self.met | self.late)
+        parts, left = [Found.none(self.problem.arm.n_joints)], ~(self.met | self.late)
         if not left.any() or self.problem.tolerance >= NEARLY:
             return parts[0]
         poses, draws = _within_reach(self.problem, slack=0.0), self._last_draws()
@@ -340,11 +340,6 @@ def _within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:
     away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
     near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + slack) ** 2
     return near.nonzero()[0]
-
-
-def _nothing(problem: Problem) -> Found:
-    empty = np.empty(0)
-    return Found(np.empty(0, np.int64), np.empty((0, problem.arm.n_joints)), empty, empty, empty)
 
 
 def _chunks(poses: IntArray, seeds: int, rows: int) -> Iterator[IntArray]:

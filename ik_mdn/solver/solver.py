@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from dataclasses import replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
@@ -19,7 +19,7 @@ from ik_mdn.solver.collecting import RANKS, Order, Rank, collect, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
 from ik_mdn.solver.options import check_flags, check_numbers, checked_rank
 from ik_mdn.solver.probabilities import Law
-from ik_mdn.solver.refinement import compiled_kernel
+from ik_mdn.solver.refinement import compiled_engine
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
 from sim.arm import Arm
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
 
     from ik_mdn.model import ArmModel, SavedModel
     from ik_mdn.solver.engine_numba import CompiledModel, OneCall
-
-__all__ = ["IKSolver", "SolutionBatch", "Solutions", "Status", "solver_for"]
 
 TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
 SEEDS = 32  # per target in the first round
@@ -344,48 +342,8 @@ class IKSolver:
         return np.array(np.broadcast_to(q, shapes[1]), order="C")
 
 
-def solver_for(arm: Arm, model: str | Path | None = None, *, task: Task | str | None = None) -> IKSolver:
-    """The solver to use for an arm when the user has not said more.
-
-    Args:
-        arm: The arm.
-        model: A path or a shipped model's name; "none" for random restarts; None for the shipped model
-            where there is one for this arm and task, otherwise random restarts.
-        task: Task or its name; None for the model's, or the arm's default.
-
-    Returns:
-        The solver.
-
-    Raises:
-        CheckpointError: The named model is damaged or made for another arm or task.
-        UnknownNameError, TaskError: See `sim.task.load_task`.
-    """
-    from ik_mdn.model import find_shipped
-
-    if model is not None and str(model) != "none":
-        return IKSolver(arm, model, task=task)
-    shipped = find_shipped(arm) if model is None else None
-    if shipped is None:
-        return IKSolver(arm, task=task)
-    solver = IKSolver.load(shipped, arm)
-    if task is not None and load_task(arm, task) != solver.task:
-        _log.info("random restarts serve: the shipped model is for task %s", solver.task.name)
-        return IKSolver(arm, task=task)
-    return solver
-
-
 def _checked_rank(rank: Rank | None, has_seed: bool, max_jump: float | None) -> Rank:
     by = checked_rank(("distance" if has_seed else "weight") if rank is None else rank, RANKS)
     if not has_seed and (by == "distance" or max_jump is not None):
         raise ShapeError("rank='distance' and max_jump are measured from q_seed; give q_seed, shape (n,) or (B, n)")
     return cast(Rank, by)
-
-
-@lru_cache(maxsize=1)
-def compiled_engine() -> ModuleType | None:
-    """The module with the compiled engine; None where numba cannot run."""
-    if compiled_kernel() is None:
-        return None
-    from ik_mdn.solver import engine_numba
-
-    return engine_numba

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
 from ik_mdn.model import ArmModel, ConditionalNetwork, MixtureHead, model_for, spread_means
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import compiled_nll
+from ik_mdn.training.optimizers import build_optimizers, group_of, states_of
 from ik_mdn.training.runs import RunFolder
 from ik_mdn.training.stages import Stage, stages
 from ik_mdn.training.streams import Stream
@@ -167,7 +168,7 @@ class Trainer:
         self.generator = torch.Generator().manual_seed(config.seed)
         self._prepare()
         self.averaged = {name: value.clone() for name, value in model.state_dict().items()}
-        self.optimizers = _optimizers(model, config)
+        self.optimizers = build_optimizers(model, config)
         self.folder: RunFolder | None = None
         if run_folder is not None:
             self.folder = RunFolder(run_folder, {**(identity or {}), **parse_json(json.dumps(asdict(config)))})
@@ -336,43 +337,11 @@ class Trainer:
         tensors, self.step, self.seconds = found
         try:
             self.generator.set_state(tensors["generator"])
-            self.model.load_state_dict(_group(tensors, "model."))
-            self.averaged = _group(tensors, "averaged.")
+            self.model.load_state_dict(group_of(tensors, "model."))
+            self.averaged = group_of(tensors, "averaged.")
             for name, optimizer in self.optimizers.items():
-                optimizer.load_state_dict({**optimizer.state_dict(), "state": _states(_group(tensors, f"{name}."))})
+                optimizer.load_state_dict({**optimizer.state_dict(), "state": states_of(group_of(tensors, f"{name}."))})
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise TrainingError(
                 f"the state in {folder.folder} is damaged ({' '.join(str(error).split())}); delete it to start again"
             ) from error
-
-
-def _optimizers(model: nn.Module, config: TrainConfig) -> dict[str, torch.optim.Optimizer]:
-    """Muon for the square matrices inside the trunk, AdamW for everything else; `initial_lr` is the peak of each.
-
-    On equal samples this reaches half the error that AdamW alone does (`learning_rate` matters little beside it).
-    """
-    inside = {id(p) for name, p in model.named_parameters() if p.ndim == 2 and ".blocks." in name}
-    matrices = [p for p in model.parameters() if id(p) in inside]
-    others = [p for p in model.parameters() if id(p) not in inside]
-    found: dict[str, torch.optim.Optimizer] = {
-        "adamw": torch.optim.AdamW(others, lr=config.learning_rate, weight_decay=config.weight_decay, foreach=True)
-    }
-    if matrices:
-        found["muon"] = torch.optim.Muon(matrices, lr=config.matrix_rate, weight_decay=0.0)
-    for optimizer in found.values():
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-    return found
-
-
-def _states(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
-    """An optimiser's state by parameter, from tensors called "index.name"."""
-    found: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, name = key.split(".", 1)
-        found.setdefault(int(index), {})[name] = value
-    return found
-
-
-def _group(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}

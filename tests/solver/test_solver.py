@@ -18,8 +18,9 @@ import torch
 from samples import sliding_arm
 
 from ik_mdn.cli import main
+from ik_mdn.solver.shipped import solver_for
 from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
-from ik_mdn.solver.solver import IKSolver, solver_for
+from ik_mdn.solver.solver import IKSolver
 from sim.arm import Arm, load_arm
 from sim.errors import CheckpointError, PoseError, ShapeError, TaskError
 from sim.kinematics import forward_kinematics
