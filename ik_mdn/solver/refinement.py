@@ -135,13 +135,3 @@ def compiled_kernel() -> ModuleType | None:
         _log.warning("refining with torch, about 50 times as slow, because numba cannot run here: %s", error)
         return None
     return kernel
-
-
-@lru_cache(maxsize=1)
-def compiled_engine() -> ModuleType | None:
-    """The module with the compiled engine; None where numba cannot run."""
-    if compiled_kernel() is None:
-        return None
-    from ik_mdn.solver import engine_numba
-
-    return engine_numba

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import RANKS, Order, Rank, collect, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
+from ik_mdn.solver.engines import compiled_engine
 from ik_mdn.solver.options import check_flags, check_numbers, checked_rank
 from ik_mdn.solver.probabilities import Law
-from ik_mdn.solver.refinement import compiled_engine
 from ik_mdn.solver.search import Effort, propose, search
-from ik_mdn.solver.solutions import SolutionBatch, Solutions, Status
+from ik_mdn.solver.solutions import SolutionBatch
 from sim.arm import Arm
 from sim.arrays import FloatArray, is_tensor
 from sim.errors import CheckpointError, ShapeError
