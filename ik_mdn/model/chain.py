@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from dataclasses import replace
+from typing import TypeAlias
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,89 +16,14 @@ from ik_mdn.model.limits import draw_inside, mass_between
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal
+from ik_mdn.model.split import Split, chosen_split
 from sim.arm import Arm
-from sim.errors import ShapeError
-from sim.jacobians import task_singular_values
 from sim.task import Task, load_task
 
 STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
 SEED_STRATA = 8  # where refinement is to start
+_ROUNDS = 12  # of drawing the first joint again where the others leave the limits, or do not arrive
 _GRID = 128  # points at which a quantile is looked up
-_SAMPLES = 256  # configurations that decide which joint is drawn first
-_SINGULAR = 1e-6  # median of the smallest singular value of an arm that is singular everywhere
-
-
-@dataclass(frozen=True)
-class Split:
-    """Which end joint is drawn first, and the arm that is left.
-
-    Args:
-        joint: 0 or n - 1.
-        rest: The chain of the other joints.
-    """
-
-    joint: int
-    rest: Arm
-
-    @classmethod
-    def at(cls, arm: Arm, joint: int) -> Split:
-        """The split of one end joint, 0 or n - 1, from the others."""
-        return cls(joint, arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, joint))
-
-    def shorten(self, arm: Arm, T_base_tip: Tensor, q: Tensor) -> Tensor:
-        """Targets (..., 4, 4) for the other joints, given the first one's values (...)."""
-        turned = _joint_motion(q, slides=bool(arm.is_prismatic[self.joint]))
-        if self.joint:
-            behind = T_base_tip.new_tensor(np.linalg.inv(arm.offsets[-1]))
-            return T_base_tip @ behind @ turned.inverse()
-        before = T_base_tip.new_tensor(np.linalg.inv(arm.offsets[0]))
-        return turned.inverse() @ before @ T_base_tip
-
-
-def find_split(arm: Arm, task: Task) -> Split | None:
-    """The end of a redundant arm whose joint is best drawn first: without it the rest is furthest from singular.
-
-    Args:
-        arm: The arm.
-        task: Which part of the pose counts.
-
-    Returns:
-        The split, or None where the arm is not redundant or would be singular everywhere without either joint.
-    """
-    if arm.n_joints <= task.n_constraints:
-        return None
-    ends = [Split.at(arm, joint) for joint in _removable(arm, task)]
-    margins = [_margin(split.rest, task) for split in ends]
-    if not ends or max(margins) < _SINGULAR:
-        return None
-    return ends[margins.index(max(margins))]
-
-
-def _removable(arm: Arm, task: Task) -> list[int]:
-    """Ends of the chain without which the target is one of the same kind.
-
-    That is the last joint where the whole pose counts, and the first where the position counts along all axes or not at
-    all; neither where the task has frames of its own.
-    """
-    if task.R_base_task is not None or task.R_tip_task is not None:
-        return []
-    whole, plane = task.rows[:3], arm.is_planar and task.rows[:3] == (True, True, False)
-    last = [arm.n_joints - 1] if all(task.rows) else []
-    return last + ([0] if all(whole) or not any(whole) or plane else [])
-
-
-def _chosen_split(arm: Arm, task: Task, config: ModelConfig) -> Split | None:
-    """The first split that a config asks for."""
-    if config.kind != "mdn" or config.drawn_first == ():
-        return None
-    if config.drawn_first is None:
-        return find_split(arm, task)
-    joint, allowed = config.drawn_first[0], _removable(arm, task) if arm.n_joints > 1 else []
-    if joint not in allowed:
-        raise ShapeError(
-            f"joint {joint} of {arm.name!r} cannot be drawn first for task {task.name!r}; allowed: {allowed or 'none'}"
-        )
-    return Split.at(arm, joint)
 
 
 class ChainModel(nn.Module):
@@ -156,24 +80,47 @@ class ChainModel(nn.Module):
         outer = density.log_prob((drawn - shift)[..., None]) - self._mass(density, shift).clamp_min(1e-6).log()
         T = self.split.shorten(self.arm, T_base_tip, drawn)  # (*sample, B, 4, 4)
         inner = self.rest.log_prob(T.reshape(-1, 4, 4), others.reshape(-1, others.shape[-1]), steps=steps)
+        reached = self.rest.mass(T.reshape(-1, 4, 4), steps=steps).reshape(outer.shape)
+        outer = outer + (reached / self.mass(T_base_tip, steps=steps)).clamp_min(1e-9).log()
         return outer + inner.reshape(outer.shape)
+
+    def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
+        """See `PoseModel.mass`: the mean of that of the other joints over the first joint's density in limits, (B,)."""
+        drawn, _ = self._strata(T_base_tip, STRATA)
+        T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
+        return self.rest.mass(T.flatten(0, 1), steps=steps).reshape(drawn.shape).mean(-1)
 
     def sample(
         self, T_base_tip: Tensor, count: int, *, steps: int = 0, generator: torch.Generator | None = None
     ) -> Tensor:
         """Joint vectors drawn from p(q | T), shape (B, count, n), float64; see `PoseModel.sample`."""
         with torch.no_grad():
-            one = self.arm.part(self.split.joint, self.split.joint + 1)
-            density, shift = self._first(T_base_tip)
-
-            def draw(rows: Tensor, last: bool) -> Tensor:
-                part = _rows(density, rows)
-                return part.sample((count,), generator=generator) + shift[rows, None]
-
-            drawn = draw_inside(draw, len(T_base_tip), one)[..., 0].T  # (B, count)
+            drawn = self._draw_first(T_base_tip, count, steps, generator)
             T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
             others = self.rest.sample(T, 1, steps=steps, generator=generator)[:, 0]
             return self._joined(drawn.reshape(-1), others).reshape(len(T_base_tip), count, -1)
+
+    def _draw_first(self, T_base_tip: Tensor, count: int, steps: int, generator: torch.Generator | None) -> Tensor:
+        """Values of the first joint in limits, (B, count), as far as the others stay in limits, and arrive, from there."""
+        one = self.arm.part(self.split.joint, self.split.joint + 1)
+        density, shift = self._first(T_base_tip)
+
+        def draw(rows: Tensor, last: bool) -> Tensor:
+            part = _rows(density, rows)
+            return part.sample((count,), generator=generator) + shift[rows, None]
+
+        drawn = draw_inside(draw, len(T_base_tip), one)[..., 0].T.contiguous()
+        pose = torch.arange(len(T_base_tip)).repeat_interleave(count)
+        flat, left = drawn.view(-1), torch.arange(drawn.numel())
+        for _ in range(_ROUNDS):
+            T = self.split.shorten(self.arm, T_base_tip[pose[left]], flat[left])
+            reached = self.rest.mass(T, steps=steps)
+            left = left[torch.rand(len(left), generator=generator, dtype=reached.dtype) > reached]
+            if not len(left):
+                break
+            again = draw_inside(draw, len(T_base_tip), one)[..., 0].T.reshape(-1)
+            flat[left] = again[left]
+        return drawn
 
     def posterior(self, T_base_tip: Tensor, *, steps: int = 0, strata: int = STRATA) -> GaussianMixture:
         """p(q | T) as one mixture: of `strata` values of the first joint, each with the components that follow from it.
@@ -192,6 +139,7 @@ class ChainModel(nn.Module):
         drawn, width = self._strata(T_base_tip, strata)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
         inner = self.rest.posterior(T, steps=steps)
+        reached = self.rest.mass(T, steps=steps).clamp_min(1e-9).log()
         B, K = len(T_base_tip), inner.logits.shape[-1]
         loc = self._joined(drawn.reshape(-1, 1).expand(-1, K), inner.loc)
         factor = torch.zeros(*loc.shape, loc.shape[-1], dtype=loc.dtype)
@@ -200,7 +148,7 @@ class ChainModel(nn.Module):
         factor[..., torch.tensor(rest)[:, None], torch.tensor(rest)] = inner.precision_tril
         factor[..., e, e] = 1 / width.reshape(-1, 1)
         return GaussianMixture(
-            logits=inner.log_weights.reshape(B, -1),
+            logits=(inner.log_weights + reached[:, None]).reshape(B, -1),
             loc=loc.reshape(B, -1, loc.shape[-1]),
             precision_tril=factor.reshape(B, -1, *factor.shape[-2:]),
             period=self.period,
@@ -300,7 +248,7 @@ def model_for(arm: Arm, task: Task | str | None = None, config: ModelConfig | No
         config: Of the networks; None for the defaults.
     """
     config, task = config or ModelConfig(), load_task(arm, task)
-    split = _chosen_split(arm, task, config)
+    split = chosen_split(arm, task, config)
     if split is None:
         return PoseModel(arm, task, replace(config, drawn_first=()))
     return ChainModel(arm, task, config, split)
@@ -312,20 +260,6 @@ def from_saved(saved: SavedModel) -> ArmModel:
     model.report = saved.report
     model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
     return model.eval()
-
-
-def _margin(arm: Arm, task: Task) -> float:
-    """Median of the smallest singular value over configurations in limits."""
-    draws = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (_SAMPLES, arm.n_joints))
-    return float(task_singular_values(arm, task, torch.from_numpy(draws))[:, -1].median())
-
-
-def _joint_motion(q: Tensor, *, slides: bool) -> Tensor:
-    """The joint's transform, (..., 4, 4)."""
-    zero, one = torch.zeros_like(q), torch.ones_like(q)
-    c, s, z = (one, zero, q) if slides else (q.cos(), q.sin(), zero)
-    rows: list[Any] = [c, -s, zero, zero, s, c, zero, zero, zero, zero, one, z, zero, zero, zero, one]
-    return torch.stack(rows, dim=-1).reshape(*q.shape, 4, 4)
 
 
 def _rows(mixture: GaussianMixture, rows: Tensor) -> GaussianMixture:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +23,14 @@ _MISS = 1e-3  # [rad, arm lengths] error after the steps at which a component ke
 _LONGEST = 0.5  # [rad, arm lengths] of one step in one joint
 
 
-def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tensor, *, steps: int) -> GaussianMixture:
+class Stepped(NamedTuple):
+    """A mixture after the kinematic head."""
+
+    mixture: GaussianMixture
+    arrived: Tensor  # (B,) share of the weight of the stepped components that arrived at the target, 0 to 1
+
+
+def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tensor, *, steps: int) -> Stepped:
     """The mixture after damped Gauss-Newton steps of its means toward the target, for as many joints as constraints.
 
     A stepped component is `SHARPEST`, and along the step that would follow as wide as that is long: so far is it still
@@ -37,7 +45,7 @@ def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tenso
         steps: How many, at least one.
 
     Returns:
-        The stepped components (the twelve heaviest), then the network's.
+        The mixture, of the stepped components (the twelve heaviest), then the network's; and how much of it arrived.
 
     Raises:
         ShapeError: The arm has more or fewer joints than that.
@@ -57,14 +65,15 @@ def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tenso
     ahead = _step(J, error) * units
     spread = ahead[..., :, None] * ahead[..., None, :] + torch.diag((SHARPEST * units) ** 2)
     missed = error.square().sum(-1) / _MISS**2
-    arrived = torch.log_softmax(heaviest.values - torch.log1p(missed), -1)
-    return GaussianMixture(
-        logits=torch.cat([arrived + math.log1p(-KEPT), mixture.log_weights + math.log(KEPT)], dim=-1),
+    kept = heaviest.values - torch.log1p(missed)
+    stepped = GaussianMixture(
+        logits=torch.cat([kept.log_softmax(-1) + math.log1p(-KEPT), mixture.log_weights + math.log(KEPT)], dim=-1),
         loc=torch.cat([q, mixture.loc], dim=-2),
         precision_tril=torch.cat([triangular_inverse(torch.linalg.cholesky(spread)), mixture.precision_tril], dim=-3),
         period=mixture.period,
         validate_args=False,
     )
+    return Stepped(stepped, (kept.logsumexp(-1) - heaviest.values.logsumexp(-1)).exp())
 
 
 def _advance(

@@ -81,7 +81,14 @@ class PoseModel(ConditionalNetwork):
             period=self.period,
             validate_args=False,
         )
-        return step_means(mixture, self.arm, self.task, T_base_tip, steps=steps) if steps else mixture
+        return step_means(mixture, self.arm, self.task, T_base_tip, steps=steps).mixture if steps else mixture
+
+    def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
+        """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach."""
+        mixture, arrived = self._unlimited(T_base_tip, 0), torch.ones(len(T_base_tip), dtype=torch.float64)
+        if steps:
+            mixture, arrived = step_means(mixture, self.arm, self.task, T_base_tip, steps=steps)
+        return arrived * (mixture.weights * share_in_limits(mixture, self.arm)).sum(-1)
 
     def components(self, T_base_tip: Tensor, q: Tensor) -> GaussianMixture:
         """`posterior`: no joint is drawn before the others, so none of q (B, n) is given."""

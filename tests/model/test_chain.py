@@ -25,8 +25,8 @@ from ik_mdn.model import (
     save_model,
     spread_means,
 )
-from ik_mdn.model.chain import find_split
 from ik_mdn.model.features import Encoded
+from ik_mdn.model.split import find_split
 
 SMALL = ModelConfig(components=4, width=16, blocks=1)
 

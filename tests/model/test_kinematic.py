@@ -35,7 +35,7 @@ def test_a_component_far_from_everything_loses_its_weight_and_one_that_arrives_i
     mixture = GaussianMixture(
         torch.zeros(1, 2).double(), loc, scale=torch.full_like(loc, 0.1), period=6.283185307179586
     )
-    stepped = step_means(mixture, arm, sim.default_task(arm), T, steps=3)
+    stepped = step_means(mixture, arm, sim.default_task(arm), T, steps=3).mixture
     assert float(stepped.weights.sum()) == pytest.approx(1.0)
     torch.testing.assert_close(stepped.loc[0, 0], q[0], atol=1e-6, rtol=0)
     assert float(stepped.scale[0, 0].max()) == pytest.approx(SHARPEST, rel=0.05)
