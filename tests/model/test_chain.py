@@ -31,10 +31,10 @@ from ik_mdn.model.split import find_split
 SMALL = ModelConfig(components=4, width=16, blocks=1)
 
 
-def _chain(name: str, task: str | None = None) -> ChainModel:
+def _chain(arm: str | sim.Arm, task: str | None = None) -> ChainModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = model_for(sim.load_arm(name), task, SMALL)
+        model = model_for(sim.load_arm(arm) if isinstance(arm, str) else arm, task, SMALL)
     assert isinstance(model, ChainModel)
     q, T = held_out(model.arm, 2000)
     rest, y, place = model, q, T
@@ -97,6 +97,34 @@ def test_the_joint_density_integrates_to_one_and_draws_follow_it() -> None:
     for wave in (torch.cos, torch.sin):
         expected = (p[..., None] * wave(grid)).sum(0)
         torch.testing.assert_close(wave(draws).mean(1), expected, atol=0.03, rtol=0)
+
+
+def test_within_limits_the_density_integrates_to_one_and_draws_follow_it() -> None:
+    free = sim.load_arm("planar3")
+    model = _chain(
+        sim.Arm(**{**vars(free), "q_min": np.full(3, -1.8), "q_max": np.array([2.0, 1.5, 2.2])}), "planar_position"
+    )
+    _, T = held_out(model.arm, 4)
+    n = 50
+    axes = [
+        low + (high - low) * (torch.arange(n, dtype=torch.float64) + 0.5) / n
+        for low, high in zip(model.arm.q_min, model.arm.q_max, strict=True)
+    ]
+    grid = torch.cartesian_prod(*axes)[:, None].expand(-1, len(T), -1)
+    with torch.no_grad():
+        p = model.log_prob(T, grid).exp() * float(np.prod((model.arm.q_max - model.arm.q_min) / n))
+    torch.testing.assert_close(p.sum(0), torch.ones(len(T)).double(), atol=0.06, rtol=0)
+    draws = model.sample(T, 20_000, generator=torch.Generator().manual_seed(1))
+    expected = (p[..., None] * torch.cos(grid)).sum(0) / p.sum(0)[:, None]
+    torch.testing.assert_close(torch.cos(draws).mean(1), expected, atol=0.03, rtol=0)
+    with torch.no_grad():  # inside, it is the density of the networks as they are, but for one factor
+        some = grid[:: n * n + 7]
+        first, shift = model._first(T)
+        places = model.split.shorten(model.arm, T, some[..., 0]).reshape(-1, 4, 4)
+        assert isinstance(model.rest, PoseModel)
+        others = model.rest._unlimited(places, 0).log_prob(some[..., 1:].reshape(-1, 2)).reshape(some.shape[:2])
+        excess = model.log_prob(T, some) - first.log_prob((some[..., 0] - shift)[..., None]) - others
+    torch.testing.assert_close(excess, excess[:1].expand_as(excess), atol=1e-6, rtol=0)
 
 
 def test_draws_lie_in_limits_and_the_composed_mixture_has_their_moments() -> None:
