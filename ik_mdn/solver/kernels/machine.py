@@ -87,6 +87,7 @@ class _Machine:
 
 @lru_cache(maxsize=1)
 def _machine() -> _Machine:
+    """The one of this process, which is never let go: its code stands at addresses that others keep."""
     return _Machine()
 
 
