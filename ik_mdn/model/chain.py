@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
-from ik_mdn.model.config import Kind, ModelConfig
+from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.limits import draw_inside, mass_between
 from ik_mdn.model.pose_model import PoseModel
@@ -47,9 +47,9 @@ class ChainModel(nn.Module):
         self.features = PoseFeatures(arm, self.task, use_symmetries=config.symmetries)
         period = torch.tensor(arm.period[[split.joint]])
         self.first = ConditionalNetwork(self.features.size, period, replace(config, covariance="diagonal"))
-        left = config.drawn_first if config.drawn_first is None else config.drawn_first[1:]
+        left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
-        self.config: ModelConfig = replace(config, drawn_first=(split.joint, *(self.rest.config.drawn_first or ())))
+        self.config: ModelConfig = replace(config, drawn_first=(split.joint, *self.rest.config.drawn_first))
         self.report = ReportCard()
 
     def saved(self) -> SavedModel:

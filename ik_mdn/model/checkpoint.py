@@ -166,7 +166,7 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
 
 def _config(values: dict[str, Any]) -> ModelConfig:
     drawn = values.pop("drawn_first", ())  # a file from before there were chains has none
-    return ModelConfig(**values, drawn_first=tuple(drawn or ()))
+    return ModelConfig(**values, drawn_first=tuple(drawn))
 
 
 def _matching_arm(stored: Arm, given: Arm | None, path: Path) -> Arm:

@@ -10,6 +10,7 @@ from sim.errors import ShapeError
 Kind = Literal["mdn", "mse"]
 Covariance = Literal["isotropic", "diagonal", "full"]
 Targets = Literal["angles", "cos_sin"]
+AUTOMATIC = (-1,)  # joints that are drawn first: those that an arm has to spare
 LARGEST = {"components": 4096, "width": 8192, "blocks": 256}  # what a file may declare, and more than anyone trains
 
 
@@ -27,7 +28,7 @@ class ModelConfig:
         floor: Smallest standard deviation after training [rad or m].
         symmetries: Divide the arm's symmetries out of the features.
         drawn_first: Joints whose densities come before that of the others, counted from 0, each at an end of what is left
-            of the chain; None takes as many as a redundant arm has to spare, () none. See `ChainModel`.
+            of the chain; -1 takes as many as a redundant arm has to spare, nothing none. See `ChainModel`.
 
     Raises:
         ShapeError: A value outside what is allowed; `LARGEST` bounds the sizes.
@@ -41,7 +42,7 @@ class ModelConfig:
     blocks: int = 4
     floor: float = 0.01
     symmetries: bool = True
-    drawn_first: tuple[int, ...] | None = None
+    drawn_first: tuple[int, ...] = AUTOMATIC
 
     def __post_init__(self) -> None:
         if self.kind not in ("mdn", "mse"):

@@ -72,7 +72,7 @@ class SavedModel:
         """Shapes of the weights, as the config has them."""
         arm, config, before = self.arm, self.config, ""
         shapes: dict[str, tuple[int, ...]] = {}
-        for joint in config.drawn_first or ():
+        for joint in config.drawn_first:
             one = replace(config, covariance="diagonal")
             size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
             shapes |= {f"{before}first.{name}": shape for name, shape in _network(one, size, 1).items()}

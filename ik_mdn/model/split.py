@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.model.config import ModelConfig
+from ik_mdn.model.config import AUTOMATIC, ModelConfig
 from sim.arm import Arm
 from sim.errors import ShapeError
 from sim.jacobians import task_singular_values
@@ -82,7 +82,7 @@ def chosen_split(arm: Arm, task: Task, config: ModelConfig) -> Split | None:
     """The first split that a config asks for."""
     if config.kind != "mdn" or config.drawn_first == ():
         return None
-    if config.drawn_first is None:
+    if config.drawn_first == AUTOMATIC:
         return find_split(arm, task)
     joint, allowed = config.drawn_first[0], _removable(arm, task) if arm.n_joints > 1 else []
     if joint not in allowed:
