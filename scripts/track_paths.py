@@ -26,8 +26,8 @@ from ik_mdn.paths.following import follow_path
 from ik_mdn.paths.path import CartesianPath, circle_path, line_path
 from ik_mdn.paths.tracked import PathStatus, Tracked
 from ik_mdn.paths.tracking import track, track_many
+from ik_mdn.solver import IKSolver, solver_for
 from ik_mdn.solver.refinement import refine
-from ik_mdn.solver.solver import IKSolver, solver_for
 from sim.arm.arm import Arm
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, error_norms, task_error, task_jacobian

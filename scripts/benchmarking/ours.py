@@ -14,7 +14,7 @@ from benchmarking.description import write_chain
 from benchmarking.iterative import Bullet, Optik, Pinocchio, Toolbox
 from benchmarking.methods import Method, Prepared, Unavailable, check_agreement
 from benchmarking.poses import uniform_poses
-from ik_mdn.solver.solver import IKSolver, solver_for
+from ik_mdn.solver import IKSolver, solver_for
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
 

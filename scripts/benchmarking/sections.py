@@ -21,7 +21,7 @@ from benchmarking.ours import OURS, RESTARTS, THOROUGH, Ours, our_methods, peer_
 from benchmarking.poses import OFFSETS, SINGULARITIES, Poses, singular_poses, uniform_poses
 from benchmarking.redundant import Diverse, measure_coverage, time_many
 from ik_mdn.model.checkpoint import find_shipped
-from ik_mdn.solver.solver import IKSolver, solver_for
+from ik_mdn.solver import IKSolver, solver_for
 from sim.arm.arm import Arm
 
 UNION = ("EAIK", "ssik", THOROUGH)  # whose answers make the truth
