@@ -67,8 +67,6 @@ def main(
         json: File for all numbers.
         work: Folder that keeps what is done already.
     """
-    torch.set_num_threads(1)
-    logging.getLogger("sim").setLevel(logging.ERROR)  # remarks on single files
     found = [named for folder in folders for named in find_files(folder)]
     settings: dict[str, Any] = {"poses": poses, "seconds": seconds, "chains": chains, "targets": targets, "seed": seed}
     robots = []
@@ -256,4 +254,6 @@ def _shortened(text: str, width: int) -> str:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)
+    logging.getLogger("sim").setLevel(logging.ERROR)  # remarks on single files
     run_script(main)
