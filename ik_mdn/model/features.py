@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from sim.arm import Arm
-from sim.arrays import Array, FloatArray, constants, library_of
+from sim.arrays import Array, FloatArray, constants, is_tensor, library_of
 from sim.task import Task
 
 NEAR_AXIS = 0.1  # share of the reach: closer to the base axis, the approach axis gives the azimuth
@@ -86,7 +86,7 @@ class PoseFeatures:
         features = xp.concatenate([_waves(coordinates), flags], axis=1)
         shift = xp.stack([phi, *[xp.zeros_like(phi)] * (self.arm.n_joints - 1)], axis=1)
         shift[:, -1] += psi
-        return Encoded(xp.asarray(features, dtype=xp.float32), shift)
+        return Encoded(features.float() if is_tensor(features) else features.astype(np.float32), shift)
 
     def _to_chain(self, T: Array) -> tuple[Array, Array]:
         """Position in units of the reach, and rotation, of the frame that the last joint turns about, seen from the first."""
