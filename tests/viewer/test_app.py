@@ -128,11 +128,18 @@ def test_an_obstacle_dragged_onto_the_target_blocks_it_until_obstacles_are_off()
         app.close()
 
 
+def listen_to_ctrl_c() -> None:
+    """In the new process: as from a terminal, also where the tests run with the signal ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals differ")
 def test_ctrl_c_ends_it_without_a_traceback() -> None:
     command = [sys.executable, "-m", "ik_mdn", "view", "planar2", "--no-browser", "--port", "8330"]
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    running = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=listen_to_ctrl_c
+    )
     assert running.stdout is not None
     ready, _, _ = select.select([running.stdout], [], [], 120)
     assert ready, "it does not start"
