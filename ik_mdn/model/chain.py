@@ -54,8 +54,7 @@ class ChainModel(nn.Module):
 
     def saved(self) -> SavedModel:
         """The model as it is now, as plain numbers."""
-        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
-        return SavedModel(self.arm, self.task, self.config, weights, self.report)
+        return SavedModel.of(self)
 
     @property
     def kind(self) -> Kind:

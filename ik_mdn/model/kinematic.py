@@ -34,8 +34,8 @@ def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tenso
     """The mixture after damped Gauss-Newton steps of its means toward the target, for as many joints as constraints.
 
     A stepped component is `SHARPEST`, and along the step that would follow as wide as that is long: so far is it still
-    from a solution, to first order. `KEPT` of the density remains the network's own, for what the steps lead astray. Newton steps as
-    layers of a network: Gregor & LeCun, Learning fast approximations of sparse coding, ICML 2010.
+    from a solution, to first order. `KEPT` of the density remains the network's own, for what the steps lead astray.
+    Newton steps as layers of a network: Gregor & LeCun, Learning fast approximations of sparse coding, ICML 2010.
 
     Args:
         mixture: p(q | T) of the network, batch shape (B,).
@@ -53,7 +53,7 @@ def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tenso
     if arm.n_joints != task.n_constraints:
         raise ShapeError(
             f"the kinematic head steps onto isolated solutions; {arm.name!r} has {arm.n_joints} joints for the "
-            f"{task.n_constraints} constraints of {task.name!r}: train it with chain=True, or take steps=0"
+            f"{task.n_constraints} constraints of {task.name!r}: train it with its spare joints drawn first (drawn_first=(-1,)), or take steps=0"
         )
     target, units = T_base_tip[:, None], mixture.loc.new_tensor(arm.joint_units)
     heaviest = mixture.logits.topk(min(_MOST, mixture.n_components), dim=-1)

@@ -39,8 +39,7 @@ class PoseModel(ConditionalNetwork):
 
     def saved(self) -> SavedModel:
         """The model as it is now, as plain numbers."""
-        weights = {name: value.detach().cpu().numpy().copy() for name, value in self.state_dict().items()}
-        return SavedModel(self.arm, self.task, self.config, weights, self.report)
+        return SavedModel.of(self)
 
     def posterior(self, T_base_tip: Tensor, *, steps: int = 0) -> GaussianMixture:
         """The density p(q | T) as a mixture over joint vectors, in limits up to the width of a component.

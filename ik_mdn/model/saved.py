@@ -53,6 +53,12 @@ class SavedModel:
                 f"{unlike[0]} has the shape {found.get(unlike[0])}; its config declares {declared.get(unlike[0])}"
             )
 
+    @classmethod
+    def of(cls, model: Any) -> SavedModel:
+        """A `PoseModel` or `ChainModel` as it is now."""
+        weights = {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
+        return cls(model.arm, model.task, model.config, weights, model.report)
+
     @cached_property
     def features(self) -> PoseFeatures:
         """What the network sees of a target."""
