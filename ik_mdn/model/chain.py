@@ -12,7 +12,7 @@ from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig
 from ik_mdn.model.features import PoseFeatures
-from ik_mdn.model.limits import draw_inside, mass_between
+from ik_mdn.model.limits import draw_inside, mass_in_limits
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal
@@ -47,6 +47,7 @@ class ChainModel(nn.Module):
         self.features = PoseFeatures(arm, self.task, use_symmetries=config.symmetries)
         period = torch.tensor(arm.period[[split.joint]])
         self.first = ConditionalNetwork(self.features.size, period, replace(config, covariance="diagonal"))
+        self._one = arm.part(split.joint, split.joint + 1)  # the joint drawn first, for its limits
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
         self.config: ModelConfig = replace(config, drawn_first=(split.joint, *self.rest.config.drawn_first))
@@ -74,20 +75,22 @@ class ChainModel(nn.Module):
             q: Joint vectors, (*sample, B, n) [rad, m].
             steps: Of the kinematic head; see `PoseModel.posterior`.
         """
+        return self.log_uncut(T_base_tip, q, steps=steps) - self.mass(T_base_tip, steps=steps).clamp_min(1e-9).log()
+
+    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+        """`log_prob` before it is divided by `mass`, (*sample, B)."""
         drawn, others = q[..., self.split.joint], self._others(q)
-        density, shift = self._first(T_base_tip)
-        outer = density.log_prob((drawn - shift)[..., None]) - self._mass(density, shift).clamp_min(1e-6).log()
+        outer = self._first(T_base_tip).log_prob(drawn[..., None])
         T = self.split.shorten(self.arm, T_base_tip, drawn)  # (*sample, B, 4, 4)
-        inner = self.rest.log_prob(T.reshape(-1, 4, 4), others.reshape(-1, others.shape[-1]), steps=steps)
-        reached = self.rest.mass(T.reshape(-1, 4, 4), steps=steps).reshape(outer.shape)
-        outer = outer + (reached / self.mass(T_base_tip, steps=steps)).clamp_min(1e-9).log()
+        inner = self.rest.log_uncut(T.reshape(-1, 4, 4), others.reshape(-1, others.shape[-1]), steps=steps)
         return outer + inner.reshape(outer.shape)
 
     def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
-        """See `PoseModel.mass`: the mean of that of the other joints over the first joint's density in limits, (B,)."""
+        """See `PoseModel.mass`: that of the first joint, times the mean of the others' over what of it is in limits, (B,)."""
         drawn, _ = self._strata(T_base_tip, STRATA)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
-        return self.rest.mass(T.flatten(0, 1), steps=steps).reshape(drawn.shape).mean(-1)
+        others = self.rest.mass(T.flatten(0, 1), steps=steps).reshape(drawn.shape).mean(-1)
+        return mass_in_limits(self._first(T_base_tip), self._one) * others
 
     def sample(
         self, T_base_tip: Tensor, count: int, *, steps: int = 0, generator: torch.Generator | None = None
@@ -101,14 +104,12 @@ class ChainModel(nn.Module):
 
     def _draw_first(self, T_base_tip: Tensor, count: int, steps: int, generator: torch.Generator | None) -> Tensor:
         """Values of the first joint in limits, (B, count), as far as the others stay in limits, and arrive, from there."""
-        one = self.arm.part(self.split.joint, self.split.joint + 1)
-        density, shift = self._first(T_base_tip)
+        density = self._first(T_base_tip)
 
         def draw(rows: Tensor, last: bool) -> Tensor:
-            part = _rows(density, rows)
-            return part.sample((count,), generator=generator) + shift[rows, None]
+            return _rows(density, rows).sample((count,), generator=generator)
 
-        drawn = draw_inside(draw, len(T_base_tip), one)[..., 0].T.contiguous()
+        drawn = draw_inside(draw, len(T_base_tip), self._one)[..., 0].T.contiguous()
         pose = torch.arange(len(T_base_tip)).repeat_interleave(count)
         flat, left = drawn.view(-1), torch.arange(drawn.numel())
         for _ in range(_ROUNDS):
@@ -117,7 +118,7 @@ class ChainModel(nn.Module):
             left = left[torch.rand(len(left), generator=generator, dtype=reached.dtype) > reached]
             if not len(left):
                 break
-            again = draw_inside(draw, len(T_base_tip), one)[..., 0].T.reshape(-1)
+            again = draw_inside(draw, len(T_base_tip), self._one)[..., 0].T.reshape(-1)
             flat[left] = again[left]
         return drawn
 
@@ -177,40 +178,26 @@ class ChainModel(nn.Module):
         with torch.no_grad():
             return self.posterior(T_base_tip).mean
 
-    def _first(self, T: Tensor) -> tuple[GaussianMixture, Tensor]:
-        """The density of the joint drawn first, less its shift, and the shift (B,)."""
+    def _first(self, T: Tensor) -> GaussianMixture:
+        """The density of the joint drawn first, as if it had no limits."""
         encoded = self.features.encode(T)
         reduced = self.first.mixture(encoded.features)
-        mixture = GaussianMixture(
+        return GaussianMixture(
             logits=reduced.logits.double(),
-            loc=reduced.loc.double(),
+            loc=reduced.loc.double() + encoded.shift[:, self.split.joint, None, None],
             scale=reduced.scale.double(),
             period=self.first.period,
             validate_args=False,
         )
-        return mixture, encoded.shift[:, self.split.joint]
-
-    def _limits(self) -> tuple[float, float]:
-        return float(self.arm.sample_min[self.split.joint]), float(self.arm.sample_max[self.split.joint])
-
-    def _mass(self, density: GaussianMixture, shift: Tensor) -> Tensor:
-        """The share of the first joint's density that lies in limits, (B,)."""
-        e = self.split.joint
-        low, high, period = float(self.arm.q_min[e]), float(self.arm.q_max[e]), float(self.arm.period[e])
-        if high - low >= period:
-            return torch.ones_like(shift)
-        mean = density.loc[..., 0] + shift[:, None]
-        return (density.weights * mass_between(mean, density.scale[..., 0], low, high, period)).sum(-1)
 
     def _strata(self, T: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Values of the first joint in limits, each in the middle of an equal share, (B, count), and their deviations."""
-        density, shift = self._first(T)
-        low, high = self._limits()
-        period = float(self.arm.period[self.split.joint])
+        density, one = self._first(T), self._one
+        low, high, period = (float(each[0]) for each in (one.sample_min, one.sample_max, one.period))
         high = min(high, low + period)
         edges = torch.linspace(low, high, _GRID + 1, dtype=torch.float64)
         middles = ((edges[:-1] + edges[1:]) / 2).float()[:, None]
-        away = middles - (density.loc[..., 0] + shift[:, None]).float()[:, None]  # (B, grid, K)
+        away = middles - density.loc[..., 0].float()[:, None]  # (B, grid, K)
         if period < float("inf"):
             away = away - period * torch.round(away / period)
         scale = density.scale[..., 0].float()[:, None]

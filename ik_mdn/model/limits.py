@@ -46,6 +46,11 @@ def share_in_limits(mixture: GaussianMixture, arm: Arm) -> Tensor:
     return share
 
 
+def mass_in_limits(mixture: GaussianMixture, arm: Arm) -> Tensor:
+    """How much of the whole mixture lies in limits, (B,)."""
+    return (mixture.weights * share_in_limits(mixture, arm)).sum(-1)
+
+
 def bounded(arm: Arm) -> list[int]:
     """The joints that cannot be everywhere: those that slide between limits or turn through less than a turn."""
     return [j for j in range(arm.n_joints) if arm.q_max[j] - arm.q_min[j] < arm.period[j]]

@@ -11,8 +11,8 @@ from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import PoseFeatures
-from ik_mdn.model.kinematic import step_means
-from ik_mdn.model.limits import draw_inside, share_in_limits, within_limits
+from ik_mdn.model.kinematic import Stepped, step_means
+from ik_mdn.model.limits import draw_inside, mass_in_limits, within_limits
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, sigma_points
 from sim.arm import Arm
@@ -55,7 +55,7 @@ class PoseModel(ConditionalNetwork):
         Raises:
             ShapeError: Steps for an arm with more joints than the task has constraints.
         """
-        return within_limits(self._unlimited(T_base_tip, steps), self.arm)
+        return within_limits(self._unlimited(T_base_tip, steps).mixture, self.arm)
 
     def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
         """log p(q | T), shape (*sample, B): the mixture cut at the limits, over its mass inside them.
@@ -65,12 +65,21 @@ class PoseModel(ConditionalNetwork):
             q: Joint vectors, (*sample, B, n) [rad, m]; those outside the limits get the value of the uncut mixture.
             steps: Of the kinematic head; see `posterior`.
         """
-        mixture = self._unlimited(T_base_tip, steps)
-        inside_limits = (mixture.log_weights + share_in_limits(mixture, self.arm).clamp_min(1e-9).log()).logsumexp(-1)
-        return mixture.log_prob(q) - inside_limits
+        mixture = self._unlimited(T_base_tip, steps).mixture  # what arrived of it stands in `log_uncut` and in `mass`
+        return mixture.log_prob(q) - mass_in_limits(mixture, self.arm).clamp_min(1e-9).log()
 
-    def _unlimited(self, T_base_tip: Tensor, steps: int) -> GaussianMixture:
-        """The mixture as if no joint had limits."""
+    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+        """`log_prob` before it is divided by `mass`, (*sample, B)."""
+        mixture, arrived = self._unlimited(T_base_tip, steps)
+        return mixture.log_prob(q) + arrived.clamp_min(1e-9).log()
+
+    def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
+        """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach."""
+        mixture, arrived = self._unlimited(T_base_tip, steps)
+        return arrived * mass_in_limits(mixture, self.arm)
+
+    def _unlimited(self, T_base_tip: Tensor, steps: int) -> Stepped:
+        """The mixture as if no joint had limits, and what of it arrived at the target after steps."""
         encoded = self.features.encode(T_base_tip)
         reduced = self.mixture(encoded.features)
         mixture = GaussianMixture(
@@ -80,14 +89,9 @@ class PoseModel(ConditionalNetwork):
             period=self.period,
             validate_args=False,
         )
-        return step_means(mixture, self.arm, self.task, T_base_tip, steps=steps).mixture if steps else mixture
-
-    def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
-        """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach."""
-        mixture, arrived = self._unlimited(T_base_tip, 0), torch.ones(len(T_base_tip), dtype=torch.float64)
         if steps:
-            mixture, arrived = step_means(mixture, self.arm, self.task, T_base_tip, steps=steps)
-        return arrived * (mixture.weights * share_in_limits(mixture, self.arm)).sum(-1)
+            return step_means(mixture, self.arm, self.task, T_base_tip, steps=steps)
+        return Stepped(mixture, torch.ones_like(mixture.loc[:, 0, 0]))
 
     def components(self, T_base_tip: Tensor, q: Tensor) -> GaussianMixture:
         """`posterior`: no joint is drawn before the others, so none of q (B, n) is given."""
@@ -141,12 +145,12 @@ class PoseModel(ConditionalNetwork):
             ShapeError: The model is a regressor.
         """
         with torch.no_grad():
-            whole = self._unlimited(T_base_tip, steps)
+            whole = self._unlimited(T_base_tip, steps).mixture
 
             def draw(rows: Tensor, last: bool) -> Tensor:
                 if last:
                     return self.posterior(T_base_tip[rows], steps=steps).sample((count,), generator=generator)
-                part = whole if len(rows) == len(T_base_tip) else self._unlimited(T_base_tip[rows], steps)
+                part = whole if len(rows) == len(T_base_tip) else self._unlimited(T_base_tip[rows], steps).mixture
                 return part.sample((count,), generator=generator)
 
             return draw_inside(draw, len(T_base_tip), self.arm).transpose(0, 1)

@@ -119,11 +119,11 @@ def test_within_limits_the_density_integrates_to_one_and_draws_follow_it() -> No
     torch.testing.assert_close(torch.cos(draws).mean(1), expected, atol=0.03, rtol=0)
     with torch.no_grad():  # inside, it is the density of the networks as they are, but for one factor
         some = grid[:: n * n + 7]
-        first, shift = model._first(T)
+        first = model._first(T)
         places = model.split.shorten(model.arm, T, some[..., 0]).reshape(-1, 4, 4)
         assert isinstance(model.rest, PoseModel)
-        others = model.rest._unlimited(places, 0).log_prob(some[..., 1:].reshape(-1, 2)).reshape(some.shape[:2])
-        excess = model.log_prob(T, some) - first.log_prob((some[..., 0] - shift)[..., None]) - others
+        others = model.rest._unlimited(places, 0).mixture.log_prob(some[..., 1:].reshape(-1, 2)).reshape(some.shape[:2])
+        excess = model.log_prob(T, some) - first.log_prob(some[..., :1]) - others
     torch.testing.assert_close(excess, excess[:1].expand_as(excess), atol=1e-6, rtol=0)
 
 
