@@ -17,10 +17,15 @@ from results import DATA, run_script
 from ik_mdn.cli import train as train_command
 from ik_mdn.training.config import TrainConfig
 
-PLANAR = TrainConfig(steps=8000, components=8, width=64, blocks=2, batch_size=512, floor=0.003)
-SPATIAL = TrainConfig(steps=10_000, components=24, width=128, blocks=3, batch_size=1024)
-RECIPES = {"planar2": PLANAR, "planar3": PLANAR} | dict.fromkeys(("ur5e", "puma560", "xarm6", "panda", "iiwa"), SPATIAL)
-KINDS = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1}}
+PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001)
+SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001)
+REDUNDANT = replace(SQUARE, width=240)
+RECIPES = (
+    dict.fromkeys(("planar2", "planar3"), PLANAR)
+    | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)
+    | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
+)
+KINDS = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
 
 _MODELS = DATA / "models"
 

@@ -21,12 +21,12 @@ def as_period(period: Tensor | Sequence[float] | float | None, like: Tensor) -> 
         like: Means (..., D), which give D, dtype and device.
 
     Raises:
-        ShapeError: not (D,), or a period that is not positive.
+        ShapeError: not (D,), or a period on the CPU that is not positive.
     """
     if period is None:
         return None
     try:
-        given = torch.as_tensor(period, dtype=like.dtype).detach()  # checked where it lies: a GPU need not wait
+        given = torch.as_tensor(period, dtype=like.dtype).detach()
     except (TypeError, ValueError, RuntimeError) as error:
         raise ShapeError(f"period is {period!r}; give one number, or (D,) of them.", period=period) from error
     if given.dim() > 1 or (given.dim() == 1 and given.shape[0] != like.shape[-1]):
@@ -35,10 +35,11 @@ def as_period(period: Tensor | Sequence[float] | float | None, like: Tensor) -> 
             "with inf where a coordinate is not circular.",
             period=period,
         )
-    if not bool((given > 0).all()):
-        raise ShapeError(f"period is {given.tolist()}; every period must be positive, or inf.", period=period)
-    if not bool(given.isfinite().any()):
-        return None
+    if given.device.type == "cpu":  # elsewhere to look is to wait
+        if not bool((given > 0).all()):
+            raise ShapeError(f"period is {given.tolist()}; every period must be positive, or inf.", period=period)
+        if not bool(given.isfinite().any()):
+            return None
     return given.to(like.device).expand(like.shape[-1]).contiguous()
 
 

@@ -154,11 +154,11 @@ def spread_means(targets: Tensor, components: int, period: Tensor, *, generator:
         (K, D).
     """
     period = period.to(targets)
-    centres = targets[torch.randperm(len(targets), generator=generator)[:components]].clone()
+    centres = targets[torch.randperm(len(targets), generator=generator, device=targets.device)[:components]].clone()
     for _ in range(20):
         difference = _nearest_image(targets[:, None] - centres, period)  # (N, K, D)
         nearest = difference.square().sum(-1).argmin(dim=1)
-        own = difference[torch.arange(len(targets)), nearest]
+        own = difference[torch.arange(len(targets), device=targets.device), nearest]
         total = torch.zeros_like(centres).index_add_(0, nearest, own)
         count = torch.bincount(nearest, minlength=components).clamp(min=1)
         centres = centres + total / count[:, None]

@@ -31,6 +31,8 @@ class TrainConfig(ModelConfig):
         ordering_weight: Of the penalty that keeps component means in order along the first joint; 0 is off.
         noise: Standard deviation of Gaussian noise on the scaled features (noise regularisation); 0 is off.
         average: Decay of the running average of the weights that becomes the model.
+        device: Where to train: "cpu", "cuda" (or "cuda:1" …), or "auto", the GPU where there is one. A run may go on
+            on another device; runs are equal bit for bit on the CPU only.
 
     Raises:
         TrainingError: A value of the training out of range.
@@ -52,11 +54,12 @@ class TrainConfig(ModelConfig):
     ordering_weight: float = 0.0
     noise: float = 0.0
     average: float = 0.999
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         for name in [field.name for field in fields(self)[len(fields(ModelConfig)) :]]:  # the training's own
             value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool):
+            if name != "device" and (not isinstance(value, int | float) or isinstance(value, bool)):
                 raise TrainingError(f"{name} must be a number; got {value!r}")
         for name in ("batch_size", "learning_rate", "matrix_rate", "clip", "floor_start", "start_scale", "anneal"):
             if not 0 < getattr(self, name) < math.inf:

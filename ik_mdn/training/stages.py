@@ -9,7 +9,7 @@ from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream
 
-_FIRST_SHARE = 0.2  # of the budget for the density of one joint; the others' takes the rest
+_FIRST_SHARE = 0.25  # of the budget for the density of one joint; the others' takes the rest
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ from ik_mdn.model import ArmModel
 from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
+_AHEAD = 64  # batches that a GPU draws at once: it takes as long as for one
+
 
 class Stream(Protocol):
     """Where training samples come from: pairs of network inputs x (B, n_in) and targets y (B, D)."""
@@ -87,8 +89,9 @@ class PoseStream:
         Returns:
             Features (count, n_in), float32, and reduced joint vectors (count, n), float64 [rad, m].
         """
-        low, high = torch.tensor(self.arm.sample_min), torch.tensor(self.arm.sample_max)
-        unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator)
+        device = generator.device
+        low, high = (torch.tensor(end, device=device) for end in (self.arm.sample_min, self.arm.sample_max))
+        unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator, device=device)
         return self._encode(low + (high - low) * unit)
 
     def batches(
@@ -98,7 +101,7 @@ class PoseStream:
 
         Args:
             size: Samples per batch.
-            generator: Source of randomness of fresh samples.
+            generator: Source of randomness of fresh samples; batches come on its device.
             seed: Of the dataset's order.
             start: How many batches of the dataset to leave out; they are read, which takes about a second for ten
                 million samples.
@@ -110,10 +113,12 @@ class PoseStream:
             DatasetError: The dataset was found damaged.
         """
         if self.dataset is None:
+            ahead = 1 if generator.device.type == "cpu" else _AHEAD
             while True:
-                yield self.draw(size, generator)
+                x, y = self.draw(ahead * size, generator)
+                yield from zip(torch.split(x, size), torch.split(y, size), strict=True)
         for q in islice(self._read(size, seed), start, None):
-            yield self._encode(torch.from_numpy(q[:, self.joints]).double())
+            yield self._encode(torch.from_numpy(q[:, self.joints]).to(generator.device).double())
 
     def _read(self, size: int, seed: int) -> Iterator[NDArray[np.float32]]:
         from sim.dataset import read_batches

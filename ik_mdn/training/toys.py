@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -189,7 +189,7 @@ def fit(
     period: Sequence[float] | None = None,
     on_step: Callable[[Trainer], None] | None = None,
 ) -> ConditionalNetwork:
-    """A network trained on a stream, by the same loop as every model.
+    """A network trained on a stream on the CPU, by the same loop as every model.
 
     Args:
         stream: Where samples come from.
@@ -205,7 +205,7 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
         model = ConditionalNetwork(x.shape[1], torch.tensor(given), config.model_config())
-    trainer = Trainer(model, config, stream)
+    trainer = Trainer(model, replace(config, device="cpu"), stream)
     trainer.run(None if on_step is None else lambda progress: on_step(trainer))
     return model
 

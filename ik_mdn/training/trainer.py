@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,11 +15,12 @@ import torch
 from torch import Tensor
 
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
-from ik_mdn.model import ArmModel, ConditionalNetwork, MixtureHead, model_for, spread_means
+from ik_mdn.model import ArmModel, ConditionalNetwork, MixtureHead, choose_device, model_for, spread_means
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.interrupts import interrupts_wait
-from ik_mdn.training.likelihood import compiled_nll
-from ik_mdn.training.optimizers import build_optimizers, group_of, states_of
+from ik_mdn.training.likelihood import compiled_nll, compiles_for
+from ik_mdn.training.optimizers import build_optimizers, group_of, states_of, step_by
+from ik_mdn.training.recording import RecordedStep
 from ik_mdn.training.runs import RunFolder
 from ik_mdn.training.stages import Stage, stages
 from ik_mdn.training.streams import Stream
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from ik_mdn.solver import IKSolver
 
 _PREPARE_SAMPLES = 16_384
-_LOG_EVERY = 50  # steps between rows of the metrics file
+_LOG_EVERY = 50  # steps between rows of the metrics file, and between looks at whether a GPU's numbers are finite
 _SAVE_EVERY_S = 30.0
 _WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so many steps, or so much of a short run
 
@@ -163,15 +165,19 @@ class Trainer:
         run_folder: Path | str | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
-        self.model, self.config, self.stream = model, config, stream
+        self.device = choose_device(config.device)
+        self.model, self.config, self.stream = model.to(self.device), config, stream
         self.step, self.seconds = 0, 0.0
-        self.generator = torch.Generator().manual_seed(config.seed)
+        self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self._prepare()
         self.averaged = {name: value.clone() for name, value in model.state_dict().items()}
         self.optimizers = build_optimizers(model, config)
+        self._now = torch.zeros(3, device=self.device)  # floor, share of the learning rates, share of the average
         self.folder: RunFolder | None = None
         if run_folder is not None:
-            self.folder = RunFolder(run_folder, {**(identity or {}), **parse_json(json.dumps(asdict(config)))})
+            settings = parse_json(json.dumps(asdict(config)))
+            del settings["device"]
+            self.folder = RunFolder(run_folder, {**(identity or {}), **settings})
             try:
                 self._resume(self.folder)
             except BaseException:
@@ -179,7 +185,7 @@ class Trainer:
                 raise
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
-        """Train to the end of the budget; then the model has the averaged weights and is in evaluation mode.
+        """Train to the end of the budget; then the model has the averaged weights, on the CPU, in evaluation mode.
 
         Ctrl-C is answered between two steps, so that the state which is then saved is one of an undisturbed training.
 
@@ -200,10 +206,10 @@ class Trainer:
                 self.folder.close()
         self.model.load_state_dict(self.averaged)
         self.model.floor = self.config.floor
-        self.model.eval()
+        self.model.cpu().eval()
 
     def _train(self, on_progress: Callable[[Progress], None] | None, check_interrupt: Callable[[], None]) -> None:
-        started, losses = time.monotonic() - self.seconds, torch.zeros(())
+        started, losses = time.monotonic() - self.seconds, torch.zeros((), device=self.device)
         saved, counted = self.seconds, 0
         seed, start = self.config.seed, self.step
         batches = self.stream.batches(self.config.batch_size, self.generator, seed=seed, start=start)
@@ -217,8 +223,8 @@ class Trainer:
                     Progress(self.step, self.fraction, float(losses) / counted, self.model.floor, self.seconds),
                     on_progress,
                 )
-                losses, counted = torch.zeros(()), 0
-            if self.seconds - saved > _SAVE_EVERY_S:
+                losses, counted = torch.zeros_like(losses), 0
+            if self.seconds - saved > _SAVE_EVERY_S and self.step % _LOG_EVERY == 0:
                 self.save_state()
                 saved = self.seconds
 
@@ -237,11 +243,12 @@ class Trainer:
             "minutes": round(self.seconds / 60, 2),
             "parameters": sum(p.numel() for p in self.model.parameters()),
             "seed": self.config.seed,
+            "device": "CPU" if self.device.type == "cpu" else torch.cuda.get_device_name(self.device),
         }
 
     def save_state(self) -> None:
-        """Write everything that resuming needs into the run folder, atomically."""
-        if self.folder is None:
+        """Write everything that resuming needs into the run folder, atomically; a state that is not finite never."""
+        if self.folder is None or not all(bool(v.isfinite().all()) for v in self.averaged.values()):
             return
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"averaged.{k}": v for k, v in self.averaged.items()}
@@ -253,39 +260,56 @@ class Trainer:
     def _advance(self, x: Tensor, y: Tensor) -> Tensor:
         """One step on inputs (B, n_in) and targets (B, D); returns the loss."""
         self.model.floor, rate = self._schedule()
-        for optimizer in self.optimizers.values():
-            for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * rate
+        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+        self._now.copy_(torch.tensor([self.model.floor, rate, 1 - decay]))
+        loss, norm = self._take(x, y)
+        if self.step % _LOG_EVERY == 0:
+            self._guard(loss, norm, y)
+        self.step += 1
+        return loss
+
+    def _take_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Change the weights and their average; returns the loss and the length of the gradient."""
+        floor, rate, share = self._now.unbind()
         if self.config.noise:
-            x = x + self.config.noise * self.model.spread * torch.randn(x.shape, generator=self.generator)
-        loss = self._loss(x, y)
+            noise = torch.randn(x.shape, generator=self.generator, device=x.device)
+            x = x + self.config.noise * self.model.spread * noise
+        loss = self._loss(x, y, floor)
         self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        self._guard(loss, norm, y)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-        self.step += 1
-        self._average()
-        return loss.detach()
+        if self.device.type == "cpu":  # elsewhere to look is to wait
+            self._guard(loss, norm, y)
+        step_by(self.optimizers.values(), rate)
+        self._average(share)
+        return loss.detach(), norm
 
-    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+    def _loss(self, x: Tensor, y: Tensor, floor: Tensor) -> Tensor:
         if self.model.kind == "mse":
             return self.model.regression_loss(x, y)
-        config, head, floor = self.config, self.model.head, self.model.floor
+        config, head = self.config, self.model.head
         assert isinstance(head, MixtureHead)
         parts = self.model.parts(x)
-        if x.device.type == "cpu":
-            loss = compiled_nll(parts, y.float()[:, None], None, self.model.period, floor)
+        if compiles_for(x.device):
+            loss = compiled_nll(parts, y, self.model.period, floor)
         else:
-            loss = nll(head.mixture_of(parts, floor=floor), y.float(), blur=floor)
+            loss = nll(head.mixture_of(parts, floor=float(floor)), y.float(), blur=float(floor))
         if config.entropy_weight or config.ordering_weight:
-            mixture = head.mixture_of(parts, floor=floor)
+            mixture = head.mixture_of(parts, floor=float(floor))
         if config.entropy_weight:
             loss = loss + entropy_bonus(mixture, config.entropy_weight * max(0.0, 1 - 2 * self.fraction))
         if config.ordering_weight:
             loss = loss + ordering_penalty(mixture, config.ordering_weight)
         return loss
+
+    @cached_property
+    def _take(self) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
+        """How a step is taken: recorded where nothing in it changes but tensors."""
+        config = self.config
+        changes = config.noise or config.entropy_weight or config.ordering_weight
+        if self.device.type == "cpu" or changes or not (self.model.kind == "mse" or compiles_for(self.device)):
+            return self._take_step
+        return RecordedStep(self._take_step)
 
     def _schedule(self) -> tuple[float, float]:
         """Floor and share of the learning rates at this point of the budget."""
@@ -297,11 +321,11 @@ class Trainer:
         rate = warm_up * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t)))
         return floor, rate
 
-    def _average(self) -> None:
-        decay = min(self.config.average, (1 + self.step) / (10 + self.step))
+    def _average(self, share: Tensor) -> None:
+        """Move the averaged weights by a share, (), of the way to the present ones."""
         with torch.no_grad():
             for name, value in self.model.state_dict().items():
-                self.averaged[name].lerp_(value, 1 - decay)
+                self.averaged[name].lerp_(value, share.to(value.dtype))
 
     def _guard(self, loss: Tensor, norm: Tensor, y: Tensor) -> None:
         if bool(torch.isfinite(loss) & torch.isfinite(norm)):
@@ -336,12 +360,19 @@ class Trainer:
             return
         tensors, self.step, self.seconds = found
         try:
-            self.generator.set_state(tensors["generator"])
+            self._set_generator(tensors["generator"])
             self.model.load_state_dict(group_of(tensors, "model."))
-            self.averaged = group_of(tensors, "averaged.")
+            self.averaged = {name: value.to(self.device) for name, value in group_of(tensors, "averaged.").items()}
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict({**optimizer.state_dict(), "state": states_of(group_of(tensors, f"{name}."))})
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise TrainingError(
                 f"the state in {folder.folder} is damaged ({' '.join(str(error).split())}); delete it to start again"
             ) from error
+
+    def _set_generator(self, state: Tensor) -> None:
+        """Go on with the same random numbers, or on another kind of device with new ones."""
+        if len(state) == len(self.generator.get_state()):
+            self.generator.set_state(state)
+        else:
+            self.generator.manual_seed(self.config.seed + self.step)

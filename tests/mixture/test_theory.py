@@ -159,10 +159,10 @@ def test_the_bonus_fades_to_nothing_half_way() -> None:
     trainer = Trainer(ConditionalNetwork(1, torch.tensor([math.inf]), config.model_config()), config, two_sided())
     plain = Trainer(trainer.model, replace(config, entropy_weight=0.0), two_sided())
     x, y = two_sided().draw(64, generator())
-    entropy = float(trainer.model.mixture(x).weight_entropy.mean().detach())
+    entropy, floor = float(trainer.model.mixture(x).weight_entropy.mean().detach()), torch.tensor(config.floor)
     for step, share in ((0, 1.0), (50, 0.5), (100, 0.0), (200, 0.0)):
         trainer.step = plain.step = step
-        difference = float((trainer._loss(x, y) - plain._loss(x, y)).detach())
+        difference = float((trainer._loss(x, y, floor) - plain._loss(x, y, floor)).detach())
         assert difference == pytest.approx(-0.7 * share * entropy, abs=1e-5)
 
 

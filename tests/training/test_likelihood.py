@@ -27,17 +27,22 @@ def _head(covariance: str, seed: int = 0) -> tuple[MixtureHead, Tensor]:
     return head, torch.randn(200, 7)
 
 
-@pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
-def test_value_and_gradient_are_those_of_autograd(covariance: str) -> None:
+def head_and_targets(covariance: str) -> tuple[MixtureHead, Tensor, Tensor]:
+    """A head, hidden states, and targets near its components at any number of turns."""
     head, hidden = _head(covariance)
     y = head(hidden, floor=0.15).sample().float() + 0.3 * torch.randn(200, 4)
-    y += TAU * torch.randint(-1, 2, (200, 1)) * PERIOD.isfinite()
+    return head, hidden, y + TAU * torch.randint(-1, 2, (200, 1)) * PERIOD.isfinite()
+
+
+@pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
+def test_value_and_gradient_are_those_of_autograd(covariance: str) -> None:
+    head, hidden, y = head_and_targets(covariance)
     results = []
     for compiled in (True, False):
         head.zero_grad()
         parts = head.parts(hidden)
         if compiled:
-            loss = compiled_nll(parts, y[:, None], None, PERIOD, 0.15)
+            loss = compiled_nll(parts, y, PERIOD, 0.15)
         else:
             loss = nll(head.mixture_of(parts, floor=0.15), y, blur=0.15)
         loss.backward()  # type: ignore[no-untyped-call]
@@ -46,27 +51,14 @@ def test_value_and_gradient_are_those_of_autograd(covariance: str) -> None:
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-4 * float(results[1][1].abs().max()))
 
 
-def test_several_targets_count_by_their_weights() -> None:
-    head, hidden = _head("full")
-    parts = head.parts(hidden)
-    y, weight = torch.rand(200, 3, 4), torch.rand(200, 3)
-    weight[:, 2] = 0.0
-    together = compiled_nll(parts, y, weight, PERIOD, 0.1)
-    alone = [compiled_nll(parts, y[:, m : m + 1], weight[:, m : m + 1], PERIOD, 0.1) for m in range(2)]
-    expected = sum(loss * weight[:, m].sum() for m, loss in enumerate(alone)) / weight.sum()
-    torch.testing.assert_close(together, expected)
-    y[:, 2] = 100.0  # what weighs nothing is not looked at
-    assert torch.equal(together, compiled_nll(parts, y, weight, PERIOD, 0.1))
-
-
 def test_results_do_not_depend_on_the_number_of_threads() -> None:
     head, hidden = _head("full")
-    y, before = torch.rand(200, 1, 4), torch.get_num_threads()
+    y, before = torch.rand(200, 4), torch.get_num_threads()
     losses = []
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            losses.append(compiled_nll(head.parts(hidden), y, None, PERIOD, 0.1))
+            losses.append(compiled_nll(head.parts(hidden), y, PERIOD, 0.1))
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(losses[0], loss) for loss in losses[1:])

@@ -218,15 +218,22 @@ def test_the_learning_rate_warms_up_and_falls_along_half_a_cosine(arm: sim.Arm) 
     assert rates[120] == pytest.approx(0.01)
 
 
-def test_every_step_uses_the_scheduled_rate(arm: sim.Arm) -> None:
-    trainer = _trainer(arm, TINY)
-    batches = trainer.stream.batches(64, trainer.generator, seed=0)
-    for step in (0, 60, 119):
+@pytest.mark.parametrize("step", [0, 60, 119])
+def test_every_step_is_the_scheduled_share_of_a_whole_one(
+    step: int, arm: sim.Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = []
+    for whole in (False, True):
+        trainer = _trainer(arm, TINY)
         trainer.step = step
-        expected = trainer._schedule()[1]
-        trainer._advance(*next(batches))
-        rates = [group["lr"] for optimizer in trainer.optimizers.values() for group in optimizer.param_groups]
-        assert rates == [TINY.learning_rate * expected, TINY.matrix_rate * expected]
+        floor, rate = trainer._schedule()
+        if whole:
+            monkeypatch.setattr(trainer, "_schedule", lambda floor=floor: (floor, 1.0))
+        before = torch.nn.utils.parameters_to_vector(trainer.model.parameters()).detach().clone()
+        trainer._advance(*next(trainer.stream.batches(64, trainer.generator, seed=0)))
+        moved.append(torch.nn.utils.parameters_to_vector(trainer.model.parameters()).detach() - before)
+    torch.testing.assert_close(moved[0], rate * moved[1], rtol=1e-2, atol=1e-6)
+    assert float(moved[1].abs().max()) > 1e-3
 
 
 def test_gradients_longer_than_the_clip_are_cut_to_it(arm: sim.Arm) -> None:
