@@ -43,7 +43,7 @@ def plain(text: str) -> str:
 
 def report_error(message: str) -> int:
     """Print one error line on stderr and return exit code 2."""
-    _stderr().print(Text("error: ", style="bold red") + Text(plain(message)))
+    _stderr(always=True).print(Text("error: ", style="bold red") + Text(plain(message)))
     return WRONG
 
 
@@ -222,5 +222,8 @@ def write_json(target: str, values: Mapping[str, Any]) -> None:
         temporary.write_text(text + "\n", encoding="utf-8")
 
 
-def _stderr() -> Console:
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+def _stderr(*, always: bool = False) -> Console:
+    """Of several processes that train together, the first one speaks; errors are all processes'."""
+    from ik_mdn.training import rank
+
+    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=rank() > 0 and not always)

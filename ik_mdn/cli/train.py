@@ -36,7 +36,8 @@ def run(
 ) -> None:
     """Train a model for an arm and end with its report card.
 
-    The run folder keeps the state: after Ctrl-C or a crash the same command goes on where it stopped.
+    The run folder keeps the state: after Ctrl-C or a crash the same command goes on where it stopped. It trains on a
+    GPU where there is one, and in several processes as `torchrun --nproc-per-node N -m ik_mdn train ARM --steps S`.
 
     Args:
         config: Budget and network.
@@ -47,6 +48,7 @@ def run(
         run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
         dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
     """
+    from ik_mdn.training import rank
     from sim.arm import load_arm
     from sim.task import load_task
 
@@ -64,6 +66,8 @@ def run(
     solvers = [
         _train_one(loaded, chosen, one, dataset, where, out) for one, where in zip(configs, folders, strict=True)
     ]
+    if rank():
+        return
     best = min(solvers, key=lambda solver: _model(solver).report.values["raw"]["err_pos"]["median"])
     if len(solvers) > 1:
         _say_which(solvers, best)

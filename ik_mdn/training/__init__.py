@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ik_mdn.training.config import TrainConfig as TrainConfig
     from ik_mdn.training.figures import draw_choice as draw_choice
     from ik_mdn.training.figures import plot_training as plot_training
+    from ik_mdn.training.processes import rank as rank
     from ik_mdn.training.selection import ModelSelection as ModelSelection
     from ik_mdn.training.selection import choose as choose
     from ik_mdn.training.streams import PoseStream as PoseStream

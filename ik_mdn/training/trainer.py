@@ -20,6 +20,7 @@ from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import compiled_nll, compiles_for
 from ik_mdn.training.optimizers import build_optimizers, group_of, states_of, step_by
+from ik_mdn.training.processes import Processes, rank
 from ik_mdn.training.recording import RecordedStep
 from ik_mdn.training.runs import RunFolder
 from ik_mdn.training.stages import Stage, stages
@@ -78,7 +79,8 @@ def train(
         on_progress: Called every few steps.
 
     Returns:
-        An `IKSolver`; `solver.save(path)` keeps it.
+        An `IKSolver`; `solver.save(path)` keeps it. Of several processes (`torchrun`) only the first measures the report
+        card and writes.
 
     Raises:
         TrainingError: The loss or gradient became NaN, or the run folder holds a run with another config, or another
@@ -96,6 +98,8 @@ def train(
     summary = _train_stages(stages(model, config, dataset), run_folder, identity, on_progress)
     solver = IKSolver(arm, model)
     model.report.values["training"] = summary
+    if rank():
+        return solver  # the first process measures and writes
     if out is not None:
         solver.save(out)
     model.report.values.update(measure_report(solver, training=summary))
@@ -168,21 +172,26 @@ class Trainer:
         self.device = choose_device(config.device)
         self.model, self.config, self.stream = model.to(self.device), config, stream
         self.step, self.seconds = 0, 0.0
+        self.processes = Processes.joined(self.device)
+        if self.processes.size > 1 and (config.minutes or not config.steps):
+            raise TrainingError("several processes must stop together: give steps, and no minutes")
+        self.batch_size = self.processes.part_of(config.batch_size)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
         self._prepare()
         self.averaged = {name: value.clone() for name, value in model.state_dict().items()}
         self.optimizers = build_optimizers(model, config)
         self._now = torch.zeros(3, device=self.device)  # floor, share of the learning rates, share of the average
         self.folder: RunFolder | None = None
-        if run_folder is not None:
+        if run_folder is not None and not self.processes.rank:
             settings = parse_json(json.dumps(asdict(config)))
             del settings["device"]
             self.folder = RunFolder(run_folder, {**(identity or {}), **settings})
-            try:
-                self._resume(self.folder)
-            except BaseException:
+        try:
+            self._resume()
+        except BaseException:
+            if self.folder is not None:
                 self.folder.close()
-                raise
+            raise
 
     def run(self, on_progress: Callable[[Progress], None] | None = None) -> None:
         """Train to the end of the budget; then the model has the averaged weights, on the CPU, in evaluation mode.
@@ -211,8 +220,8 @@ class Trainer:
     def _train(self, on_progress: Callable[[Progress], None] | None, check_interrupt: Callable[[], None]) -> None:
         started, losses = time.monotonic() - self.seconds, torch.zeros((), device=self.device)
         saved, counted = self.seconds, 0
-        seed, start = self.config.seed, self.step
-        batches = self.stream.batches(self.config.batch_size, self.generator, seed=seed, start=start)
+        seed, start = self.processes.seed(self.config.seed), self.step
+        batches = self.stream.batches(self.batch_size, self.generator, seed=seed, start=start)
         while self.fraction < 1.0:
             check_interrupt()
             loss = self._advance(*next(batches))
@@ -277,6 +286,7 @@ class Trainer:
         loss = self._loss(x, y, floor)
         self.model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.processes.average(p.grad for p in self.model.parameters() if p.grad is not None)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         if self.device.type == "cpu":  # elsewhere to look is to wait
             self._guard(loss, norm, y)
@@ -307,7 +317,8 @@ class Trainer:
         """How a step is taken: recorded where nothing in it changes but tensors."""
         config = self.config
         changes = config.noise or config.entropy_weight or config.ordering_weight
-        if self.device.type == "cpu" or changes or not (self.model.kind == "mse" or compiles_for(self.device)):
+        fixed = not changes and (self.model.kind == "mse" or compiles_for(self.device))
+        if self.device.type == "cpu" or self.processes.size > 1 or not fixed:
             return self._take_step
         return RecordedStep(self._take_step)
 
@@ -353,10 +364,12 @@ class Trainer:
         if on_progress is not None:
             on_progress(progress)
 
-    def _resume(self, folder: RunFolder) -> None:
-        """Go on where the folder's run stands, if it stands anywhere."""
-        found = folder.load()
+    def _resume(self) -> None:
+        """Go on where the folder's run stands, if it stands anywhere; all processes as the first one does."""
+        found = self.processes.share(None if self.folder is None else self.folder.load())
         if found is None:
+            if self.processes.rank:
+                self.generator.manual_seed(self.processes.seed(self.config.seed))
             return
         tensors, self.step, self.seconds = found
         try:
@@ -366,13 +379,14 @@ class Trainer:
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict({**optimizer.state_dict(), "state": states_of(group_of(tensors, f"{name}."))})
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            where = "its folder" if self.folder is None else self.folder.folder
             raise TrainingError(
-                f"the state in {folder.folder} is damaged ({' '.join(str(error).split())}); delete it to start again"
+                f"the state in {where} is damaged ({' '.join(str(error).split())}); delete it to start again"
             ) from error
 
     def _set_generator(self, state: Tensor) -> None:
-        """Go on with the same random numbers, or on another kind of device with new ones."""
-        if len(state) == len(self.generator.get_state()):
+        """Go on with the same random numbers; on another kind of device, or in another process, with new ones."""
+        if len(state) == len(self.generator.get_state()) and not self.processes.rank:
             self.generator.set_state(state)
         else:
-            self.generator.manual_seed(self.config.seed + self.step)
+            self.generator.manual_seed(self.processes.seed(self.config.seed) + self.step)
