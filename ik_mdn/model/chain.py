@@ -109,16 +109,17 @@ class ChainModel(nn.Module):
         def draw(rows: Tensor, last: bool) -> Tensor:
             return _rows(density, rows).sample((count,), generator=generator)
 
-        drawn = draw_inside(draw, len(T_base_tip), self._one)[..., 0].T.contiguous()
-        pose = torch.arange(len(T_base_tip)).repeat_interleave(count)
-        flat, left = drawn.view(-1), torch.arange(drawn.numel())
+        rows = torch.arange(len(T_base_tip), device=T_base_tip.device)
+        drawn = draw_inside(draw, rows, self._one)[..., 0].T.contiguous()
+        pose = rows.repeat_interleave(count)
+        flat, left = drawn.view(-1), torch.arange(drawn.numel(), device=drawn.device)
         for _ in range(_ROUNDS):
             T = self.split.shorten(self.arm, T_base_tip[pose[left]], flat[left])
             reached = self.rest.mass(T, steps=steps)
-            left = left[torch.rand(len(left), generator=generator, dtype=reached.dtype) > reached]
+            left = left[torch.empty_like(reached).uniform_(generator=generator) > reached]
             if not len(left):
                 break
-            again = draw_inside(draw, len(T_base_tip), self._one)[..., 0].T.reshape(-1)
+            again = draw_inside(draw, rows, self._one)[..., 0].T.reshape(-1)
             flat[left] = again[left]
         return drawn
 
@@ -142,7 +143,7 @@ class ChainModel(nn.Module):
         reached = self.rest.mass(T, steps=steps).clamp_min(1e-9).log()
         B, K = len(T_base_tip), inner.logits.shape[-1]
         loc = self._joined(drawn.reshape(-1, 1).expand(-1, K), inner.loc)
-        factor = torch.zeros(*loc.shape, loc.shape[-1], dtype=loc.dtype)
+        factor = loc.new_zeros(*loc.shape, loc.shape[-1])
         e = self.split.joint
         rest = [j for j in range(self.arm.n_joints) if j != e]
         factor[..., torch.tensor(rest)[:, None], torch.tensor(rest)] = inner.precision_tril
@@ -195,7 +196,7 @@ class ChainModel(nn.Module):
         density, one = self._first(T), self._one
         low, high, period = (float(each[0]) for each in (one.sample_min, one.sample_max, one.period))
         high = min(high, low + period)
-        edges = torch.linspace(low, high, _GRID + 1, dtype=torch.float64)
+        edges = torch.linspace(low, high, _GRID + 1, dtype=torch.float64, device=T.device)
         middles = ((edges[:-1] + edges[1:]) / 2).float()[:, None]
         away = middles - density.loc[..., 0].float()[:, None]  # (B, grid, K)
         if period < float("inf"):
@@ -204,7 +205,7 @@ class ChainModel(nn.Module):
         log_p = (density.log_weights.float()[:, None] - scale.log() - 0.5 * (away / scale).square()).logsumexp(-1)
         p = torch.softmax(log_p.double(), dim=-1)
         cdf = torch.cat([torch.zeros_like(p[:, :1]), p.cumsum(-1)], dim=-1).contiguous()
-        at = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        at = (torch.arange(count, dtype=torch.float64, device=T.device) + 0.5) / count
         bin_ = torch.searchsorted(cdf, at.expand(len(p), -1).contiguous()).clamp(1, _GRID) - 1
         mass = p.gather(1, bin_).clamp_min(1e-12)
         inside_bin = ((at - cdf.gather(1, bin_)) / mass).clamp(0, 1)

@@ -67,18 +67,18 @@ def inside(q: Tensor, arm: Arm) -> Tensor:
     return ok
 
 
-def draw_inside(draw: Callable[[Tensor, bool], Tensor], count: int, arm: Arm) -> Tensor:
+def draw_inside(draw: Callable[[Tensor, bool], Tensor], rows: Tensor, arm: Arm) -> Tensor:
     """Draws in limits: those outside are drawn again, a dozen times.
 
     Args:
         draw: From rows (R,), and whether it is the last time, to draws (S, R, n).
-        count: Number of rows.
+        rows: All of them, 0, 1, 2 …, (B,).
         arm: Whose limits.
 
     Returns:
-        (S, count, n).
+        (S, B, n).
     """
-    q = draw(torch.arange(count), False)
+    q = draw(rows, False)
     for left in reversed(range(_ROUNDS)):
         wrong = ~inside(q, arm)
         rows = wrong.any(0).nonzero()[:, 0]

@@ -153,7 +153,8 @@ class PoseModel(ConditionalNetwork):
                 part = whole if len(rows) == len(T_base_tip) else self._unlimited(T_base_tip[rows], steps).mixture
                 return part.sample((count,), generator=generator)
 
-            return draw_inside(draw, len(T_base_tip), self.arm).transpose(0, 1)
+            rows = torch.arange(len(T_base_tip), device=T_base_tip.device)
+            return draw_inside(draw, rows, self.arm).transpose(0, 1)
 
     def mean(self, T_base_tip: Tensor) -> Tensor:
         """The mixture's conditional mean (circular on turning joints), or the regressor's answer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -62,7 +63,10 @@ class TorchEngine:
         self.arm, self.task, T, near, self.tolerance = problem[:5]
         self.T = torch.from_numpy(T).to(device)
         self.near = None if near is None else self.T.new_tensor(near)
-        self.model, self.has_model = model, model is not None
+        self.model, self.has_model = (
+            deepcopy(model).to(device) if model is not None and self.T.is_cuda else model,
+            model is not None,
+        )
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None

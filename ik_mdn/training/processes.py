@@ -49,12 +49,13 @@ class Processes:
         if "TORCHELASTIC_RUN_ID" not in os.environ:
             return cls()
         import torch.distributed as dist
+        from torch._C._distributed_c10d import PrefixStore
         from torch.distributed.rendezvous import rendezvous
 
         if not dist.is_initialized():
             store, number, size = next(rendezvous("env://"))
             # torchrun's store outlives the processes that it starts again, and holds the addresses of those before
-            store = dist.PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+            store = PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
             backend = "nccl" if device.type == "cuda" else "gloo"
             dist.init_process_group(backend, store=store, rank=number, world_size=size)
             atexit.register(dist.destroy_process_group)

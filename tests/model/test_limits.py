@@ -45,6 +45,6 @@ def test_a_component_weighs_what_of_it_is_in_limits_and_draws_stay_inside() -> N
     cut = within_limits(mixture, arm)
     torch.testing.assert_close(cut.weights[0], torch.tensor([2 / 3, 1 / 3]).double(), atol=1e-6, rtol=0)
     generator = torch.Generator().manual_seed(0)
-    q = draw_inside(lambda rows, last: mixture.sample((4000,), generator)[:, rows], 1, arm)
+    q = draw_inside(lambda rows, last: mixture.sample((4000,), generator)[:, rows], torch.arange(1), arm)
     assert inside(q, arm).all()
     assert float((q[..., 0] > 2).double().mean()) == pytest.approx(1 / 3, abs=0.03)
