@@ -56,6 +56,7 @@ class Live:
     ) -> None:
         self._server, self.session, self._looks, self._obstacles = server, session, looks, scene
         self.look_at = look_at
+        self.watch: Callable[[str, FloatArray], None] = lambda _what, _T: None  # of a target: received, begun, solved, drawn
         self._lock = threading.RLock()
         self._answer: Answer | None = None
         self._detailed: tuple[Answer, Details] | None = None  # the last answer that was measured
@@ -127,15 +128,17 @@ class Live:
     # --- what a person does -----------------------------------------------------------------------------------
 
     async def _dragged(self, event: Any) -> None:
-        self._fast.put(pose(event.target.position, quat_wxyz=event.target.wxyz))
+        T = pose(event.target.position, quat_wxyz=event.target.wxyz)
+        self.watch("received", T)
+        self._fast.put(T)
 
     def type_target(self, position: Sequence[float], degrees: Sequence[float]) -> None:
         """A target from its fields."""
-        self._aim(pose(position, np.radians(degrees).tolist()))
+        self.aim(pose(position, np.radians(degrees).tolist()))
 
     def target_at_tip(self) -> None:
         """The target at the tip of the arm where it stands."""
-        self._aim(forward_kinematics(self.session.arm, self.session.q_now))
+        self.aim(forward_kinematics(self.session.arm, self.session.q_now))
 
     def select(self, row: int) -> None:
         """Select the solution in a row."""
@@ -189,7 +192,8 @@ class Live:
         self._obstacles = replace(self._obstacles, obstacles=tuple(obstacles))
         self._again()
 
-    def _aim(self, T_base_target: FloatArray) -> None:
+    def aim(self, T_base_target: FloatArray) -> None:
+        """Put the target somewhere else."""
         self._view.move_target(T_base_target)
         self._fast.put(T_base_target)
 
@@ -201,11 +205,14 @@ class Live:
 
     def _follow(self, T: FloatArray) -> None:
         """Solve a target and draw its solutions at once; the rest may come a little later."""
+        self.watch("begun", T)
         answer = self.session.answer(T)
+        self.watch("solved", T)
         with self._lock:
             self._answer, self.along = answer, None
             self._draw_solutions()
             self._server.flush()
+        self.watch("drawn", T)
         self._rest.put(answer)
         self._slow.put(answer)
 

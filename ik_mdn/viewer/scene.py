@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ik_mdn.viewer.answer import Placed, say_miss
 from ik_mdn.viewer.ghosts import MSE, NEAREST, RAW, Colour, Ghosts
-from ik_mdn.viewer.visuals import Looks, Visual, coarsened, link_frames
+from ik_mdn.viewer.visuals import Looks, Visual, lightened, link_frames
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.rendering import floor_height
@@ -19,6 +19,7 @@ from sim.scenes import Obstacle, Scene
 
 SPREADS = 8  # ellipsoids of the tip
 LEVELS, OTHER_LEVELS = (0.12, 0.25, 0.45, 1.0), (0.2, 0.75)  # of opacity: of solutions; of raw means and misses
+FACES = {"robot": 20_000, "solid": 5_000, "ghost": 2_000}  # most of one arm: a thousand take milliseconds in software
 _AWAY = 1e4  # [m] in every direction: out of sight
 
 
@@ -32,7 +33,7 @@ class ArmBatch:
         scene: viser's scene.
         name: Of the nodes.
         arm: The arm.
-        visuals: Its shapes.
+        solid, ghost: Its shapes where it is drawn solid, and coarser ones.
         levels: Opacities, rising; 1 is solid.
         capacity: Most copies.
     """
@@ -42,7 +43,8 @@ class ArmBatch:
         scene: Any,
         name: str,
         arm: Arm,
-        visuals: tuple[Visual, ...],
+        solid: tuple[Visual, ...],
+        ghost: tuple[Visual, ...],
         *,
         levels: tuple[float, ...],
         capacity: int,
@@ -52,7 +54,7 @@ class ArmBatch:
         self._drawn: dict[tuple[int, int], tuple[bytes, bytes]] = {}
         for number, level in enumerate(levels):
             nodes = {}
-            for frame, (vertices, faces) in merge_by_frame(visuals).items():
+            for frame, (vertices, faces) in merge_by_frame(solid if level >= 1 else ghost).items():
                 if frame == 0:
                     continue  # the base is the same for all: the robot's own is seen
                 nodes[frame] = scene.add_batched_meshes_simple(
@@ -112,15 +114,16 @@ class SceneView:
     def __init__(self, scene: Any, arm: Arm, looks: Looks, *, most: int, others: int) -> None:
         self._scene, self._arm = scene, arm
         scene.set_up_direction("+z")
-        scene.configure_environment_map("studio", environment_intensity=0.3)
         scene.configure_default_lights(False)
         scene.add_light_ambient("/lights/ambient", intensity=1.4)
         above = tuple((arm.reach * np.array([1.5, -2.5, 4.0])).tolist())
         scene.add_light_directional("/lights/sun", intensity=1.6, position=above, cast_shadow=False)
-        coarse = tuple(coarsened(visual, arm.reach / 250) for visual in looks.visuals)
-        self.solutions = ArmBatch(scene, "/solutions", arm, coarse, levels=LEVELS, capacity=most)
-        self.others = ArmBatch(scene, "/others", arm, coarse, levels=OTHER_LEVELS, capacity=others)
-        self._robot = self._add_robot(looks.visuals)
+        robot = lightened(looks.visuals, FACES["robot"], arm.reach / 1000)
+        solid = lightened(robot, FACES["solid"], arm.reach / 250)
+        ghost = lightened(solid, FACES["ghost"], arm.reach / 200)
+        self.solutions = ArmBatch(scene, "/solutions", arm, solid, ghost, levels=LEVELS, capacity=most)
+        self.others = ArmBatch(scene, "/others", arm, solid, ghost, levels=OTHER_LEVELS, capacity=others)
+        self._robot = self._add_robot(robot)
         self.target: Any = None
         self._answered = scene.add_icosphere("/answered", 0.012 * arm.reach, color=(240, 140, 20))
         self._misses = {
