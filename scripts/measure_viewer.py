@@ -223,7 +223,9 @@ def main() -> None:
     if options.json:
         machine = {"cores": os.cpu_count(), "python": platform.python_version(), "webgl": "software (SwiftShader)"}
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine, "moves": options.moves, "period_ms": 1e3 * PERIOD, "rows": rows}, file, indent=2)
+            json.dump(
+                {"machine": machine, "moves": options.moves, "period_ms": 1e3 * PERIOD, "rows": rows}, file, indent=2
+            )
 
 
 if __name__ == "__main__":

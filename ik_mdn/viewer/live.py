@@ -56,7 +56,9 @@ class Live:
     ) -> None:
         self._server, self.session, self._looks, self._obstacles = server, session, looks, scene
         self.look_at = look_at
-        self.watch: Callable[[str, FloatArray], None] = lambda _what, _T: None  # of a target: received, begun, solved, drawn
+        self.watch: Callable[[str, FloatArray], None] = lambda _what, _T: (
+            None
+        )  # of a target: received, begun, solved, drawn
         self._lock = threading.RLock()
         self._answer: Answer | None = None
         self._detailed: tuple[Answer, Details] | None = None  # the last answer that was measured
@@ -86,6 +88,7 @@ class Live:
         self._mover: Newest[FloatArray] = Newest(self._execute)
         T = session.start_target()
         self._view.add_target(T, rotation=session.rotation, on_drag=self._dragged)
+        self._view.on_click(self.point_at)
         self._view.draw_robot(session.q_now)
         self.show_obstacles()
         self._draw_workspace(T)
@@ -145,6 +148,13 @@ class Live:
         if self._answer is not None and row < len(self._answer):
             self._selected, self.along = int(self._answer.branch[row]), None
             self.redraw()
+
+    def point_at(self, origin: FloatArray, direction: FloatArray) -> None:
+        """Select the solution whose arm a ray meets first, origin and direction of shape (3,); nothing where it meets none."""
+        if self._answer is not None:
+            row = self._view.solutions.struck(self._answer.q, origin, direction)
+            if row is not None:
+                self.select(row)
 
     def next_branch(self) -> None:
         """Select the solution in the next row."""
@@ -245,7 +255,7 @@ class Live:
             return self._judge.decide(answer, self.session.q_now)
         except IKError as error:
             nothing = ("",) * len(answer)
-            return Verdict(None, nothing, (False,) * len(answer), f"The controller cannot judge: {error}")
+            return Verdict(None, nothing, nothing, f"The controller cannot judge: {error}")
 
     def _execute(self, q: FloatArray) -> None:
         """Move there in PyBullet, then play it back at its own pace."""
