@@ -3,7 +3,7 @@
 The time runs from the moment the page sends a move of the gizmo to the moment the new poses of the ghosts for that very
 target have arrived in the page; `drawn_ms` adds the wait for the next frame that the page draws. `server_ms` is the part
 between the server's hearing of the target and its poses being handed to the connection, `solving_ms` the solver's part of
-that, and `alone_ms` the server's time when no browser draws on the same cores. Targets that were overtaken by newer ones
+that, `cpu_ms` the CPU time of solving and drawing, and `alone_ms` the server's time when no browser draws on the same cores. Targets that were overtaken by newer ones
 before they were solved are counted, not timed. Needs the extra view, Playwright and Chromium:
 
     python scripts/measure_viewer.py --json data/results/viewer.json
@@ -64,19 +64,19 @@ class Watch:
     """When the server heard of each target, began on it, solved it and had it drawn [s], by the target's position."""
 
     def __init__(self) -> None:
-        self.seen: list[tuple[str, float, FloatArray]] = []
+        self.seen: list[tuple[str, tuple[float, float], FloatArray]] = []
 
     def __call__(self, what: str, T_base_target: FloatArray) -> None:
-        self.seen.append((what, time.perf_counter(), T_base_target[:3, 3].copy()))
+        self.seen.append((what, (time.perf_counter(), time.thread_time()), T_base_target[:3, 3].copy()))
 
-    def between(self, first: str, last: str) -> list[float]:
-        """Times from `first` to the next `last` of the same target [ms]."""
+    def between(self, first: str, last: str, *, cpu: bool = False) -> list[float]:
+        """Times from `first` to the next `last` of the same target [ms], or the thread's own CPU time if both are on one."""
         spans = []
         for number, (what, at, place) in enumerate(self.seen):
             if what == last:
                 before = (t for w, t, p in reversed(self.seen[:number]) if w == first and np.array_equal(p, place))
                 begun = next(before, None)
-                spans += [] if begun is None else [1e3 * (at - begun)]
+                spans += [] if begun is None else [1e3 * (at[cpu] - begun[cpu])]
         return spans
 
 
@@ -109,6 +109,7 @@ def measure(name: str, browser: Any, *, moves: int, port: int) -> dict[str, Any]
         **summarise(sent, got),
         "server_ms": quantiles(watch.between("received", "drawn")),
         "solving_ms": quantiles(watch.between("begun", "solved")),
+        "cpu_ms": quantiles(watch.between("begun", "drawn", cpu=True)),
         "alone_ms": quantiles(alone),
         "load": load,
     }

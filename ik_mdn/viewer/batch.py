@@ -26,7 +26,7 @@ class ArmBatch:
         scene: viser's scene.
         name: Of the nodes.
         arm: The arm.
-        solid, ghost: Its shapes where it is drawn solid, and coarser ones.
+        solid, ghost: Its shapes where it is drawn solid or nearly so, and coarser ones.
         levels: Opacities, rising; 1 is solid.
         capacity: Most copies.
     """
@@ -48,7 +48,7 @@ class ArmBatch:
         self._drawn: dict[tuple[int, int], tuple[bytes, bytes]] = {}
         for number, level in enumerate(levels):
             nodes = {}
-            for frame, (vertices, faces) in merge_by_frame(solid if level >= 1 else ghost).items():
+            for frame, (vertices, faces) in merge_by_frame(solid if level > 0.5 else ghost).items():
                 if frame == 0:
                     continue  # the base is the same for all: the robot's own is seen
                 nodes[frame] = scene.add_batched_meshes_simple(

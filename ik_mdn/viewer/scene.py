@@ -118,7 +118,10 @@ class SceneView:
         if placed is not None:
             line.points = np.array([[placed.p_base_tip, target]], dtype=np.float32)
             label.text = say_miss(placed, rotation=rotation)
-            label.position = 0.5 * (placed.p_base_tip + target)
+            share = (
+                0.1 if which == "mse" else 0.8
+            )  # of the way to the target: where both are drawn, neither covers the other
+            label.position = (1 - share) * placed.p_base_tip + share * target
 
     def draw_spread(self, axes: FloatArray, rotations: FloatArray, centres: FloatArray) -> None:
         """Ellipsoids with half axes (k, 3), turned by (k, 3, 3), at (k, 3); none hides them."""
@@ -182,7 +185,7 @@ class SceneView:
             parts = []
             for visual in group:
                 part = trimesh.Trimesh(visual.vertices, visual.faces, process=False)
-                part.visual.face_colors = (*visual.colour, 255)
+                part.visual.face_colors = (*pale(visual.colour), 255)
                 parts.append(part)
             nodes[frame] = self._scene.add_mesh_trimesh(f"/robot/{frame}", trimesh.util.concatenate(parts))
         return nodes
@@ -224,3 +227,10 @@ class SceneView:
             cell_color=(232, 234, 238),
             section_color=(200, 204, 212),
         )
+
+
+def pale(colour: Colour) -> Colour:
+    """A colour with a quarter of its saturation: the arm where it stands, since vivid colours stand for branches."""
+    grey = sum(colour) / 3
+    r, g, b = (round(grey + 0.25 * (part - grey)) for part in colour)
+    return r, g, b

@@ -76,7 +76,8 @@ def load_looks(arm: Arm) -> Looks:
         visuals, notes = (), [f"shapes could not be read: {error}"]
     if gone:
         more = f" and {len(gone) - 2} more" if len(gone) > 2 else ""
-        notes.insert(0, f"{len(gone)} mesh files not found or not readable: {', '.join(gone[:2])}{more}")
+        plural = "" if len(gone) == 1 else "s"
+        notes.insert(0, f"{len(gone)} mesh file{plural} not found or not readable: {', '.join(gone[:2])}{more}")
     if gone or not visuals:
         notes.append("a skeleton of cylinders stands in")
         visuals += tuple(_skeleton(arm))
