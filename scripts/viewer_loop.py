@@ -22,13 +22,14 @@ from sim.arm import load_arm
 from sim.errors import IKError
 
 _SIZE = (960, 600)  # of the page [px]
+_SHOWN = {"x": 0, "y": 0, "width": 960, "height": 540}  # of it [px]: without the room for the bar
 _FPS = 12.0  # of a recorded page
 _BARE = (
     "[class*=Paper], .mantine-Notifications-root {visibility: hidden !important}"  # the bar to play it by, a warning
 )
 
 
-def main(arm: str = "ur5e", /, *, out: Path = FIGURES / "viewer.webp", stops: int = 60, quality: int = 55) -> None:
+def main(arm: str = "ur5e", /, *, out: Path = FIGURES / "viewer.webp", stops: int = 36, quality: int = 55) -> None:
     """Write the film.
 
     Args:
@@ -65,7 +66,7 @@ def film(browser: Any, path: Path, stops: int) -> list[Image.Image]:
         page.wait_for_function(f"ikShown === {stop}")
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         style = page.add_style_tag(content=_BARE)
-        pictures.append(Image.open(io.BytesIO(page.screenshot())).convert("RGB"))
+        pictures.append(Image.open(io.BytesIO(page.screenshot(clip=_SHOWN))).convert("RGB"))
         style.evaluate("(each) => each.remove()")
     page.close()
     return pictures

@@ -65,7 +65,7 @@ def _write_mp4(path: str | Path, frames: Sequence[Picture], *, fps: float) -> No
     """H.264 in MP4, which every browser plays; an odd row or column at the edge is left out."""
     if find_spec("imageio_ffmpeg") is None:
         raise WorldError(
-            "an MP4 needs imageio-ffmpeg; install it (pip install 'ik-mdn[video]'), or make a GIF (--video gif)"
+            "an MP4 needs imageio-ffmpeg; run pip install imageio-ffmpeg, or make a GIF (--video gif)"
         )
     import imageio.v2 as imageio
 
