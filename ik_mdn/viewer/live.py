@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -218,10 +219,9 @@ class Live:
         self.watch("begun", T)
         answer = self.session.answer(T)
         self.watch("solved", T)
-        with self._lock:
+        with self._drawing():
             self._answer, self.along = answer, None
             self._draw_solutions()
-            self._server.flush()
         self.watch("drawn", T)
         self._rest.put(answer)
         self._slow.put(answer)
@@ -229,12 +229,13 @@ class Live:
     def _detail(self, answer: Answer) -> None:
         """What a person reads and cannot read faster: numbers, words, plots, what misses the target."""
         details, T = self.session.details(answer), answer.T_base_target
-        with self._lock:
+        plot = self._plot(answer, details)
+        with self._drawing():
             self._detailed = (answer, details)
             self._draw_rest()
             self.panel.show_target(T[:3, 3].tolist(), np.degrees(rpy_of(T[:3, :3])).tolist())
-            self._draw_plot(answer, details)
-            self._server.flush()
+            if plot:
+                self.panel.plot.content = plot
 
     def _settle(self, answer: Answer) -> None:
         """What takes longer, once the target rests: the controller's verdict, the self-motions."""
@@ -245,10 +246,9 @@ class Live:
             self.redraw()
         if self._has_curves:
             curves = trace_curves(self.session.solver, answer.T_base_target, CURVES)
-            with self._lock:
+            with self._drawing():
                 self.curves = curves
                 self.panel.show_curves([_bar(i, curve) for i, curve in enumerate(curves)])
-                self._server.flush()
 
     def _ask(self, answer: Answer) -> Verdict:
         try:
@@ -282,10 +282,17 @@ class Live:
 
     def redraw(self) -> None:
         """Draw what is known again, after a switch or a selection."""
-        with self._lock:
+        with self._drawing():
             self._view.show_robot(self.panel.robot.value)
             self._draw_solutions()
             self._draw_rest()
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """One worker at a time draws; browsers get all of it at once, when it is done."""
+        with self._lock:
+            with self._server.atomic():
+                yield
             self._server.flush()
 
     def _draw_solutions(self) -> None:
@@ -312,16 +319,16 @@ class Live:
         else:
             self._view.draw_spread(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3)))
 
-    def _draw_plot(self, answer: Answer, details: Details) -> None:
+    def _plot(self, answer: Answer, details: Details) -> str:
+        """The mixture's density as HTML; empty without a model."""
         model, arm = self.session.solver.model, self.session.arm
         if model is None:
-            return
+            return ""
         q_mse = None if details.mse is None else details.mse.q
         T = answer.T_base_target
         if arm.n_joints == 2:
-            self.panel.plot.content = density_html(arm, joint_density(model, T), answer, q_mse)
-        else:
-            self.panel.plot.content = marginals_svg(arm, marginals(model, T), answer, q_mse)
+            return density_html(arm, joint_density(model, T), answer, q_mse)
+        return marginals_svg(arm, marginals(model, T), answer, q_mse)
 
     def _draw_workspace(self, T_base_target: FloatArray) -> None:
         model = self.session.solver.model
