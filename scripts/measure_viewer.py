@@ -1,10 +1,12 @@
 """How fast the viewer follows the mouse: a real browser drags the target, and the page's own clock is read.
 
 The time runs from the moment the page sends a move of the gizmo to the moment the new poses of the ghosts for that very
-target have arrived in the page; the second column adds the wait for the next frame the page draws. Targets that were
-overtaken by newer ones before they were solved are counted, not timed. Needs the extra view, Playwright and Chromium:
+target have arrived in the page; `drawn_ms` adds the wait for the next frame that the page draws. `server_ms` is the part
+between the server's hearing of the target and its poses being handed to the connection, `solving_ms` the solver's part of
+that, `cpu_ms` the CPU time of solving and drawing, and `alone_ms` the server's time when no browser draws on the same cores. Targets that were overtaken by newer ones
+before they were solved are counted, not timed. Needs the extra view, Playwright and Chromium:
 
-    python scripts/measure_viewer.py panda ur5e --json data/results/viewer.json
+    python scripts/measure_viewer.py --json data/results/viewer.json
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -22,10 +25,13 @@ import torch
 from viewer_browser import missing, open_browser, open_page, pixel_of
 
 from ik_mdn.viewer import App, Choice
+from sim.arrays import FloatArray
 
 MOVES = 240
-_SIZE = (740, 420)  # of the page [px]: small, because without a graphics card drawing takes all of the time
 PERIOD = 1 / 30  # [s] between two moves of the mouse
+_SIZE = (740, 420)  # of the page [px]: small, because without a graphics card drawing takes all of the time
+_ARROW = 0.8 * 0.22  # where an arrow of the gizmo is taken hold of [arm's reaches from the target]
+_PATIENCE = 300.0  # [s] for one arm's page to settle
 _WATCH = """
 window.ikSent = []; window.ikGot = [];
 const post = Worker.prototype.postMessage;
@@ -50,62 +56,156 @@ Worker.prototype.postMessage = function (data, ...rest) {
 """
 
 
+class NothingMeasured(RuntimeError):
+    """The page was dragged and no poses came, so that there is nothing to report."""
+
+
+class Watch:
+    """When the server heard of each target, began on it, solved it and had it drawn [s], by the target's position."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, tuple[float, float], FloatArray]] = []
+
+    def __call__(self, what: str, T_base_target: FloatArray) -> None:
+        self.seen.append((what, (time.perf_counter(), time.thread_time()), T_base_target[:3, 3].copy()))
+
+    def between(self, first: str, last: str, *, cpu: bool = False) -> list[float]:
+        """Times from `first` to the next `last` of the same target [ms], or the thread's own CPU time if both are on one."""
+        spans = []
+        for number, (what, at, place) in enumerate(self.seen):
+            if what == last:
+                before = (t for w, t, p in reversed(self.seen[:number]) if w == first and np.array_equal(p, place))
+                begun = next(before, None)
+                spans += [] if begun is None else [1e3 * (at[cpu] - begun[cpu])]
+        return spans
+
+
 def measure(name: str, browser: Any, *, moves: int, port: int) -> dict[str, Any]:
-    """Latencies of one arm [ms]: median, 95th percentile, and how many moves were sent and answered."""
+    """Latencies of one arm [ms], and how many moves were sent and answered.
+
+    Raises:
+        NothingMeasured: No move was sent, or none was answered.
+    """
     app = App(Choice(name), port=port)
     context = browser.new_context()
     context.add_init_script(_WATCH)
     try:
+        _settle(app)
+        alone = _alone(app, moves)
         page = open_page(context, app.address, [], size=_SIZE)
-        while app.live.latest is None or not app.live.settled:
-            time.sleep(0.1)
-        page.wait_for_timeout(3000)
-        _drag(app, page, moves)
+        page.wait_for_timeout(5000)
+        at = _grasp(app, page)
+        page.evaluate("window.ikSent.length = window.ikGot.length = 0")
+        app.live.watch = watch = Watch()
+        load = os.getloadavg()[0]
+        _drag(page, *at, moves)
         page.wait_for_timeout(1500)
         sent, got = page.evaluate("[window.ikSent, window.ikGot]")
     finally:
         context.close()
         app.close()
-    return {"arm": name, **_summarise(sent, got)}
+    return {
+        "arm": name,
+        **summarise(sent, got),
+        "server_ms": quantiles(watch.between("received", "drawn")),
+        "solving_ms": quantiles(watch.between("begun", "solved")),
+        "cpu_ms": quantiles(watch.between("begun", "drawn", cpu=True)),
+        "alone_ms": quantiles(alone),
+        "load": load,
+    }
 
 
-def _drag(app: App, page: Any, moves: int) -> None:
-    T = app.live.latest.T_base_target
-    (client, *_) = app.clients()
-    canvas = page.locator("canvas").first.bounding_box()
-    arrow = 0.8 * 0.22 * app.live.session.arm.reach
-    grip = T[:3, 3] + T[:3, 0] * arrow
-    page.mouse.move(*pixel_of(client.camera, grip, canvas))
-    page.wait_for_timeout(1500)
-    page.mouse.down()
-    for number in range(moves):
-        begin = time.monotonic()
-        shift = 0.1 * app.live.session.arm.reach * np.sin(0.1 * (number + 1))
-        page.mouse.move(*pixel_of(client.camera, grip + T[:3, 0] * shift, canvas))
-        time.sleep(max(0.0, PERIOD - (time.monotonic() - begin)))
-    page.mouse.up()
+def summarise(sent: list[Any], got: list[Any]) -> dict[str, Any]:
+    """What the page saw: moves sent [at, position], poses got [at, frame drawn at, position].
 
-
-def _summarise(sent: list[Any], got: list[Any]) -> dict[str, Any]:
+    Raises:
+        NothingMeasured: No move was sent, or none was answered.
+    """
     arrival, frame = [], []
     for at, drawn_at, position in got:
         same = [when for when, where in sent if when <= at and np.allclose(where, position, atol=1e-7)]
         if same:
             arrival.append(at - max(same))
-            frame.append((drawn_at or np.nan) - max(same))
+            frame += [] if drawn_at is None else [drawn_at - max(same)]
     if not arrival:
-        return {"sent": len(sent), "answered": 0}
-    return {
-        "sent": len(sent),
-        "answered": len(arrival),
-        "arrived_ms": {"median": float(np.median(arrival)), "p95": float(np.percentile(arrival, 95))},
-        "drawn_ms": {"median": float(np.nanmedian(frame)), "p95": float(np.nanpercentile(frame, 95))},
-    }
+        raise NothingMeasured(f"{len(sent)} moves of the gizmo were sent and no new poses came back")
+    return {"sent": len(sent), "answered": len(arrival), "arrived_ms": quantiles(arrival), "drawn_ms": quantiles(frame)}
+
+
+def quantiles(values: Iterable[float]) -> dict[str, float]:
+    """Median and 95th percentile.
+
+    Raises:
+        NothingMeasured: There are no values.
+    """
+    numbers = np.array(list(values))
+    if not len(numbers):
+        raise NothingMeasured("no times were taken")
+    return {"median": float(np.median(numbers)), "p95": float(np.percentile(numbers, 95))}
+
+
+def _settle(app: App) -> None:
+    end = time.monotonic() + _PATIENCE
+    while app.live.latest is None or not app.live.settled:
+        if time.monotonic() > end:
+            raise NothingMeasured("the viewer did not answer its first target")
+        time.sleep(0.1)
+
+
+def _alone(app: App, moves: int) -> list[float]:
+    """The server's times with no browser connected [ms], for targets typed at the mouse's pace."""
+    T = app.live.latest.T_base_target.copy()
+    app.live.watch = watch = Watch()
+    for number in range(moves):
+        position = T[:3, 3] + T[:3, 0] * _swing(app, number)
+        app.live.aim(np.block([[T[:3, :3], position[:, None]], [T[3:]]]))
+        time.sleep(PERIOD)
+    app.live.aim(T)
+    _settle(app)
+    return watch.between("begun", "drawn")
+
+
+def _grasp(app: App, page: Any) -> tuple[FloatArray, FloatArray]:
+    """Take hold of one of the gizmo's arrows with the mouse; where it is on the page, and where one swing would lead.
+
+    Raises:
+        NothingMeasured: No arrow moves the target.
+    """
+    T, reach = app.live.latest.T_base_target, app.live.session.arm.reach
+    (client, *_) = app.clients()
+    canvas = page.locator("canvas").first.bounding_box()
+    start = np.array(pixel_of(client.camera, T[:3, 3], canvas))
+    ends = [np.array(pixel_of(client.camera, T[:3, 3] + T[:3, axis] * _ARROW * reach, canvas)) for axis in range(3)]
+    for axis in sorted(range(3), key=lambda axis: -float(np.linalg.norm(ends[axis] - start))):
+        grip = T[:3, 3] + T[:3, axis] * _ARROW * reach
+        swung = np.array(pixel_of(client.camera, grip + T[:3, axis] * 0.1 * reach, canvas))
+        page.mouse.move(*ends[axis])
+        page.wait_for_timeout(1500)
+        page.mouse.down()
+        page.mouse.move(*(0.7 * ends[axis] + 0.3 * swung), steps=3)
+        page.wait_for_timeout(2000)
+        moved = app.live.latest.T_base_target[:3, 3] - T[:3, 3]
+        if abs(float(moved @ T[:3, axis])) > 0.005 * reach:
+            return ends[axis], swung
+        page.mouse.up()
+    raise NothingMeasured("no arrow of the gizmo could be taken hold of")
+
+
+def _drag(page: Any, grip: FloatArray, swung: FloatArray, moves: int) -> None:
+    for number in range(moves):
+        begin = time.monotonic()
+        page.mouse.move(*(grip + np.sin(0.1 * (number + 1)) * (swung - grip)))
+        time.sleep(max(0.0, PERIOD - (time.monotonic() - begin)))
+    page.mouse.up()
+
+
+def _swing(app: App, number: int) -> float:
+    return 0.1 * app.live.session.arm.reach * float(np.sin(0.1 * (number + 1)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("arms", nargs="*", default=["panda", "ur5e", "planar2"])
+    parser.add_argument("arms", nargs="*", default=["planar2", "ur5e", "xarm6", "panda"])
     parser.add_argument("--moves", type=int, default=MOVES)
     parser.add_argument("--port", type=int, default=8290)
     parser.add_argument("--json")
@@ -113,18 +213,20 @@ def main() -> None:
     if missing():
         sys.exit(f"nothing can be measured: {missing()}")
     torch.set_num_threads(1)
-    load = os.getloadavg()[0]
     rows = []
     with open_browser() as browser:
-        for number, name in enumerate(options.arms):
-            rows.append(measure(name, browser, moves=options.moves, port=options.port + number))
+        for number, name in enumerate(options.arms or parser.get_default("arms")):
+            try:
+                rows.append(measure(name, browser, moves=options.moves, port=options.port + number))
+            except NothingMeasured as error:
+                sys.exit(f"{name}: {error}")
             print(json.dumps(rows[-1]), flush=True)
-    print(f"load of the machine: {load:.1f} before, {os.getloadavg()[0]:.1f} after, on {os.cpu_count()} cores")
     if options.json:
-        machine = {"cores": os.cpu_count(), "load_before": load, "load_after": os.getloadavg()[0]}
-        values = {"machine": {**machine, "python": platform.python_version()}, "rows": rows}
+        machine = {"cores": os.cpu_count(), "python": platform.python_version(), "webgl": "software (SwiftShader)"}
         with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(values, file, indent=2)
+            json.dump(
+                {"machine": machine, "moves": options.moves, "period_ms": 1e3 * PERIOD, "rows": rows}, file, indent=2
+            )
 
 
 if __name__ == "__main__":

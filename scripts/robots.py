@@ -147,7 +147,7 @@ def measure(arm: Arm, *, poses: int, seconds: float, targets: int, seed: int) ->
         "statuses": {str(status): count for status, count in found.tally().items()},
         "given_twice": count_twice(found) if square else None,
         "ms_per_pose": 1e3 * spent / poses,
-        **act(solver, q[:CHECKED], T[:targets]),
+        **act(solver, q[:CHECKED], targets),
     }
 
 
@@ -158,17 +158,24 @@ def count_twice(found: SolutionBatch) -> int:
     return sum(bool((each < SAME).any()) for each in apart)
 
 
-def act(solver: IKSolver, q: FloatArray, T: FloatArray) -> dict[str, Any]:
-    """What Bullet makes of an arm: how far its kinematics are off at q (m, n), and how reaching targets T (k, 4, 4) ends."""
+def act(solver: IKSolver, q: FloatArray, targets: int) -> dict[str, Any]:
+    """What Bullet makes of an arm: how far its kinematics are off at q (m, n), and how reaching the tip's poses there ends.
+
+    Only configurations in which nothing touches give targets: the others' may have no answer but the one that touches.
+    """
     try:
         with sim.World() as world:
             body = world.add_arm(solver.arm, meshes=False)
             off = float(np.abs(body.tip_pose(q) - sim.forward_kinematics(solver.arm, q)).max(initial=0.0))
             controller = Controller(body, solver)
-            ends = [controller.reach(each) for each in T]
+            free = q[~body.collides(q)][:targets]
+            touching = [" and ".join(pair) for pair in body.contacts_at(body.q)]
+            ends = [controller.reach(each) for each in sim.forward_kinematics(solver.arm, free)]
     except WorldError as error:
         return {"off_bullet": None, "bullet": _in_short(error, solver.arm.urdf_path), "reached": {}}
-    return {"off_bullet": off, "bullet": "", "reached": dict(Counter(end.status.value for end in ends))}
+    reached = dict(Counter(end.status.value for end in ends))
+    why = [end.reason for end in ends if not end.reached]
+    return {"off_bullet": off, "bullet": "", "reached": reached, "why": why, "touching_at_start": touching}
 
 
 def sum_up(robots: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

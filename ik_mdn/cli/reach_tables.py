@@ -40,7 +40,9 @@ def show_summary(title: str, summary: ReachSummary, *, reachable: bool = True) -
     print_table(f"{title}\n{aim}: {count} of {summary.episodes}{share}; {touched}", ["", "median", "p95", "max"], rows)
     if summary.failures:
         print_table(
-            "Not as it should be", ["reason", "episodes"], [[why, str(n)] for why, n in summary.failures.items()]
+            "Not as it should be",
+            ["reason (numbers of the first)", "episodes"],
+            [[why, str(n)] for why, n in summary.failures.items()],
         )
 
 

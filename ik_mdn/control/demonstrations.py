@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
-FORMAT, VERSION = "ik-mdn demonstrations", 1
+FORMAT, VERSION = "ik-mdn demonstrations", 2
 COLUMNS = {
     "episode": "number of the episode, from 0",
     "step": "number of the step in the episode, from 0",
@@ -195,7 +196,8 @@ def write_episode(path: Path, episode: Episode) -> None:
         else pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])
         for name, values in columns.items()
     }
-    table = pa.table(arrays).replace_schema_metadata({"ik_mdn_seed": str(episode.seed)})
+    about = {"ik_mdn_seed": str(episode.seed), "ik_mdn_checksum": _checksum(episode.seed, columns)}
+    table = pa.table(arrays).replace_schema_metadata(about)
     with whole_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 
@@ -212,9 +214,12 @@ def read_episode(path: Path) -> Episode:
     try:
         table = pq.read_table(path, partitioning=None)
         column = {name: _matrix(table[name]) for name in COLUMNS}
+        seed = int(table.schema.metadata[b"ik_mdn_seed"])
+        if table.schema.metadata[b"ik_mdn_checksum"].decode() != _checksum(seed, column):
+            raise ValueError("its checksum does not fit its content")
         return Episode(
             index=int(column["episode"][0]),
-            seed=int(table.schema.metadata[b"ik_mdn_seed"]),
+            seed=seed,
             observations=np.concatenate([column["observation"], column["next_observation"][-1:]]),
             achieved_goals=np.concatenate([column["achieved_goal"], column["next_achieved_goal"][-1:]]),
             desired_goal=column["desired_goal"][0],
@@ -307,6 +312,14 @@ def _describe(env: Any, settings: Mapping[str, Any], seed: int, model: str | Non
         "action_scale": env.control.scale.tolist(),
         "columns": COLUMNS,
     }
+
+
+def _checksum(seed: int, columns: Mapping[str, NDArray[Any]]) -> str:
+    """Of an episode's seed and columns, whatever way they are stored."""
+    digest = hashlib.sha256(str(seed).encode())
+    for name in COLUMNS:
+        digest.update(f"{name} {columns[name].dtype.str} {columns[name].shape}".encode() + columns[name].tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _matrix(column: Any) -> NDArray[Any]:

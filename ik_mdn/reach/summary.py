@@ -35,7 +35,8 @@ class ReachSummary:
         time_solve, time_decide: The same of the solver's time and of deciding, over all episodes [s].
         time_execute: The same of the simulated time of motion [s].
         statuses: How often each status came up.
-        failures: How often each reason came up, for the episodes that did not succeed; numbers are left out.
+        failures: How often each reason came up, for the episodes that did not succeed; reasons that differ in nothing
+            but numbers are one, with the numbers of the first episode.
     """
 
     episodes: int
@@ -114,7 +115,7 @@ def summarise_records(records: Iterable[Mapping[str, Any]]) -> ReachSummary:
         },
         **{name: Quantiles.of([row[name] for row in rows]) for name in CLOCKED},
         statuses=_tally(row["status"] for row in rows),
-        failures=_tally(_reason(row) for row in rows if not row["success"]),
+        failures=_failures(_reason(row) for row in rows if not row["success"]),
     )
 
 
@@ -145,10 +146,16 @@ def _plain(value: Any) -> Any:
 
 
 def _reason(row: Mapping[str, Any]) -> str:
-    """Why an episode did not succeed, the same for every episode that failed in the same way."""
+    """Why an episode did not succeed."""
     if row["status"] == ReachStatus.REACHED.value and not row["reachable"]:
         return "reached a target that was thought to be out of reach"
-    return f"{row['status']}: {_NUMBER.sub('…', row['reason']) or 'no reason given'}"
+    return f"{row['status']}: {row['reason'] or 'no reason given'}"
+
+
+def _failures(reasons: Iterable[str]) -> dict[str, int]:
+    """How often each reason came up, numbers aside, by the words of its first time; order as in `_tally`."""
+    first: dict[str, str] = {}
+    return _tally([first.setdefault(_NUMBER.sub("", reason), reason) for reason in reasons])
 
 
 def _tally(words: Iterable[str]) -> dict[str, int]:

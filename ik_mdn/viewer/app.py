@@ -122,7 +122,7 @@ class App:
         server.gui.main_panel.dock_right()
         server.gui.main_panel.set_width(_PANEL)
         server.gui.set_panel_label(f"IK-MDN · {session.arm.name}")
-        place_camera(server, session.arm)
+        place_camera(server, session.arm, scene)
 
         def look_at(**changes: str) -> None:
             self._builder.put(choice.changed(**changes))

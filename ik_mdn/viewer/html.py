@@ -17,6 +17,10 @@ from sim.arm import Arm
 from sim.arrays import FloatArray
 
 _WIDTH, _STRIP, _LEFT = 360, 34, 78  # of a plot, of one joint's strip in it, of the names beside it [px]
+_SHADES = {"✖": "#b3261e", "▽": "#9a6700"}
+_CLICK = (  # a row presses the button of its number
+    "onclick=\"[...document.querySelectorAll('button')].find((each) =&gt; each.innerText.trim() === '{}')?.click()\""
+)
 _TEXT = "font:12px system-ui,sans-serif;color:#22252b;background:#fff;padding:2px 10px"
 
 
@@ -82,16 +86,15 @@ def _row(
     margin = float(details.margin[i])
     reason, mark = "", ""
     if verdict is not None:
-        reason = escape(verdict.reasons[i])
-        mark = "✔ " if verdict.chosen == i else "✖ " if verdict.collides[i] else ""
+        reason, mark = escape(verdict.reasons[i]), verdict.marks[i]
     cells = [chip, f"{answer.weight[i]:.3f}", error, "–" if np.isinf(margin) else f"{margin:.2f}"]
     cells.append(f"{details.manipulability[i]:.2g}")
     tint = "background:#e8f0fe" if i == solid else ""
     numbers = "".join(f'<td style="padding:2px 5px 0;white-space:nowrap">{cell}</td>' for cell in cells)
-    shade = "#b3261e" if mark == "✖ " else "#5f6672"
     return (
-        f'<tr class="solution" style="border-top:1px solid #e5e7eb;{tint}">{numbers}</tr><tr style="{tint}"><td></td>'
-        f'<td colspan="4" style="padding:0 5px 2px;color:{shade};font-size:11px">{mark}{reason}&nbsp;</td></tr>'
+        f'<tr class="solution" {_CLICK.format(i + 1)} style="border-top:1px solid #e5e7eb;cursor:pointer;{tint}">{numbers}</tr>'
+        f'<tr {_CLICK.format(i + 1)} style="cursor:pointer;{tint}"><td></td><td colspan="4" style="padding:0 5px 2px;'
+        f'color:{_SHADES.get(mark, "#5f6672")};font-size:11px">{mark} {reason}&nbsp;</td></tr>'
     )
 
 

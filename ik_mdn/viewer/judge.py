@@ -13,6 +13,7 @@ from ik_mdn.control import Candidate, Controller, ReachResult
 from ik_mdn.solver import IKSolver
 from ik_mdn.viewer.answer import Answer
 from ik_mdn.viewer.words import why_chosen, why_not
+from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.scenes import Scene
 from sim.world import World
@@ -29,13 +30,14 @@ class Verdict:
     Args:
         chosen: Row of the one it would take; None: none of them.
         reasons: For each row why it is taken or passed over, in words.
-        collides: For each row whether the arm cannot be there.
+        marks: For each row ✔ where it is taken, ✖ where the arm cannot be or get there for a limit or a collision, ▽ where
+            a motor is too weak to hold it; empty for the others.
         sentence: The decision in a line.
     """
 
     chosen: int | None
     reasons: tuple[str, ...]
-    collides: tuple[bool, ...]
+    marks: tuple[str, ...]
     sentence: str
 
     def carried(self, before: Answer, after: Answer) -> Verdict | None:
@@ -49,7 +51,7 @@ class Verdict:
         return Verdict(
             None if self.chosen is None else known.index(self.chosen),
             tuple(self.reasons[row] for row in known),
-            tuple(self.collides[row] for row in known),
+            tuple(self.marks[row] for row in known),
             self.sentence,
         )
 
@@ -122,8 +124,8 @@ class Judge:
             if chosen is None
             else f"The controller takes the one marked ✔: {why_chosen(decision)}."
         )
-        collides = tuple(each is not None and each.rejected is not None for each in by_row)
-        return Verdict(chosen, tuple(reasons), collides, sentence)
+        marks = tuple("" if each is None else "✔" if row == chosen else _mark(each) for row, each in enumerate(by_row))
+        return Verdict(chosen, tuple(reasons), marks, sentence)
 
     def go(self, q: FloatArray, T_base_target: FloatArray, q_now: FloatArray) -> Motion:
         """Move to a solution with the motors, round obstacles where needed.
@@ -168,6 +170,12 @@ class _Given:
 
 def _find(candidates: tuple[Candidate, ...], q: FloatArray) -> Candidate | None:
     return next((each for each in candidates if np.abs(each.q - q).max() < _SAME), None)
+
+
+def _mark(candidate: Candidate) -> str:
+    if candidate.rejected is None:
+        return ""
+    return "▽" if candidate.reserve < 0.0 <= candidate.margin + LIMIT_SLACK else "✖"
 
 
 def _say(result: ReachResult) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +57,9 @@ class Live:
     ) -> None:
         self._server, self.session, self._looks, self._obstacles = server, session, looks, scene
         self.look_at = look_at
+        self.watch: Callable[[str, FloatArray], None] = lambda _what, _T: (
+            None
+        )  # of a target: received, begun, solved, drawn
         self._lock = threading.RLock()
         self._answer: Answer | None = None
         self._detailed: tuple[Answer, Details] | None = None  # the last answer that was measured
@@ -85,6 +89,7 @@ class Live:
         self._mover: Newest[FloatArray] = Newest(self._execute)
         T = session.start_target()
         self._view.add_target(T, rotation=session.rotation, on_drag=self._dragged)
+        self._view.on_click(self.point_at)
         self._view.draw_robot(session.q_now)
         self.show_obstacles()
         self._draw_workspace(T)
@@ -127,21 +132,30 @@ class Live:
     # --- what a person does -----------------------------------------------------------------------------------
 
     async def _dragged(self, event: Any) -> None:
-        self._fast.put(pose(event.target.position, quat_wxyz=event.target.wxyz))
+        T = pose(event.target.position, quat_wxyz=event.target.wxyz)
+        self.watch("received", T)
+        self._fast.put(T)
 
     def type_target(self, position: Sequence[float], degrees: Sequence[float]) -> None:
         """A target from its fields."""
-        self._aim(pose(position, np.radians(degrees).tolist()))
+        self.aim(pose(position, np.radians(degrees).tolist()))
 
     def target_at_tip(self) -> None:
         """The target at the tip of the arm where it stands."""
-        self._aim(forward_kinematics(self.session.arm, self.session.q_now))
+        self.aim(forward_kinematics(self.session.arm, self.session.q_now))
 
     def select(self, row: int) -> None:
         """Select the solution in a row."""
         if self._answer is not None and row < len(self._answer):
             self._selected, self.along = int(self._answer.branch[row]), None
             self.redraw()
+
+    def point_at(self, origin: FloatArray, direction: FloatArray) -> None:
+        """Select the solution whose arm a ray meets first, origin and direction of shape (3,); nothing where it meets none."""
+        if self._answer is not None:
+            row = self._view.solutions.struck(self._answer.q, origin, direction)
+            if row is not None:
+                self.select(row)
 
     def next_branch(self) -> None:
         """Select the solution in the next row."""
@@ -189,7 +203,8 @@ class Live:
         self._obstacles = replace(self._obstacles, obstacles=tuple(obstacles))
         self._again()
 
-    def _aim(self, T_base_target: FloatArray) -> None:
+    def aim(self, T_base_target: FloatArray) -> None:
+        """Put the target somewhere else."""
         self._view.move_target(T_base_target)
         self._fast.put(T_base_target)
 
@@ -201,23 +216,26 @@ class Live:
 
     def _follow(self, T: FloatArray) -> None:
         """Solve a target and draw its solutions at once; the rest may come a little later."""
+        self.watch("begun", T)
         answer = self.session.answer(T)
-        with self._lock:
+        self.watch("solved", T)
+        with self._drawing():
             self._answer, self.along = answer, None
             self._draw_solutions()
-            self._server.flush()
+        self.watch("drawn", T)
         self._rest.put(answer)
         self._slow.put(answer)
 
     def _detail(self, answer: Answer) -> None:
         """What a person reads and cannot read faster: numbers, words, plots, what misses the target."""
         details, T = self.session.details(answer), answer.T_base_target
-        with self._lock:
+        plot = self._plot(answer, details)
+        with self._drawing():
             self._detailed = (answer, details)
             self._draw_rest()
             self.panel.show_target(T[:3, 3].tolist(), np.degrees(rpy_of(T[:3, :3])).tolist())
-            self._draw_plot(answer, details)
-            self._server.flush()
+            if plot:
+                self.panel.plot.content = plot
 
     def _settle(self, answer: Answer) -> None:
         """What takes longer, once the target rests: the controller's verdict, the self-motions."""
@@ -228,17 +246,16 @@ class Live:
             self.redraw()
         if self._has_curves:
             curves = trace_curves(self.session.solver, answer.T_base_target, CURVES)
-            with self._lock:
+            with self._drawing():
                 self.curves = curves
                 self.panel.show_curves([_bar(i, curve) for i, curve in enumerate(curves)])
-                self._server.flush()
 
     def _ask(self, answer: Answer) -> Verdict:
         try:
             return self._judge.decide(answer, self.session.q_now)
         except IKError as error:
             nothing = ("",) * len(answer)
-            return Verdict(None, nothing, (False,) * len(answer), f"The controller cannot judge: {error}")
+            return Verdict(None, nothing, nothing, f"The controller cannot judge: {error}")
 
     def _execute(self, q: FloatArray) -> None:
         """Move there in PyBullet, then play it back at its own pace."""
@@ -265,10 +282,17 @@ class Live:
 
     def redraw(self) -> None:
         """Draw what is known again, after a switch or a selection."""
-        with self._lock:
+        with self._drawing():
             self._view.show_robot(self.panel.robot.value)
             self._draw_solutions()
             self._draw_rest()
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        """One worker at a time draws; browsers get all of it at once, when it is done."""
+        with self._lock:
+            with self._server.atomic():
+                yield
             self._server.flush()
 
     def _draw_solutions(self) -> None:
@@ -295,16 +319,16 @@ class Live:
         else:
             self._view.draw_spread(np.zeros((0, 3)), np.zeros((0, 3, 3)), np.zeros((0, 3)))
 
-    def _draw_plot(self, answer: Answer, details: Details) -> None:
+    def _plot(self, answer: Answer, details: Details) -> str:
+        """The mixture's density as HTML; empty without a model."""
         model, arm = self.session.solver.model, self.session.arm
         if model is None:
-            return
+            return ""
         q_mse = None if details.mse is None else details.mse.q
         T = answer.T_base_target
         if arm.n_joints == 2:
-            self.panel.plot.content = density_html(arm, joint_density(model, T), answer, q_mse)
-        else:
-            self.panel.plot.content = marginals_svg(arm, marginals(model, T), answer, q_mse)
+            return density_html(arm, joint_density(model, T), answer, q_mse)
+        return marginals_svg(arm, marginals(model, T), answer, q_mse)
 
     def _draw_workspace(self, T_base_target: FloatArray) -> None:
         model = self.session.solver.model

@@ -122,7 +122,7 @@ class Panel:
     def show_joints(self, q: FloatArray) -> None:
         """Put the joint sliders where the arm stands."""
         for slider, value, factor in zip(self._joints, q, self._factors, strict=True):
-            slider.value = float(np.clip(round(float(value * factor), 2), slider.min, slider.max))
+            slider.value = float(np.clip(round(float(value * factor), 3 if factor == 1 else 1), slider.min, slider.max))
 
     def show_curves(self, bars: Sequence[str]) -> None:
         """Colour the bars above the self-motion sliders; one per curve, HTML."""
@@ -188,9 +188,10 @@ class Panel:
         self._joints = []
         for i, name in enumerate(arm.joint_names):
             unit, step = ("m", 0.001) if arm.is_prismatic[i] else ("°", 0.1)
-            low, high = arm.sample_min[i] * self._factors[i], arm.sample_max[i] * self._factors[i]
-            start = float(np.clip(q_now[i] * self._factors[i], low, high))
-            slider = gui.add_slider(f"{name} [{unit}]", float(low), float(high), step, start)
+            low = round(float(np.ceil(arm.sample_min[i] * self._factors[i] / step) * step), 3)
+            high = round(float(np.floor(arm.sample_max[i] * self._factors[i] / step) * step), 3)
+            start = float(np.clip(round(float(q_now[i] * self._factors[i]), 3 if unit == "m" else 1), low, high))
+            slider = gui.add_slider(f"{name} [{unit}]", low, high, step, start)
             slider.on_update(_from_person(lambda _: self._actions.move_joints(self._read_joints())))
             self._joints.append(slider)
         gui.add_button("Target at the tip").on_click(lambda _: self._actions.target_at_tip())

@@ -67,7 +67,7 @@ def record_page(
     judge.set_scene(scene)
     server = open_server("127.0.0.1", 0)
     try:
-        place_camera(server, session.arm)
+        place_camera(server, session.arm, scene)
         view = SceneView(server.scene, session.arm, looks, most=MOST, others=OTHERS)
         view.draw_obstacles(scene)
         view.draw_robot(session.q_now)

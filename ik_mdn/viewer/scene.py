@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.viewer.answer import Placed, say_miss
-from ik_mdn.viewer.ghosts import MSE, NEAREST, RAW, Colour, Ghosts
-from ik_mdn.viewer.visuals import Looks, Visual, coarsened, link_frames
+from ik_mdn.viewer.batch import ArmBatch, linear
+from ik_mdn.viewer.ghosts import MSE, NEAREST, RAW, Colour
+from ik_mdn.viewer.visuals import Looks, Visual, lightened, link_frames
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.rendering import floor_height
@@ -19,83 +21,7 @@ from sim.scenes import Obstacle, Scene
 
 SPREADS = 8  # ellipsoids of the tip
 LEVELS, OTHER_LEVELS = (0.12, 0.25, 0.45, 1.0), (0.2, 0.75)  # of opacity: of solutions; of raw means and misses
-_AWAY = 1e4  # [m] in every direction: out of sight
-
-
-class ArmBatch:
-    """Many copies of one arm: for each level of opacity, and each joint's frame, one batch of instances.
-
-    viser builds a batch anew when its opacities change, which flickers; so a level keeps its opacity, and a copy changes
-    level. Copies that are not shown lie far away, where they cost nothing.
-
-    Args:
-        scene: viser's scene.
-        name: Of the nodes.
-        arm: The arm.
-        visuals: Its shapes.
-        levels: Opacities, rising; 1 is solid.
-        capacity: Most copies.
-    """
-
-    def __init__(
-        self,
-        scene: Any,
-        name: str,
-        arm: Arm,
-        visuals: tuple[Visual, ...],
-        *,
-        levels: tuple[float, ...],
-        capacity: int,
-    ) -> None:
-        self._arm, self._levels, self._capacity = arm, np.array(levels), capacity
-        self._nodes: list[dict[int, Any]] = []
-        self._drawn: dict[tuple[int, int], tuple[bytes, bytes]] = {}
-        for number, level in enumerate(levels):
-            nodes = {}
-            for frame, (vertices, faces) in merge_by_frame(visuals).items():
-                if frame == 0:
-                    continue  # the base is the same for all: the robot's own is seen
-                nodes[frame] = scene.add_batched_meshes_simple(
-                    f"{name}/{number}/{frame}",
-                    vertices,
-                    faces,
-                    np.tile(np.array([1.0, 0, 0, 0], dtype=np.float32), (capacity, 1)),
-                    np.full((capacity, 3), _AWAY, dtype=np.float32),
-                    batched_colors=np.full((capacity, 3), 200, dtype=np.uint8),
-                    opacity=None if level >= 1 else level,
-                    lod="off",
-                    cast_shadow=False,
-                    receive_shadow=False,
-                )
-            self._nodes.append(nodes)
-
-    def draw(self, ghosts: Ghosts) -> None:
-        """Show these arms and no others; more than the capacity are left out."""
-        level = np.abs(ghosts.opacity[:, None] - self._levels).argmin(axis=1)
-        frames = link_frames(self._arm, ghosts.q)
-        positions, wxyz = frames[..., :3, 3], quat_wxyz_of(frames[..., :3, :3])
-        order = np.lexsort(ghosts.colour.T)  # so that colours seldom change places
-        for number, nodes in enumerate(self._nodes):
-            rows = [int(row) for row in order if level[row] == number][: self._capacity]
-            colour = np.full((self._capacity, 3), 200, dtype=np.uint8)
-            colour[: len(rows)] = linear(ghosts.colour[rows])
-            for frame, node in nodes.items():
-                self._update(node, (number, frame), positions[rows, frame], wxyz[rows, frame], colour)
-
-    def _update(
-        self, node: Any, key: tuple[int, int], positions: FloatArray, wxyz: FloatArray, colour: NDArray[np.uint8]
-    ) -> None:
-        """Send what has changed."""
-        moved, painted = positions.tobytes() + wxyz.tobytes(), colour.tobytes()
-        before = self._drawn.get(key)
-        if before is None or before[0] != moved:
-            everywhere = np.full((self._capacity, 3), _AWAY, dtype=np.float32)
-            turned = np.tile(np.array([1.0, 0, 0, 0], dtype=np.float32), (self._capacity, 1))
-            everywhere[: len(positions)], turned[: len(positions)] = positions, wxyz
-            node.batched_positions, node.batched_wxyzs = everywhere, turned
-        if before is None or before[1] != painted:
-            node.batched_colors = colour
-        self._drawn[key] = (moved, painted)
+FACES = {"robot": 20_000, "solid": 5_000, "ghost": 2_000}  # most of one arm: a thousand take milliseconds in software
 
 
 class SceneView:
@@ -112,15 +38,16 @@ class SceneView:
     def __init__(self, scene: Any, arm: Arm, looks: Looks, *, most: int, others: int) -> None:
         self._scene, self._arm = scene, arm
         scene.set_up_direction("+z")
-        scene.configure_environment_map("studio", environment_intensity=0.3)
         scene.configure_default_lights(False)
         scene.add_light_ambient("/lights/ambient", intensity=1.4)
         above = tuple((arm.reach * np.array([1.5, -2.5, 4.0])).tolist())
         scene.add_light_directional("/lights/sun", intensity=1.6, position=above, cast_shadow=False)
-        coarse = tuple(coarsened(visual, arm.reach / 250) for visual in looks.visuals)
-        self.solutions = ArmBatch(scene, "/solutions", arm, coarse, levels=LEVELS, capacity=most)
-        self.others = ArmBatch(scene, "/others", arm, coarse, levels=OTHER_LEVELS, capacity=others)
-        self._robot = self._add_robot(looks.visuals)
+        robot = lightened(looks.visuals, FACES["robot"], arm.reach / 1000)
+        solid = lightened(robot, FACES["solid"], arm.reach / 250)
+        ghost = lightened(solid, FACES["ghost"], arm.reach / 200)
+        self.solutions = ArmBatch(scene, "/solutions", arm, solid, ghost, levels=LEVELS, capacity=most)
+        self.others = ArmBatch(scene, "/others", arm, solid, ghost, levels=OTHER_LEVELS, capacity=others)
+        self._robot = self._add_robot(robot)
         self.target: Any = None
         self._answered = scene.add_icosphere("/answered", 0.012 * arm.reach, color=(240, 140, 20))
         self._misses = {
@@ -150,6 +77,13 @@ class SceneView:
             wxyz=quat_wxyz_of(T_base_target[:3, :3]),
         )
         self.target.on_update(on_drag)
+
+    def on_click(self, point_at: Callable[[FloatArray, FloatArray], None]) -> None:
+        """Call with the ray's origin and direction, both (3,), whenever the picture is clicked."""
+
+        @self._scene.on_click()  # type: ignore[untyped-decorator]
+        def _(event: Any) -> None:
+            point_at(np.array(event.ray_origin), np.array(event.ray_direction))
 
     def move_target(self, T_base_target: FloatArray) -> None:
         """Put the gizmo, or the axes, at a pose."""
@@ -184,7 +118,10 @@ class SceneView:
         if placed is not None:
             line.points = np.array([[placed.p_base_tip, target]], dtype=np.float32)
             label.text = say_miss(placed, rotation=rotation)
-            label.position = 0.5 * (placed.p_base_tip + target)
+            share = (
+                0.1 if which == "mse" else 0.8
+            )  # of the way to the target: where both are drawn, neither covers the other
+            label.position = (1 - share) * placed.p_base_tip + share * target
 
     def draw_spread(self, axes: FloatArray, rotations: FloatArray, centres: FloatArray) -> None:
         """Ellipsoids with half axes (k, 3), turned by (k, 3, 3), at (k, 3); none hides them."""
@@ -248,7 +185,7 @@ class SceneView:
             parts = []
             for visual in group:
                 part = trimesh.Trimesh(visual.vertices, visual.faces, process=False)
-                part.visual.face_colors = (*visual.colour, 255)
+                part.visual.face_colors = (*pale(visual.colour), 255)
                 parts.append(part)
             nodes[frame] = self._scene.add_mesh_trimesh(f"/robot/{frame}", trimesh.util.concatenate(parts))
         return nodes
@@ -292,17 +229,8 @@ class SceneView:
         )
 
 
-def linear(colour: NDArray[Any]) -> NDArray[np.uint8]:
-    """Colours as viser's batches take them: linear light, where everything else takes sRGB; 0 to 255, any shape."""
-    return np.asarray(np.round(255.0 * (np.asarray(colour) / 255.0) ** 2.2), dtype=np.uint8)
-
-
-def merge_by_frame(visuals: tuple[Visual, ...]) -> dict[int, tuple[NDArray[np.float32], NDArray[np.uint32]]]:
-    """The shapes that are fixed to the same frame as one mesh: frame → vertices (v, 3), faces (f, 3)."""
-    merged = {}
-    for frame in sorted({visual.frame for visual in visuals}):
-        parts = [visual for visual in visuals if visual.frame == frame]
-        starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
-        faces = [part.faces + np.uint32(start) for part, start in zip(parts, starts, strict=False)]
-        merged[frame] = (np.concatenate([part.vertices for part in parts]), np.concatenate(faces).astype(np.uint32))
-    return merged
+def pale(colour: Colour) -> Colour:
+    """A colour with a quarter of its saturation: the arm where it stands, since vivid colours stand for branches."""
+    grey = sum(colour) / 3
+    r, g, b = (round(grey + 0.25 * (part - grey)) for part in colour)
+    return r, g, b

@@ -11,6 +11,7 @@ import numpy as np
 
 from sim.arm import Arm
 from sim.errors import IKError
+from sim.scenes import Scene
 
 _BRAND = (38, 112, 214)
 
@@ -27,7 +28,7 @@ def open_server(host: str, port: int) -> Any:
     try:
         import viser
     except ImportError as error:
-        raise IKError("the viewer needs viser; install it: pip install 'ik-mdn[view]'") from error
+        raise IKError("the viewer needs viser; run: pip install 'viser>=1.1,<2'") from error
     for name in ("websockets.server", "websockets", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # browsers that go away are no error
     with redirect_stdout(io.StringIO()):  # it prints a banner
@@ -42,10 +43,15 @@ def close_server(server: Any) -> None:
         server.stop()
 
 
-def place_camera(server: Any, arm: Arm) -> None:
-    """Where browsers see the arm from at first: from the front and the side, a planar one from above."""
+def place_camera(server: Any, arm: Arm, scene: Scene | None = None) -> None:
+    """Where browsers see the arm from at first: from the front and the side, a planar one from above.
+
+    Past obstacles, which stand in front of the arm, from its side and from behind.
+    """
     reach, origin = arm.reach, arm.offsets[0, :3, 3]
     eye = (0.0, -0.3, 2.3) if arm.is_planar else (0.95, -1.0, 0.75)
+    if scene is not None and scene.obstacles and not arm.is_planar:
+        eye = (-0.75, -1.25, 0.95)
     centre = (0.0, 0.0, 0.0) if arm.is_planar else (0.15, 0.0, 0.18)
     server.initial_camera.position = tuple((origin + reach * np.array(eye)).tolist())
     server.initial_camera.look_at = tuple((origin + reach * np.array(centre)).tolist())

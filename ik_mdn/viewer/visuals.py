@@ -17,6 +17,7 @@ from sim.errors import IKError
 
 FACES = 60_000  # of one mesh; a finer one is drawn as its convex hull
 LARGEST = 80_000_000  # [bytes] of a mesh file; a larger one is left out
+_COARSER = 12  # times that cells are made larger
 GREY = (150, 154, 162)
 STEEL = (108, 118, 134)
 
@@ -75,7 +76,8 @@ def load_looks(arm: Arm) -> Looks:
         visuals, notes = (), [f"shapes could not be read: {error}"]
     if gone:
         more = f" and {len(gone) - 2} more" if len(gone) > 2 else ""
-        notes.insert(0, f"{len(gone)} mesh files not found or not readable: {', '.join(gone[:2])}{more}")
+        plural = "" if len(gone) == 1 else "s"
+        notes.insert(0, f"{len(gone)} mesh file{plural} not found or not readable: {', '.join(gone[:2])}{more}")
     if gone or not visuals:
         notes.append("a skeleton of cylinders stands in")
         visuals += tuple(_skeleton(arm))
@@ -93,6 +95,19 @@ def coarsened(visual: Visual, cell: float) -> Visual:
         return visual
     faces = np.unique(faces[solid], axis=0)
     return Visual(visual.vertices[first], faces.astype(np.uint32), visual.colour, visual.frame)
+
+
+def lightened(visuals: tuple[Visual, ...], most: int, cell: float) -> tuple[Visual, ...]:
+    """The shapes coarsened in cells of this size [m], in larger ones where that leaves more faces than `most`.
+
+    Shapes whose faces all vanish at a size keep what they had at the size before; so more faces may be left in the end.
+    """
+    for _ in range(_COARSER):
+        visuals = tuple(coarsened(visual, cell) for visual in visuals)
+        if sum(len(visual.faces) for visual in visuals) <= most:
+            break
+        cell *= 1.3
+    return visuals
 
 
 def link_frames(arm: Arm, q: FloatArray) -> FloatArray:

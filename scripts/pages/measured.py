@@ -20,6 +20,7 @@ def results_pages() -> dict[str, str]:
         "track_paths": paths_page,
         "kruse_arm": kruse_page,
         "robots": robots_page,
+        "viewer": viewer_page,
     }
     return {f"results/{name}.md": make(_read(name)) for name, make in makers.items()}
 
@@ -192,6 +193,31 @@ def robots_page(found: Mapping[str, Any]) -> str:
         _made_by(
             "robots.json", "pip install example-robot-data airo-models\npython scripts/robots.py FOLDER [FOLDER ...]"
         ),
+    )
+
+
+def viewer_page(found: Mapping[str, Any]) -> str:
+    """How fast the viewer follows the mouse."""
+    header = ["arm", "moves sent, answered", "to the new poses in the page", "to the frame with them", "server's part"]
+    header += ["solver's part", "CPU time of solving and drawing", "server without a browser", "load"]
+    columns = ("arrived_ms", "drawn_ms", "server_ms", "solving_ms", "cpu_ms", "alone_ms")
+    rows = [
+        [
+            *(row["arm"], f"{row['sent']}, {row['answered']}"),
+            *(f"{row[column]['median']:.1f}, {row[column]['p95']:.1f}" for column in columns),
+            f"{row['load']:.1f}",
+        ]
+        for row in found["rows"]
+    ]
+    machine = found["machine"]
+    return page(
+        "The viewer",
+        f"A headless Chromium drags the target, {found['moves']} moves {found['period_ms']:.0f} ms apart; median and 95th "
+        "percentile in ms, from the moment the page sends a move. Moves that newer ones overtook are not answered. "
+        f"Browser, solver and drawing share {machine['cores']} cores, WebGL is {machine['webgl']}; `load` is the number of "
+        "processes that wanted a core when the dragging began. A graphics card takes most of what the page adds.",
+        to_markdown(header, rows),
+        _made_by("viewer.json", "python scripts/measure_viewer.py --json data/results/viewer.json"),
     )
 
 

@@ -64,9 +64,7 @@ def _write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> No
 def _write_mp4(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
     """H.264 in MP4, which every browser plays; an odd row or column at the edge is left out."""
     if find_spec("imageio_ffmpeg") is None:
-        raise WorldError(
-            "an MP4 needs imageio-ffmpeg; install it (pip install 'ik-mdn[video]'), or make a GIF (--video gif)"
-        )
+        raise WorldError("an MP4 needs imageio-ffmpeg; run pip install imageio-ffmpeg, or make a GIF (--video gif)")
     import imageio.v2 as imageio
 
     open_writer: Any = imageio.get_writer

@@ -154,7 +154,7 @@ def test_success_needs_more_than_reaching() -> None:
     summary = summarise_records(reversed(rows))
     assert (summary.episodes, summary.reached, summary.succeeded, summary.touched, summary.moved) == (5, 2, 1, 1, 4)
     assert summary.failures == {
-        "missed: ended … mm and … rad from the target": 2,
+        "missed: ended 17 mm and 2e-05 rad from the target": 2,
         "reached a target that was thought to be out of reach": 1,
         "reached: touched on the way: hand and shelf.board": 1,
     }

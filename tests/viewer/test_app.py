@@ -120,10 +120,10 @@ def test_an_obstacle_dragged_onto_the_target_blocks_it_until_obstacles_are_off()
         assert live.latest is not None
         on_target = SimpleNamespace(position=live.latest.T_base_target[:3, 3], wxyz=(1.0, 0.0, 0.0, 0.0))
         live.move_obstacle(0, on_target)
-        assert until(lambda: live.verdict is not None and live.settled and all(live.verdict.collides))
+        assert until(lambda: live.verdict is not None and live.settled and set(live.verdict.marks) == {"✖"})
         live.panel.obstacles.value = False
         live.show_obstacles()
-        assert until(lambda: live.verdict is not None and live.settled and not any(live.verdict.collides))
+        assert until(lambda: live.verdict is not None and live.settled and "✖" not in live.verdict.marks)
     finally:
         app.close()
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from viewer_browser import SLOW, missing, open_browser, open_page, pixel_of
 
-from sim.kinematics import forward_kinematics
+from sim.kinematics import forward_kinematics, joint_origins
 
 pytestmark = [
     pytest.mark.slow,
@@ -124,6 +124,20 @@ def test_next_branch_selects_the_other_solution(app: Any, page: Any) -> None:
     before = app.live.solid
     page.get_by_role("button", name="Next branch").click()
     assert until(lambda: app.live.solid == (before + 1) % 2)
+
+
+def test_a_click_on_a_ghost_or_on_its_row_selects_it(app: Any, page: Any) -> None:
+    assert until(lambda: app.live.settled)
+    canvas = page.locator("canvas").first.bounding_box()
+    other = (app.live.solid + 1) % 2
+    (client, *_) = app.clients()
+    elbow = joint_origins(app.live.session.arm, app.live.latest.q[other])[1]
+    page.mouse.click(*pixel_of(client.camera, 0.6 * elbow, canvas))
+    assert until(lambda: app.live.solid == other)
+    page.locator("#solutions tr.solution").nth(1 - other).click()
+    assert until(lambda: app.live.solid == 1 - other)
+    page.keyboard.press("n")
+    assert until(lambda: app.live.solid == other)
 
 
 def test_going_there_ends_at_the_selected_solution(app: Any, page: Any) -> None:

@@ -48,7 +48,7 @@ def test_the_regressor_is_red_and_can_be_hidden() -> None:
 
 
 def test_the_table_has_a_row_per_solution_with_the_reason_escaped() -> None:
-    verdict = Verdict(1, ("hits <board>", "cheapest"), (True, False), "The controller would take 2.")
+    verdict = Verdict(1, ("hits <board>", "cheapest"), ("✖", "✔"), "The controller would take 2.")
     text = table_html(ANSWER, DETAILS, verdict, 1, rotation=False)
     assert text.count('class="solution"') == 2
     assert "hits &lt;board&gt;" in text

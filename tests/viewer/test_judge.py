@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ik_mdn.solver import IKSolver
 from ik_mdn.viewer.judge import Judge
 from ik_mdn.viewer.session import Session
 from sim.arm import load_arm
@@ -58,7 +59,7 @@ def test_an_obstacle_at_the_target_rejects_every_solution_by_name(session: Sessi
     judge.set_scene(Scene("things", obstacles=(ball,)))
     verdict = judge.decide(answer, session.q_now)
     assert verdict.chosen is None
-    assert all(verdict.collides)
+    assert set(verdict.marks) == {"✖"}
     assert "things.ball" in verdict.reasons[0]
     judge.set_scene(None)
     assert judge.decide(answer, session.q_now).chosen is not None
@@ -70,13 +71,23 @@ def test_going_there_ends_at_the_solution_asked_for(session: Session) -> None:
     answer = session.answer(T)
     judge = Judge(session.solver)
     verdict = judge.decide(answer, session.q_now)
-    able = [row for row in range(len(answer)) if not verdict.collides[row]]
+    able = [row for row in range(len(answer)) if verdict.marks[row] in ("", "✔")]
     motion = judge.go(answer.q[able[-1]], T, session.q_now)
     assert motion.reached, motion.sentence
     assert "Reached" in motion.sentence
     np.testing.assert_allclose(motion.q[0], session.q_now, atol=1e-6)
     np.testing.assert_allclose(motion.q[-1], answer.q[able[-1]], atol=1e-3)
     np.testing.assert_allclose(forward_kinematics(session.arm, motion.q[-1]), T, atol=1e-3)
+    judge.close()
+
+
+def test_a_motor_that_is_too_weak_is_not_called_a_collision(session: Session) -> None:
+    T = session.start_target()
+    answer = session.answer(T)
+    judge = Judge(IKSolver(replace(session.arm, effort_max=np.full(6, 1e-3))))
+    verdict = judge.decide(answer, session.q_now)
+    assert set(verdict.marks) == {"▽"}
+    assert "to hold this pose" in verdict.reasons[0]
     judge.close()
 
 
