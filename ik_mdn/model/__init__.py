@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ik_mdn.model.config import MixtureShape as MixtureShape
     from ik_mdn.model.config import ModelConfig as ModelConfig
     from ik_mdn.model.config import Targets as Targets
+    from ik_mdn.model.export import compare_onnx as compare_onnx
+    from ik_mdn.model.export import write_onnx as write_onnx
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS
     from ik_mdn.model.features import WAVES as WAVES
     from ik_mdn.model.features import PoseFeatures as PoseFeatures
