@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 from sim.arm import Arm
+from sim.dataset.card import write_card
 from sim.dataset.manifest import DatasetInfo, describe, info_path
-from sim.dataset.shards import check_shard, shard_path
+from sim.dataset.shards import check_shards, list_shards, shard_path
 from sim.dataset.workers import available_cores, write_shards
 from sim.errors import DatasetError
 from sim.files import claim_folder
+from sim.remote import Place, as_place
 
 SHARD_SIZE = 250_000
 MAX_WORKERS = 128
@@ -33,7 +35,7 @@ class GenerateReport:
         seconds: Wall-clock time of this run, start of the workers included.
     """
 
-    folder: Path
+    folder: Place
     info: DatasetInfo
     n_made: int
     n_kept: int
@@ -48,7 +50,7 @@ class GenerateReport:
 
 def generate(
     arm: Arm,
-    folder: str | Path,
+    folder: str | Place,
     *,
     count: int,
     shard_size: int = SHARD_SIZE,
@@ -72,7 +74,8 @@ def generate(
 
     Args:
         arm: The arm.
-        folder: New, empty, or holding the same dataset unfinished.
+        folder: New, empty, or holding the same dataset unfinished: a path, or the URL of a folder in an object store or
+            any other file system that Arrow or fsspec knows.
         count: Number of samples.
         shard_size: Samples per file.
         seed: Not negative; the same seed gives the same samples.
@@ -103,12 +106,12 @@ def generate(
     wanted = _check_shards(info, shards)
     if workers is not None and not 1 <= workers <= MAX_WORKERS:
         raise DatasetError(f"workers is {workers}; allowed are 1 to {MAX_WORKERS} threads")
-    folder = Path(folder).expanduser()
+    folder = as_place(folder)
     try:
         fixed = [field.name for field in fields(info)]
         claim_folder(info_path(folder), describe(info, arm), what="datasets", error=DatasetError, fixed=fixed)
         shard_path(folder, 0).parent.mkdir(exist_ok=True)
-        missing = [index for index in wanted if not check_shard(folder, info, index)]
+        missing = [i for i, whole in zip(wanted, check_shards(folder, info, wanted), strict=True) if not whole]
         total = sum(map(info.rows, wanted))
         kept = total - sum(map(info.rows, missing))
         write_shards(
@@ -119,9 +122,11 @@ def generate(
             workers=min(workers or available_cores(), MAX_WORKERS),
             on_rows=(lambda made: on_progress(kept + made, total)) if on_progress else None,
         )
+        write_card(folder, info, arm)
+        sizes = list_shards(folder)
     except OSError as error:
         raise _explain(error, folder, info) from error
-    n_bytes = sum(shard_path(folder, index).stat().st_size for index in wanted)
+    n_bytes = sum(sizes[shard_path(folder, index).name] for index in wanted)
     return GenerateReport(folder, info, total - kept, kept, n_bytes, time.perf_counter() - start)
 
 
@@ -136,8 +141,10 @@ def _check_shards(info: DatasetInfo, shards: Sequence[int] | None) -> list[int]:
     return list(wanted)
 
 
-def _explain(error: OSError, folder: Path, info: DatasetInfo) -> DatasetError:
-    finished = sum(shard_path(folder, index).is_file() for index in range(info.n_shards))
+def _explain(error: OSError, folder: Place, info: DatasetInfo) -> DatasetError:
+    finished = 0
+    with suppress(OSError):
+        finished = len(list_shards(folder))
     kept = f"{finished} of {info.n_shards} shards are finished and kept; " if finished else ""
     return DatasetError(
         f"cannot write the dataset to {str(folder)!r}: {error.strerror or error}; {kept}"

@@ -6,11 +6,11 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from pathlib import Path
 
 from sim.arm import Arm
 from sim.dataset.manifest import DatasetInfo
 from sim.dataset.shards import write_shard
+from sim.remote import Place
 
 _POLL = 0.1  # seconds between progress reports
 
@@ -27,7 +27,7 @@ def available_cores() -> int:
 
 
 def write_shards(
-    folder: Path,
+    folder: Place,
     arm: Arm,
     info: DatasetInfo,
     indices: Sequence[int],
