@@ -40,6 +40,7 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.inputs",
     "sim.files",
     "sim.remote",
+    "sim.executor",
     "sim.errors",
     "sim.arrays",
     "sim.words",

@@ -6,13 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields
+from pathlib import Path
 
 from sim.arm import Arm
 from sim.dataset.card import write_card
 from sim.dataset.manifest import DatasetInfo, describe, info_path
 from sim.dataset.shards import check_shards, list_shards, shard_path
-from sim.dataset.workers import available_cores, write_shards
+from sim.dataset.workers import write_shards, write_shards_elsewhere
 from sim.errors import DatasetError
+from sim.executor import LOCAL, Engine, available_cores
 from sim.files import claim_folder
 from sim.remote import Place, as_place
 
@@ -57,6 +59,7 @@ def generate(
     seed: int = 0,
     self_collision_free: bool = False,
     workers: int | None = None,
+    engine: Engine = LOCAL,
     shards: Sequence[int] | None = None,
     on_progress: Progress | None = None,
 ) -> GenerateReport:
@@ -82,6 +85,8 @@ def generate(
         self_collision_free: Leave out joint vectors in which the arm touches itself (PyBullet; much slower).
         workers: Threads, at most `MAX_WORKERS`; default: one per core. With `self_collision_free` one works at a time,
             and several calls with different `shards` share the work.
+        engine: Where shards are written: in threads of this process, in other processes, or on a Ray cluster, where the folder
+            must mean the same to every machine: a shared one, or a URL. The bytes are the same everywhere.
         shards: Indices of the shards to write; default: all.
         on_progress: Called now and then with the number of finished samples and of all samples.
 
@@ -107,6 +112,8 @@ def generate(
     if workers is not None and not 1 <= workers <= MAX_WORKERS:
         raise DatasetError(f"workers is {workers}; allowed are 1 to {MAX_WORKERS} threads")
     folder = as_place(folder)
+    if engine.kind != "local" and isinstance(folder, Path):
+        folder = folder.absolute()  # workers may have another working directory
     try:
         fixed = [field.name for field in fields(info)]
         claim_folder(info_path(folder), describe(info, arm), what="datasets", error=DatasetError, fixed=fixed)
@@ -114,14 +121,12 @@ def generate(
         missing = [i for i, whole in zip(wanted, check_shards(folder, info, wanted), strict=True) if not whole]
         total = sum(map(info.rows, wanted))
         kept = total - sum(map(info.rows, missing))
-        write_shards(
-            folder,
-            arm,
-            info,
-            missing,
-            workers=min(workers or available_cores(), MAX_WORKERS),
-            on_rows=(lambda made: on_progress(kept + made, total)) if on_progress else None,
-        )
+        tell = (lambda made: on_progress(kept + made, total)) if on_progress else None
+        if engine.kind == "local":
+            count = min(workers or available_cores(), MAX_WORKERS)
+            write_shards(folder, arm, info, missing, workers=count, on_rows=tell)
+        else:
+            write_shards_elsewhere(folder, arm, info, missing, engine=engine, on_rows=tell)
         write_card(folder, info, arm)
         sizes = list_shards(folder)
     except OSError as error:
