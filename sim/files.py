@@ -15,14 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from sim.errors import IKError, shown
+from sim.remote import Place, RemotePath
 
 
 @contextmanager
-def whole_file(path: Path | str) -> Iterator[Path]:
+def whole_file(path: Place | str) -> Iterator[Path]:
     """A name to write to, whose content becomes that of a file when the block ends, and is dropped when it fails.
 
     A plain file is replaced in one step, by renaming: whoever reads sees the old one or the new one, also after a
-    crash. It keeps its mode, and a link to it stays a link. What is no plain file (a device, a pipe) is written to.
+    crash. It keeps its mode, and a link to it stays a link. What is no plain file (a device, a pipe) is written to; for a
+    remote one see `RemotePath.writing`.
 
     Args:
         path: The file; its folder is made. The name to write to keeps its ending, which decides the format for many
@@ -34,6 +36,10 @@ def whole_file(path: Path | str) -> Iterator[Path]:
     Raises:
         OSError: The disk is full, or the file cannot be written; it carries the name of the file.
     """
+    if isinstance(path, RemotePath):
+        with path.writing() as temporary:
+            yield temporary
+        return
     path = Path(path)
     if _is_stream(path):
         with tempfile.TemporaryDirectory() as folder:
@@ -103,7 +109,7 @@ def parse_json(text: str | bytes) -> dict[str, Any]:
     return values
 
 
-def write_json(path: Path, values: Mapping[str, Any]) -> None:
+def write_json(path: Place, values: Mapping[str, Any]) -> None:
     """Write names and values as a JSON file that is whole or not there.
 
     Args:
@@ -115,7 +121,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def claim_folder(
-    note: Path,
+    note: Place,
     about: Mapping[str, Any],
     *,
     what: str,

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
+
+import pytest
 
 with suppress(ImportError):  # what needs no torch is tested without it too
     import torch
 
     torch.set_num_threads(1)  # the tests' tensors are small: threads that wait for each other only slow them down
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """Ray on this machine, with two worker processes."""
+    ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield ray
+    ray.shutdown()

@@ -39,6 +39,8 @@ ROOMS = (  # a room imports from rooms further down this list only, types includ
     "sim.rotations",
     "sim.inputs",
     "sim.files",
+    "sim.remote",
+    "sim.executor",
     "sim.errors",
     "sim.arrays",
     "sim.words",

@@ -23,6 +23,7 @@ COMMANDS = {
     "evaluate": "likelihood, components, calibration and modes of a trained mixture",
     "teach": "draw the theory of mixture density networks, one figure and one sentence each",
     "choose": "choose the number of components by cross-validation",
+    "export": "write a model's network as ONNX graphs for other languages",
 }
 RESUMED = ("generate", "train")  # the same command goes on where Ctrl-C stopped it
 

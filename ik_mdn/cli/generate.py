@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ik_mdn.cli.console import progress, write_json
-from ik_mdn.cli.options import OPTIONAL, ArmName, Base, Json, OptionalWhole, Seed, Tip
+from ik_mdn.cli.options import OPTIONAL, Address, ArmName, Base, EngineName, Json, OptionalWhole, Seed, Tip
 from sim.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def run(
     shard_size: Number = "250k",
     self_collision_free: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     workers: Annotated[OptionalWhole, tyro.conf.arg(**OPTIONAL)] = None,
+    engine: EngineName = "local",
+    address: Address = None,
     shards: Annotated[str | None, tyro.conf.arg(metavar="FIRST:END", **OPTIONAL)] = None,
     base: Base = None,
     tip: Tip = None,
@@ -39,15 +41,16 @@ def run(
     """Write joint vectors and the poses they reach as Parquet shards; a stopped run goes on where it stopped.
 
     Args:
-        out: Folder to write to: new, empty, or holding the same dataset unfinished.
+        out: Folder to write to: new, empty, or holding the same dataset unfinished; or its URL, such as s3://bucket/samples.
         count: How many samples, for example 1_000_000, 1e6, 250k or 10M.
         shard_size: Samples per file.
         self_collision_free: Leave out samples in which the arm touches itself (PyBullet; much slower).
-        workers: Threads; without it, one per core.
+        workers: Threads, or processes; without it, one per core.
         shards: Write only these shards, for example 0:4 for the first four; several machines can share the work.
     """
     from sim.arm import load_arm
     from sim.dataset import generate
+    from sim.executor import Engine
     from sim.files import check_writable
 
     if json and json != "-":
@@ -62,6 +65,7 @@ def run(
             seed=seed,
             self_collision_free=self_collision_free,
             workers=workers,
+            engine=Engine(engine, workers, address),
             shards=_read_range(shards),
             on_progress=show,
         )

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import tyro
 
+from sim.executor import EngineKind
+
 ARM_HELP = "Built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or path of a URDF."
 
 _MOST = 10**9  # of what is counted
@@ -75,6 +77,20 @@ ModelName = Annotated[
         metavar="MODEL",
         help='A .safetensors file, a shipped model\'s name, or "none" for random restarts; without it, the shipped '
         "model if this arm has one.",
+        **OPTIONAL,
+    ),
+]
+EngineName = Annotated[
+    EngineKind,
+    tyro.conf.arg(
+        help="Where the work is done: local (this process), processes (of this machine), or ray (a cluster; extra `ray`)."
+    ),
+]
+Address = Annotated[
+    str | None,
+    tyro.conf.arg(
+        metavar="HOST:PORT",
+        help='Of the Ray cluster, or "auto"; without it, that of RAY_ADDRESS, else one of this machine alone.',
         **OPTIONAL,
     ),
 ]

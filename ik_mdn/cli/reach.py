@@ -9,8 +9,10 @@ import tyro
 from ik_mdn.cli.console import print_line, progress, report_note, waiting, write_json
 from ik_mdn.cli.options import (
     OPTIONAL,
+    Address,
     ArmName,
     Base,
+    EngineName,
     Json,
     ModelName,
     OptionalWhole,
@@ -23,6 +25,7 @@ from ik_mdn.cli.options import (
 from ik_mdn.cli.reach_tables import show_decision, show_summary
 from ik_mdn.control import CostWeights
 from sim.errors import ShapeError
+from sim.executor import LOCAL, Engine
 
 if TYPE_CHECKING:
     from ik_mdn.control import ReachResult
@@ -44,6 +47,9 @@ def run(
     record: Episodes = (),
     video: Annotated[str | None, tyro.conf.arg(metavar="{mp4,gif}", **OPTIONAL)] = None,
     explain: Annotated[OptionalWhole, tyro.conf.arg(metavar="EPISODE", **OPTIONAL)] = None,
+    engine: EngineName = "local",
+    workers: Annotated[OptionalWhole, tyro.conf.arg(**OPTIONAL)] = None,
+    address: Address = None,
     cost: CostWeights = CostWeights(),  # noqa: B008 - frozen
     model: ModelName = None,
     refine: bool = True,
@@ -71,6 +77,7 @@ def run(
         out: Keep every episode in this folder as it ends, then summary.json, episodes.csv and figures.
         record: Film these episodes into the folder, the other solutions shown as ghosts.
         video: Format of the films; without it, mp4 where imageio-ffmpeg is installed, else gif.
+        workers: Of the engine "processes"; without it, one per core.
         explain: Show the candidates of this episode and why one was chosen.
         cost: What a candidate costs.
         refine: Refine the model's modes to exact solutions; without, the raw mode nearest to the target is taken.
@@ -100,7 +107,10 @@ def run(
             meshes=meshes,
             ideal_motors=ideal_motors,
         )
-    records = run_suite_with_progress(stage, episodes, suite=check_suite(suite), seed=seed, out=out, gui=gui)
+    where = Engine(engine, workers, address)
+    records = run_suite_with_progress(
+        stage, episodes, suite=check_suite(suite), seed=seed, out=out, engine=where, gui=gui
+    )
     if record:
         _film(stage, record, suite=suite, seed=seed, folder=str(out), video=video)
     if gif:
@@ -112,7 +122,14 @@ def run(
 
 
 def run_suite_with_progress(
-    stage: Stage, episodes: int, *, suite: str, seed: int, out: str | None, gui: bool = False
+    stage: Stage,
+    episodes: int,
+    *,
+    suite: str,
+    seed: int,
+    out: str | None,
+    engine: Engine = LOCAL,
+    gui: bool = False,
 ) -> list[Record]:
     """Run a suite with a progress bar on stderr, and write its figures where there is a folder.
 
@@ -121,6 +138,7 @@ def run_suite_with_progress(
         episodes: How many.
         suite, seed: Which.
         out: Folder to keep the episodes in, and to go on from; None: none.
+        engine: Where episodes run.
         gui: Show Bullet's window.
 
     Returns:
@@ -129,10 +147,10 @@ def run_suite_with_progress(
     from ik_mdn.reach import EpisodeFolder
 
     if out is None:
-        return _run_episodes(stage, episodes, None, suite=suite, seed=seed, gui=gui)
+        return _run_episodes(stage, episodes, None, suite=suite, seed=seed, engine=engine, gui=gui)
     with EpisodeFolder(out, stage.settings(suite=suite, seed=seed)) as folder:
         try:
-            records = _run_episodes(stage, episodes, folder, suite=suite, seed=seed, gui=gui)
+            records = _run_episodes(stage, episodes, folder, suite=suite, seed=seed, engine=engine, gui=gui)
         except KeyboardInterrupt:
             kept = len(folder.records(episodes))
             report_note(f"{kept} of {episodes} episodes are kept in {out}; the same command goes on from there")
@@ -164,7 +182,7 @@ def record_series(path: str, controller: Any, world: Any, *, targets: int, seed:
 
 
 def _run_episodes(
-    stage: Stage, episodes: int, folder: EpisodeFolder | None, *, suite: str, seed: int, gui: bool
+    stage: Stage, episodes: int, folder: EpisodeFolder | None, *, suite: str, seed: int, engine: Engine, gui: bool
 ) -> list[Record]:
     from ik_mdn.reach import run_stage
 
@@ -178,7 +196,9 @@ def _run_episodes(
             good += record["success"]
             bar.update(job, advance=1, note=f"{good} succeeded")
 
-        return run_stage(stage, episodes, suite=suite, seed=seed, folder=folder, gui=gui, on_episode=show)
+        return run_stage(
+            stage, episodes, suite=suite, seed=seed, folder=folder, engine=engine, gui=gui, on_episode=show
+        )
 
 
 def _film(stage: Stage, episodes: tuple[int, ...], *, suite: str, seed: int, folder: str, video: str | None) -> None:

@@ -82,7 +82,8 @@ class PoseFeatures:
             psi = _roll(R, south)
             R = R @ _turn_z(-psi)
         coordinates = xp.concatenate([p, R[:, :, 2], R[:, :, 0]], axis=1)[:, : 3 + self.n_orientation]
-        flags = 2.0 * xp.stack([near_axis, south], axis=1) - 1.0
+        one = xp.ones_like(p[:, :1])
+        flags = xp.where(xp.stack([near_axis, south], axis=1), one, -one)
         features = xp.concatenate([_waves(coordinates), flags], axis=1)
         shift = xp.stack([phi, *[xp.zeros_like(phi)] * (self.arm.n_joints - 1)], axis=1)
         shift[:, -1] += psi

@@ -105,7 +105,7 @@ class MixtureHead(nn.Module):
         logits = logits[..., 0]
         if self.shape.covariance != "full":
             return GaussianMixture(logits=logits, loc=mean, scale=scale, period=self.period, validate_args=False)
-        factor = _precision_factor(scale, tangle)
+        factor = precision_factor(scale, tangle)
         return GaussianMixture(logits=logits, loc=mean, precision_tril=factor, period=self.period, validate_args=False)
 
     def parts(self, hidden: Tensor) -> MixtureParts:
@@ -114,7 +114,7 @@ class MixtureHead(nn.Module):
 
     def _split(self, numbers: Tensor) -> MixtureParts:
         """Views of the head's output; blockwise, so that no reshape can mix components."""
-        per_component = numbers.view(len(numbers), self.shape.components, sum(self.shape.sizes))
+        per_component = numbers.view(numbers.shape[0], self.shape.components, sum(self.shape.sizes))
         return MixtureParts(*torch.split(per_component, list(self.shape.sizes), dim=-1))
 
 
@@ -170,7 +170,7 @@ def _nearest_image(difference: Tensor, period: Tensor) -> Tensor:
     return difference - torch.where(period.isinf(), torch.zeros_like(period), period) * turns
 
 
-def _precision_factor(scale: Tensor, tangle: Tensor) -> Tensor:
+def precision_factor(scale: Tensor, tangle: Tensor) -> Tensor:
     """A = diag(1/σ)(I + N), shape (B, K, D, D)."""
     dims = scale.shape[-1]
     row, column = torch.tril_indices(dims, dims, -1, device=scale.device)

@@ -38,12 +38,12 @@ class Split:
 
     def shorten(self, arm: Arm, T_base_tip: Tensor, q: Tensor) -> Tensor:
         """Targets (..., 4, 4) for the other joints, given the first one's values (...)."""
-        turned = _joint_motion(q, slides=bool(arm.is_prismatic[self.joint]))
+        back = _joint_motion(-q, slides=bool(arm.is_prismatic[self.joint]))
         if self.joint:
             behind = T_base_tip.new_tensor(np.linalg.inv(arm.offsets[-1]))
-            return T_base_tip @ behind @ turned.inverse()
+            return T_base_tip @ behind @ back
         before = T_base_tip.new_tensor(np.linalg.inv(arm.offsets[0]))
-        return turned.inverse() @ before @ T_base_tip
+        return back @ before @ T_base_tip
 
 
 def find_split(arm: Arm, task: Task) -> Split | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from ik_mdn.control import Controller, CostWeights, ReachResult
@@ -14,9 +15,11 @@ from ik_mdn.reach.suites import ReachTask, make_task
 from ik_mdn.reach.summary import describe_episode
 from ik_mdn.solver import IKSolver
 from sim.arm import Arm
+from sim.executor import LOCAL, Engine
 from sim.scenes import Scene
 from sim.world import World
 
+_TOGETHER = 4  # episodes that a worker runs before it gives them back: opening a world takes as long as some of them
 _KEPT = 12  # candidates of each decision that a folder keeps
 
 
@@ -95,6 +98,7 @@ def run_stage(
     suite: str = "uniform",
     seed: int = 0,
     folder: EpisodeFolder | None = None,
+    engine: Engine = LOCAL,
     gui: bool = False,
     on_episode: Callable[[Record], None] | None = None,
 ) -> list[Record]:
@@ -107,7 +111,8 @@ def run_stage(
         seed: Of the suite.
         folder: Open, of `stage.settings`; each episode is added to it as it ends. None keeps them in memory only,
             with all their candidates.
-        gui: Show Bullet's window.
+        engine: Where episodes run. Elsewhere they end in any order; but for what clocks measure they come out the same.
+        gui: Show Bullet's window; here only.
         on_episode: Called with each episode that was run.
 
     Returns:
@@ -118,16 +123,41 @@ def run_stage(
     """
     done = {} if folder is None else folder.done
     missing = [index for index in range(episodes) if index not in done]
-    if missing:
-        with stage.open(gui=gui) as (world, controller):
-            for task, result in run_suite(controller, world, missing, suite=suite, seed=seed):
-                record = describe_episode(task, result, most=None if folder is None else _KEPT)
-                if folder is not None:
-                    folder.append(record)
-                done[task.index] = record
-                if on_episode is not None:
-                    on_episode(record)
+    most = None if folder is None else _KEPT
+    for record in _records(stage, missing, suite=suite, seed=seed, most=most, engine=engine, gui=gui):
+        if folder is not None:
+            folder.append(record)
+        done[record["episode"]] = record
+        if on_episode is not None:
+            on_episode(record)
     return [done[index] for index in range(episodes)]
+
+
+def _records(
+    stage: Stage, indices: list[int], *, suite: str, seed: int, most: int | None, engine: Engine, gui: bool
+) -> Iterator[Record]:
+    """The records of episodes as they end, here or elsewhere, where a world is opened for a few of them."""
+    if engine.kind == "local":
+        yield from _run_here(stage, indices, suite=suite, seed=seed, most=most, gui=gui)
+        return
+    parts = [indices[i : i + _TOGETHER] for i in range(0, len(indices), _TOGETHER)]
+    task = partial(_run_some, stage, suite, seed, most)
+    with closing(engine.completed(task, parts)) as finished:
+        for _, records in finished:
+            yield from records
+
+
+def _run_here(
+    stage: Stage, indices: list[int], *, suite: str, seed: int, most: int | None, gui: bool = False
+) -> Iterator[Record]:
+    if indices:
+        with stage.open(gui=gui) as (world, controller):
+            for task, result in run_suite(controller, world, indices, suite=suite, seed=seed):
+                yield describe_episode(task, result, most=most)
+
+
+def _run_some(stage: Stage, suite: str, seed: int, most: int | None, indices: list[int]) -> list[Record]:
+    return list(_run_here(stage, indices, suite=suite, seed=seed, most=most))
 
 
 def run_suite(

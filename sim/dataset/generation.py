@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sim.arm import Arm
+from sim.dataset.card import write_card
 from sim.dataset.manifest import DatasetInfo, describe, info_path
-from sim.dataset.shards import check_shard, shard_path
-from sim.dataset.workers import available_cores, write_shards
+from sim.dataset.shards import check_shards, list_shards, shard_path
+from sim.dataset.workers import write_shards, write_shards_elsewhere
 from sim.errors import DatasetError
+from sim.executor import LOCAL, Engine, available_cores
 from sim.files import claim_folder
+from sim.remote import Place, as_place
 
 SHARD_SIZE = 250_000
 MAX_WORKERS = 128
@@ -33,7 +37,7 @@ class GenerateReport:
         seconds: Wall-clock time of this run, start of the workers included.
     """
 
-    folder: Path
+    folder: Place
     info: DatasetInfo
     n_made: int
     n_kept: int
@@ -48,13 +52,14 @@ class GenerateReport:
 
 def generate(
     arm: Arm,
-    folder: str | Path,
+    folder: str | Place,
     *,
     count: int,
     shard_size: int = SHARD_SIZE,
     seed: int = 0,
     self_collision_free: bool = False,
     workers: int | None = None,
+    engine: Engine = LOCAL,
     shards: Sequence[int] | None = None,
     on_progress: Progress | None = None,
 ) -> GenerateReport:
@@ -72,13 +77,16 @@ def generate(
 
     Args:
         arm: The arm.
-        folder: New, empty, or holding the same dataset unfinished.
+        folder: New, empty, or holding the same dataset unfinished: a path, or the URL of a folder in an object store or
+            any other file system that Arrow or fsspec knows.
         count: Number of samples.
         shard_size: Samples per file.
         seed: Not negative; the same seed gives the same samples.
         self_collision_free: Leave out joint vectors in which the arm touches itself (PyBullet; much slower).
         workers: Threads, at most `MAX_WORKERS`; default: one per core. With `self_collision_free` one works at a time,
             and several calls with different `shards` share the work.
+        engine: Where shards are written: in threads of this process, in other processes, or on a Ray cluster, where the folder
+            must mean the same to every machine: a shared one, or a URL. The bytes are the same everywhere.
         shards: Indices of the shards to write; default: all.
         on_progress: Called now and then with the number of finished samples and of all samples.
 
@@ -103,25 +111,27 @@ def generate(
     wanted = _check_shards(info, shards)
     if workers is not None and not 1 <= workers <= MAX_WORKERS:
         raise DatasetError(f"workers is {workers}; allowed are 1 to {MAX_WORKERS} threads")
-    folder = Path(folder).expanduser()
+    folder = as_place(folder)
+    if engine.kind != "local" and isinstance(folder, Path):
+        folder = folder.absolute()  # workers may have another working directory
     try:
         fixed = [field.name for field in fields(info)]
         claim_folder(info_path(folder), describe(info, arm), what="datasets", error=DatasetError, fixed=fixed)
         shard_path(folder, 0).parent.mkdir(exist_ok=True)
-        missing = [index for index in wanted if not check_shard(folder, info, index)]
+        missing = [i for i, whole in zip(wanted, check_shards(folder, info, wanted), strict=True) if not whole]
         total = sum(map(info.rows, wanted))
         kept = total - sum(map(info.rows, missing))
-        write_shards(
-            folder,
-            arm,
-            info,
-            missing,
-            workers=min(workers or available_cores(), MAX_WORKERS),
-            on_rows=(lambda made: on_progress(kept + made, total)) if on_progress else None,
-        )
+        tell = (lambda made: on_progress(kept + made, total)) if on_progress else None
+        if engine.kind == "local":
+            count = min(workers or available_cores(), MAX_WORKERS)
+            write_shards(folder, arm, info, missing, workers=count, on_rows=tell)
+        else:
+            write_shards_elsewhere(folder, arm, info, missing, engine=engine, on_rows=tell)
+        write_card(folder, info, arm)
+        sizes = list_shards(folder)
     except OSError as error:
         raise _explain(error, folder, info) from error
-    n_bytes = sum(shard_path(folder, index).stat().st_size for index in wanted)
+    n_bytes = sum(sizes[shard_path(folder, index).name] for index in wanted)
     return GenerateReport(folder, info, total - kept, kept, n_bytes, time.perf_counter() - start)
 
 
@@ -136,8 +146,10 @@ def _check_shards(info: DatasetInfo, shards: Sequence[int] | None) -> list[int]:
     return list(wanted)
 
 
-def _explain(error: OSError, folder: Path, info: DatasetInfo) -> DatasetError:
-    finished = sum(shard_path(folder, index).is_file() for index in range(info.n_shards))
+def _explain(error: OSError, folder: Place, info: DatasetInfo) -> DatasetError:
+    finished = 0
+    with suppress(OSError):
+        finished = len(list_shards(folder))
     kept = f"{finished} of {info.n_shards} shards are finished and kept; " if finished else ""
     return DatasetError(
         f"cannot write the dataset to {str(folder)!r}: {error.strerror or error}; {kept}"

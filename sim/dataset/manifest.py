@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from sim.arm import Arm
 from sim.errors import DatasetError
 from sim.files import describe_differences, differing, parse_json
+from sim.remote import Place, as_place
 
 FORMAT = "ik-mdn-fk"
 FORMAT_VERSION = 1
@@ -66,7 +66,7 @@ class DatasetInfo:
         return min(self.shard_size, self.count - index * self.shard_size)
 
 
-def info_path(folder: Path) -> Path:
+def info_path(folder: Place) -> Place:
     """Where the dataset's description lies."""
     return folder / "dataset.json"
 
@@ -109,11 +109,11 @@ def describe(info: DatasetInfo, arm: Arm) -> dict[str, Any]:
     }
 
 
-def read_info(folder: str | Path) -> DatasetInfo:
+def read_info(folder: str | Place) -> DatasetInfo:
     """What the dataset in a folder is.
 
     Args:
-        folder: Where `generate` wrote it, finished or not.
+        folder: Where `generate` wrote it, finished or not: a path or a URL.
 
     Returns:
         Its info.
@@ -121,7 +121,7 @@ def read_info(folder: str | Path) -> DatasetInfo:
     Raises:
         DatasetError: There is no such folder, no `dataset.json` in it, or one that is damaged or of another format.
     """
-    path = info_path(Path(folder))
+    path = info_path(as_place(folder))
     try:
         values = parse_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -144,7 +144,7 @@ def differences(found: DatasetInfo, wanted: DatasetInfo) -> str:
     return describe_differences(there, here, differing(there, here))
 
 
-def parse_info(values: dict[str, Any], path: Path) -> DatasetInfo:
+def parse_info(values: dict[str, Any], path: Place) -> DatasetInfo:
     """The info that `describe` wrote among other values.
 
     Args:

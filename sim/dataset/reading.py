@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,14 +11,15 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.dataset.manifest import DatasetInfo, read_info
 from sim.dataset.sampling import Samples, join
-from sim.dataset.shards import check_shard, shard_path
+from sim.dataset.shards import arrow_source, check_shards, list_shards, shard_path
 from sim.errors import DatasetError
+from sim.remote import Place, as_place
 
 _SHUFFLE_ROWS = 500_000  # rows in memory from which batches are drawn
 
 
 def read_batches(
-    folder: str | Path,
+    folder: str | Place,
     *,
     batch_size: int,
     arm: Arm | None = None,
@@ -32,7 +32,7 @@ def read_batches(
     The order is that of `read_samples` with the same arguments.
 
     Args:
-        folder: A finished dataset.
+        folder: A finished dataset: a path or a URL.
         batch_size: Rows per batch.
         arm: Refuse a dataset of another arm; None takes any.
         seed: Of the order.
@@ -53,7 +53,7 @@ def read_batches(
 
 
 def read_samples(
-    folder: str | Path,
+    folder: str | Place,
     *,
     batch_size: int,
     arm: Arm | None = None,
@@ -68,7 +68,7 @@ def read_samples(
     half a million. Rows are independent to begin with, so this is as good as a full shuffle.
 
     Args:
-        folder: A finished dataset.
+        folder: A finished dataset: a path or a URL.
         batch_size: Rows per batch.
         arm: Refuse a dataset of another arm.
         seed: Of the order.
@@ -83,7 +83,7 @@ def read_samples(
         DatasetError: No dataset, another arm's, an unfinished one, a shard of another dataset or with other columns,
             a batch size below 1, or, while reading, a damaged shard.
     """
-    folder = Path(folder).expanduser()
+    folder = as_place(folder)
     info = read_info(folder)
     if batch_size < 1:
         raise DatasetError(f"batch_size is {batch_size}; 1 or more rows are needed")
@@ -97,7 +97,7 @@ def read_samples(
     return _cut(groups, batch_size, window=max(window, batch_size), rng=rng)
 
 
-def check_arm(folder: Path, info: DatasetInfo, arm: Arm) -> None:
+def check_arm(folder: Place, info: DatasetInfo, arm: Arm) -> None:
     """Refuse a dataset that is of another arm, or whose poses are of another link.
 
     Args:
@@ -116,9 +116,9 @@ def check_arm(folder: Path, info: DatasetInfo, arm: Arm) -> None:
         )
 
 
-def _check_shards(folder: Path, info: DatasetInfo) -> None:
+def _check_shards(folder: Place, info: DatasetInfo) -> None:
     """Refuse a dataset that is unfinished, or in which the footer of a shard is not as it should be."""
-    there = {path.name for path in shard_path(folder, 0).parent.glob("shard-*.parquet")}
+    there = list_shards(folder)
     missing = [index for index in range(info.n_shards) if shard_path(folder, index).name not in there]
     if missing:
         raise DatasetError(
@@ -126,16 +126,17 @@ def _check_shards(folder: Path, info: DatasetInfo) -> None:
             f"(first: {missing[0]}); generate it again with the same arguments to finish it",
             missing=missing,
         )
+    checks = check_shards(folder, info, range(info.n_shards))
     for index in range(info.n_shards):
         try:
-            whole = check_shard(folder, info, index)
+            whole = next(checks)
         except OSError as error:
             raise _unreadable(shard_path(folder, index), error) from error
         if not whole:
             raise _unreadable(shard_path(folder, index), "its end is damaged or missing")
 
 
-def _unreadable(path: Path, why: object) -> DatasetError:
+def _unreadable(path: Place, why: object) -> DatasetError:
     return DatasetError(
         f"cannot read {path}: {' '.join(str(why).split())}; delete this file and generate again with the same "
         "arguments, which makes this shard anew"
@@ -143,7 +144,7 @@ def _unreadable(path: Path, why: object) -> DatasetError:
 
 
 def _row_groups(
-    folder: Path, info: DatasetInfo, columns: list[str], *, rng: np.random.Generator | None, repeat: bool
+    folder: Place, info: DatasetInfo, columns: list[str], *, rng: np.random.Generator | None, repeat: bool
 ) -> Iterator[Samples]:
     """The row groups of all shards, in the order of the files or in random order."""
     import pyarrow as pa
@@ -152,8 +153,9 @@ def _row_groups(
     while True:
         for index in _order(info.n_shards, rng):
             path = shard_path(folder, int(index))
+            name, filesystem = arrow_source(path)
             try:
-                with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                with pq.ParquetFile(name, filesystem=filesystem, page_checksum_verification=True) as file:
                     for group in _order(file.num_row_groups, rng):
                         yield _to_samples(file.read_row_group(int(group), columns=columns))
             except (pa.ArrowException, OSError, KeyError, ValueError) as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,12 +14,14 @@ from sim.dataset.manifest import FORMAT, FORMAT_VERSION, DatasetInfo, describe, 
 from sim.dataset.sampling import BLOCK_ROWS, Samples, join, shard_blocks
 from sim.errors import DatasetError
 from sim.files import locked, parse_json, whole_file
+from sim.remote import Place, RemotePath
 
 ROW_GROUP_ROWS = 8 * BLOCK_ROWS
+_AT_ONCE = 32  # remote footers that are read side by side
 _KEY = b"ik_mdn"  # of the Parquet schema's metadata
 
 
-def shard_path(folder: Path, index: int) -> Path:
+def shard_path(folder: Place, index: int) -> Place:
     """Where a shard lies: in a subfolder of shards alone, so that readers of whole folders meet nothing but Parquet.
 
     Args:
@@ -28,7 +31,7 @@ def shard_path(folder: Path, index: int) -> Path:
     return folder / "shards" / f"shard-{index:05d}.parquet"
 
 
-def check_shard(folder: Path, info: DatasetInfo, index: int) -> bool:
+def check_shard(folder: Place, info: DatasetInfo, index: int) -> bool:
     """Whether a shard is finished: its footer, which is written last, is readable and fits.
 
     Args:
@@ -48,8 +51,9 @@ def check_shard(folder: Path, info: DatasetInfo, index: int) -> bool:
     path = shard_path(folder, index)
     if not path.exists():
         return False
+    name, filesystem = arrow_source(path)
     try:
-        footer = pq.read_metadata(path)
+        footer = pq.read_metadata(name, filesystem=filesystem)
     except (pa.ArrowException, OSError, ValueError) as error:
         if getattr(error, "errno", None) is not None:  # not what is in the file, but that it cannot be read
             raise
@@ -60,7 +64,31 @@ def check_shard(folder: Path, info: DatasetInfo, index: int) -> bool:
     return True
 
 
-def _foreign(footer: Any, info: DatasetInfo, index: int, path: Path) -> str:
+def check_shards(folder: Place, info: DatasetInfo, indices: Sequence[int]) -> Iterator[bool]:
+    """`check_shard` of several, in turn; remote ones side by side, those that a listing does not name at no cost."""
+    there = set(list_shards(folder))
+
+    def check(index: int) -> bool:
+        return shard_path(folder, index).name in there and check_shard(folder, info, index)
+
+    if isinstance(folder, RemotePath):
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from pool.map(check, indices)
+    else:
+        yield from map(check, indices)
+
+
+def list_shards(folder: Place) -> dict[str, int]:
+    """The shards that are in a dataset, whole or not: names and sizes [bytes]."""
+    return {path.name: path.stat().st_size for path in shard_path(folder, 0).parent.glob("shard-*.parquet")}
+
+
+def arrow_source(path: Place) -> tuple[Any, Any]:
+    """A file as Arrow's readers take it: its name, and the file system that it is in."""
+    return (path.key, path.filesystem) if isinstance(path, RemotePath) else (path, None)
+
+
+def _foreign(footer: Any, info: DatasetInfo, index: int, path: Place) -> str:
     """What in a shard's footer is not as in this dataset; "" where all is."""
     try:
         values = parse_json((footer.metadata or {}).get(_KEY, b"{}"))
@@ -85,10 +113,11 @@ def _schema(info: DatasetInfo) -> Any:
     return pa.schema([pa.field(name, pa.list_(pa.float32(), n)) for name, n in widths.items()])
 
 
-def write_shard(folder: Path, arm: Arm, info: DatasetInfo, index: int, *, on_rows: Callable[[int], None]) -> int:
-    """Size on disk of one shard, which is written here [bytes].
+def write_shard(folder: Place, arm: Arm, info: DatasetInfo, index: int, *, on_rows: Callable[[int], None]) -> None:
+    """Write one shard.
 
-    The file is whole or not there, and one process at a time writes it.
+    The file is whole or not there, and one process at a time writes it. Nobody is kept away from a remote one: whoever
+    writes it, it has the same bytes.
 
     Args:
         folder: The dataset, with its folder of shards.
@@ -97,22 +126,18 @@ def write_shard(folder: Path, arm: Arm, info: DatasetInfo, index: int, *, on_row
         index: Of the shard.
         on_rows: Called with the number of rows made since the last call; what it raises ends the writing.
 
-    Returns:
-        Bytes of the finished file.
-
     Raises:
         OSError: The disk is full or the folder cannot be written to; the temporary file is gone.
         DatasetError: Another process is writing this shard, or the collision filter found nothing.
     """
     path = shard_path(folder, index)
-    lock = path.with_name(f".{path.name}.lock")
+    lock = path.parent / f".{path.name}.lock"
     with (
-        locked(lock, what=str(path), error=DatasetError),
+        locked(lock, what=str(path), error=DatasetError) if isinstance(lock, Path) else nullcontext(),
         whole_file(path) as temporary,
         temporary.open("wb") as file,
     ):
         _write_table(file, arm, info, index, on_rows=on_rows)
-    return path.stat().st_size
 
 
 def _write_table(file: BinaryIO, arm: Arm, info: DatasetInfo, index: int, *, on_rows: Callable[[int], None]) -> None:

@@ -1,16 +1,18 @@
-"""Threads that write shards side by side, stop together, and leave no half-written file."""
+"""Threads that write shards side by side, stop together, and leave no half-written file; or other machines."""
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from pathlib import Path
+from contextlib import closing
+from functools import partial
 
 from sim.arm import Arm
 from sim.dataset.manifest import DatasetInfo
-from sim.dataset.shards import write_shard
+from sim.dataset.shards import check_shard, write_shard
+from sim.executor import Engine
+from sim.remote import Place
 
 _POLL = 0.1  # seconds between progress reports
 
@@ -19,15 +21,8 @@ class _Stopped(Exception):
     """Ends the writing of a shard when another one failed or the user pressed Ctrl-C."""
 
 
-def available_cores() -> int:
-    """Number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def write_shards(
-    folder: Path,
+    folder: Place,
     arm: Arm,
     info: DatasetInfo,
     indices: Sequence[int],
@@ -80,3 +75,36 @@ def write_shards(
                     on_rows(made)
         finally:
             stop.set()  # the pool waits for its threads, which end at their next block
+
+
+def write_shards_elsewhere(
+    folder: Place,
+    arm: Arm,
+    info: DatasetInfo,
+    indices: Sequence[int],
+    *,
+    engine: Engine,
+    on_rows: Callable[[int], None] | None = None,
+) -> None:
+    """Write shards as tasks of an engine, with the bytes that threads of this process would write.
+
+    Args:
+        folder: The dataset, prepared, under a name that means the same to every worker.
+        arm, info, indices, on_rows: See `write_shards`; samples are reported shard by shard.
+        engine: Where.
+
+    Raises:
+        OSError, DatasetError: See `write_shards`.
+        IKError: See `Engine.completed`.
+    """
+    made = 0
+    with closing(engine.completed(partial(_write_one, folder, arm, info), indices)) as done:
+        for index, _ in done:
+            made += info.rows(index)
+            if on_rows is not None:
+                on_rows(made)
+
+
+def _write_one(folder: Place, arm: Arm, info: DatasetInfo, index: int) -> None:
+    if not check_shard(folder, info, index):  # where another worker wrote it before it died, it is whole
+        write_shard(folder, arm, info, index, on_rows=lambda rows: None)

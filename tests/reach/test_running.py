@@ -113,6 +113,20 @@ def test_a_killed_run_loses_no_finished_episode_and_goes_on_to_the_same_numbers(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["processes", "ray"])
+def test_episodes_come_out_the_same_wherever_they_run(tmp_path: Path, kind: str, request: Any) -> None:
+    if kind == "ray":
+        request.getfixturevalue("cluster")
+    options = ["reach", "ur5e", "--episodes", "6", "--seed", "3", "--suite", "near-limits", "--scene", "table"]
+    assert main([*options, "--out", str(tmp_path / "here")]) == 0
+    assert main([*options, "--out", str(tmp_path / "there"), "--engine", kind, "--workers", "2"]) == 0
+    here, there = (read_lines(tmp_path / name) for name in ("here", "there"))
+    there.sort(key=lambda record: record["episode"])
+    assert list(map(timeless, here)) == list(map(timeless, there))
+    assert (tmp_path / "there" / "run.json").read_bytes() == (tmp_path / "here" / "run.json").read_bytes()
+
+
+@pytest.mark.slow
 def test_the_folder_ends_with_a_table_and_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "suite"
     assert main(["reach", ARM, "--model", "none", "--episodes", "3", "--out", str(folder)]) == 0
