@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ik_mdn.model import ArmModel, SavedModel
-    from ik_mdn.solver.engine_numba import CompiledModel, OneCall
+    from ik_mdn.solver.engine_numba import OneCall
+    from ik_mdn.solver.proposers import CompiledModel
 
 TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
 SEEDS = 32  # per target in the first round
@@ -319,11 +320,10 @@ class IKSolver:
 
     @cached_property
     def _one_call(self) -> OneCall | None:
-        """The compiled call, where compiled code can propose the seeds."""
-        if self._compiled is None or (self._compiled_model is not None and self._compiled_model.proposer is None):
+        """The compiled call, where compiled code can do the work."""
+        if self._compiled is None:
             return None
-        proposer = None if self._compiled_model is None else self._compiled_model.proposer
-        call: OneCall = self._compiled.OneCall(self.arm, self.task, proposer)
+        call: OneCall = self._compiled.OneCall(self.arm, self.task, self._compiled_model)
         return call
 
     @cached_property
