@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,9 +23,8 @@ from ik_mdn.solver.engine import (
 )
 from ik_mdn.solver.kernels import answering as kernel
 from ik_mdn.solver.kernels.answers import Answers, gather, no_answers
-from ik_mdn.solver.kernels.formulas import Shape
-from ik_mdn.solver.kernels.kinematics import describe, in_frames
-from ik_mdn.solver.kernels.lanes import code_for
+from ik_mdn.solver.kernels.jobs import job_of
+from ik_mdn.solver.kernels.kinematics import in_frames
 from ik_mdn.solver.kernels.pointers import packed
 from ik_mdn.solver.kernels.proposing import propose_some
 from ik_mdn.solver.kernels.roots import mark_new
@@ -38,7 +36,7 @@ from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.proposers import CompiledModel, no_model
 from ik_mdn.solver.search import Effort, first_draws
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
-from sim.arm import LIMIT_SLACK, Arm
+from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.task import ROTATION_TOLERANCE, Task
 
@@ -46,32 +44,12 @@ _CHUNK, _CHUNK_IN_TIME = 8192, 512  # targets solved in one go; bounds the memor
 _CALLS = 64  # sets of options that a solver remembers
 
 
-@lru_cache(maxsize=64)
 def job_for(arm: Arm, task: Task, tolerance: float) -> Job:
     """What is solved for, as the compiled code takes it."""
-    problem, fine = describe(arm, task), fine_tolerance(tolerance)
-    shape = Shape(tuple(bool(x) for x in arm.is_prismatic), problem.n_linear, problem.angular)
-    stalled = STALLED if shape.m == shape.n else math.inf  # on the way to a curve of solutions a pause is no end
-    squares = (fine**2, MAX_ITERATIONS, MAX_STEP, stalled**2, SHRINK**2, FIRM, tolerance**2, SINGULAR)
-    return Job(
-        shape.n,
-        np.concatenate([problem.base.ravel(), problem.chain.ravel()]),
-        np.array(problem.unit),
-        1 / problem.unit,
-        problem.length,
-        1 / problem.length,
-        (~arm.is_prismatic).astype(np.int64),
-        np.array(arm.q_min),
-        np.array(arm.q_max),
-        np.array(squares, np.float64),
-        *code_for(shape),
-        isolated=shape.m == shape.n,
-        countable=shape.m >= shape.n,
-        tolerance=float(tolerance),
-        exact=fine,
-        merge=merge_distance(tolerance),
-        slack=LIMIT_SLACK,
-    )
+    fine, square = fine_tolerance(tolerance), task.n_constraints == arm.n_joints
+    stalled = STALLED if square else math.inf  # on the way to a curve of solutions a pause is no end
+    rule = (fine**2, MAX_ITERATIONS, MAX_STEP, stalled**2, SHRINK**2, FIRM, tolerance**2, SINGULAR)
+    return job_of(arm, task, rule, tolerance=float(tolerance), exact=fine, merge=merge_distance(tolerance))
 
 
 class CompiledEngine:

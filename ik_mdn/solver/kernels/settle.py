@@ -10,17 +10,10 @@ import numpy as np
 
 from ik_mdn.solver.kernels.compilation import kept, part, piece
 from ik_mdn.solver.kernels.lanes import (
-    AGO,
-    COST,
-    COUNT,
     ERR_POS,
     ERR_ROT,
-    IDLE,
     LANES,
-    LONG_AGO,
     MANIPULABILITY,
-    MARK,
-    MU,
     NEAREST,
     ROOTS,
     SIGMA,
@@ -30,7 +23,7 @@ from ik_mdn.solver.kernels.lanes import (
 from ik_mdn.solver.kernels.machine import invoke
 from ik_mdn.solver.kernels.pointers import Doubles, Ints, ahead, bare
 from ik_mdn.solver.kernels.roots import add, is_same, join, show
-from ik_mdn.solver.kernels.rules import DAMPING, DAMPING_DROP, NEAR_FOLD
+from ik_mdn.solver.kernels.rules import NEAR_FOLD
 from ik_mdn.solver.kernels.space import (
     GROUP,
     GROUPS,
@@ -43,6 +36,7 @@ from ik_mdn.solver.kernels.space import (
     get_joints,
     memory_for,
     put_joints,
+    put_seed,
     put_target,
 )
 from ik_mdn.solver.kernels.threads import take_number
@@ -132,7 +126,7 @@ def refine(
             for lane in range(g * GROUP, g * GROUP + GROUP):
                 if not busy >> lane & 1 and upcoming[p] < start[p + 1]:
                     seed_of[lane] = upcoming[p]
-                    _begin(job, ahead(seeds, n * upcoming[p]), ws, lane)
+                    put_seed(job, ahead(seeds, n * upcoming[p]), ws, lane)
                     upcoming[p] += 1
                     busy |= 1 << lane
         if not busy:
@@ -173,22 +167,6 @@ def _aim(job: Job, T: Doubles, roots: Roots, p: int, ws: Doubles, lane: int) -> 
         else:
             for side in range(GROUP):
                 ws[(table + c * job.n) * LANES + lane + side] = np.nan
-
-
-@part
-def _begin(job: Job, q: Doubles, ws: Doubles, lane: int) -> None:
-    """Put a seed into a lane: its first evaluation stands whatever it costs."""
-    before, _, state, _, _ = at_q(job.n)
-    put_joints(job, q, ws, lane)
-    put_joints(job, q, ahead(ws, before * LANES), lane)
-    base = state * LANES + lane
-    ws[base + COST * LANES] = np.inf
-    ws[base + MU * LANES] = DAMPING / DAMPING_DROP
-    ws[base + MARK * LANES] = np.inf
-    ws[base + IDLE * LANES] = 0.0
-    ws[base + COUNT * LANES] = -1.0
-    ws[base + AGO * LANES] = np.inf
-    ws[base + LONG_AGO * LANES] = np.inf
 
 
 @piece

@@ -7,8 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ik_mdn.solver.kernels.compilation import part
-from ik_mdn.solver.kernels.lanes import LANES, ROOTS, STATE
+from ik_mdn.solver.kernels.lanes import (
+    AGO,
+    COST,
+    COUNT,
+    ERR_POS,
+    ERR_ROT,
+    IDLE,
+    LANES,
+    LONG_AGO,
+    MARK,
+    MU,
+    ROOTS,
+    STATE,
+)
 from ik_mdn.solver.kernels.pointers import Doubles, Ints, ahead, as_ints
+from ik_mdn.solver.kernels.rules import DAMPING, DAMPING_DROP
 from sim.arrays import FloatArray, IntArray
 
 GROUP = 4  # lanes that work on one pose
@@ -209,3 +223,20 @@ def put_joints(job: Job, q: Doubles, ws: Doubles, lane: int) -> None:
 def get_joints(job: Job, ws: Doubles, at: int, lane: int, q: Doubles) -> None:
     for i in range(job.n):
         q[i] = ws[(at + i) * LANES + lane] * job.unit[i]
+
+
+@part
+def put_seed(job: Job, q: Doubles, ws: Doubles, lane: int) -> None:
+    """Put a seed into a lane: its first evaluation stands whatever it costs."""
+    before, _, state, measures, _ = at_q(job.n)
+    put_joints(job, q, ws, lane)
+    put_joints(job, q, ahead(ws, before * LANES), lane)
+    base = state * LANES + lane
+    ws[base + COST * LANES] = np.inf
+    ws[base + MU * LANES] = DAMPING / DAMPING_DROP
+    ws[base + MARK * LANES] = np.inf
+    ws[base + IDLE * LANES] = 0.0
+    ws[base + COUNT * LANES] = -1.0
+    ws[base + AGO * LANES] = np.inf
+    ws[base + LONG_AGO * LANES] = np.inf
+    ws[(measures + ERR_POS) * LANES + lane] = ws[(measures + ERR_ROT) * LANES + lane] = np.inf
