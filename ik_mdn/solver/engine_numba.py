@@ -31,11 +31,11 @@ from ik_mdn.solver.kernels.roots import mark_new
 from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
 from ik_mdn.solver.kernels.settle import measure
 from ik_mdn.solver.kernels.space import Job
-from ik_mdn.solver.kernels.threads import share
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.proposers import CompiledModel, no_model
 from ik_mdn.solver.search import Effort, first_draws
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
+from ik_mdn.solver.threads import share
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.task import ROTATION_TOLERANCE, Task

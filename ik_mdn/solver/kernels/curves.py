@@ -16,8 +16,9 @@ from ik_mdn.solver.kernels.machine import invoke
 from ik_mdn.solver.kernels.paths import FREE, SLIDES, TURNS, Joints, Paths, joint_between
 from ik_mdn.solver.kernels.pointers import ahead, bare
 from ik_mdn.solver.kernels.space import Job, put_target
-from ik_mdn.solver.kernels.threads import share, take_number
+from ik_mdn.solver.kernels.threads import take_number
 from ik_mdn.solver.kernels.walk import IDLE, WALKER, Walk, at_curve, decide_walk, next_seed
+from ik_mdn.solver.threads import share
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.task import Task

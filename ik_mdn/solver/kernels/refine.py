@@ -16,7 +16,8 @@ from ik_mdn.solver.kernels.machine import invoke
 from ik_mdn.solver.kernels.pointers import ahead, bare
 from ik_mdn.solver.kernels.rules import Refined, Rule
 from ik_mdn.solver.kernels.space import Job, at_q, get_joints, memory_for, put_seed, put_target
-from ik_mdn.solver.kernels.threads import share, take_number
+from ik_mdn.solver.kernels.threads import take_number
+from ik_mdn.solver.threads import share
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.task import Task
