@@ -112,6 +112,14 @@ def rank_for(rank: Rank | None, has_seed: bool, max_jump: float | None) -> Rank:
     return by
 
 
+def plain_targets(T_base_tip: Any) -> FloatArray | None:
+    """The solver's own copy of matrices (B, 4, 4), for compiled code, which checks them; None where they are not."""
+    plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
+    if plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
+        return np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
+    return None
+
+
 def checked_seed(arm: Arm, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:
     """The joint vectors to stay near, one for each of `count` targets, (count, n).
 

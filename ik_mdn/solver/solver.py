@@ -18,7 +18,7 @@ from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import Order, Rank, collect, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
 from ik_mdn.solver.engines import compiled_engine
-from ik_mdn.solver.options import check_counts, check_flags, check_numbers, checked_seed, rank_for
+from ik_mdn.solver.options import check_counts, check_flags, check_numbers, checked_seed, plain_targets, rank_for
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch
@@ -261,9 +261,9 @@ class IKSolver:
             max_jump=max_jump,
         )
         order = Order(by, windings, max_jump, max_solutions, closest)
-        T, device = self._plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
+        T, device = plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
-        if T is None or slow:
+        if T is None or slow or not self._compiled:
             T = self._targets(T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
@@ -277,7 +277,8 @@ class IKSolver:
                 return self._search(problem, device, effort, order, refine=True)
             if left is None:
                 return batch
-            return replaced(batch, left, self._search(problem.of(left), device, effort, order, refine=True))
+            again = self._search(problem.of(left), device, effort._replace(lost=not effort.first), order, refine=True)
+            return replaced(batch, left, again)
 
     def _search(
         self, problem: Problem, device: torch.device | None, effort: Effort, order: Order, *, refine: bool
@@ -296,13 +297,6 @@ class IKSolver:
         law = Law.EXACT if square and not effort.first else Law.PROPOSALS
         batch = collect(engine, problem, outcome, law, order)
         return with_closest(problem, batch, seed=effort.seed) if order.closest else batch
-
-    def _plain_targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray | None:
-        """The solver's own copy of matrices (B, 4, 4), for compiled code, which checks them; None where they are not."""
-        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
-        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
-            return np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
-        return None
 
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray:
         """Checked targets (B, 4, 4), the solver's own."""

@@ -14,6 +14,7 @@ from ik_mdn.solver.kernels.lanes import (
     ERR_ROT,
     LANES,
     MANIPULABILITY,
+    MARK,
     NEAREST,
     ROOTS,
     SIGMA,
@@ -43,6 +44,7 @@ from ik_mdn.solver.kernels.threads import take_number
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ALL = (1 << GROUP) - 1
+_LOST = 2e-9  # squared residual below which a seed that is given up may have been on its way to a root
 _FOLD_SHARE, _FOLD_LEAST = 0.3, 0.02  # no seed across a fold where a root is so near to it [of the way; rad, m]
 
 
@@ -64,7 +66,7 @@ def settle(
     """
     roots, begin, total = space.roots, space.begin, 0
     for p in range(poses):
-        roots.count[p] = begin[p] = 0
+        roots.count[p] = roots.lost[p] = begin[p] = 0
     refine(job, T, poses, near, stride, space.start, space.seeds, space.weight, first, space)
     beside = beside and job.isolated and not first
     look(job, T, poses, beside, space)
@@ -99,7 +101,7 @@ def refine(
     long: it would end there.
     """
     n, ws, roots, upcoming = job.n, space.ws, space.roots, space.upcoming
-    _, _, _, measures, table = at_q(n)
+    _, _, state, measures, table = at_q(n)
     owner, before, seed_of = space.order, ahead(space.order, GROUPS), ahead(space.order, 2 * GROUPS)
     known_roots = ahead(ws, table * LANES)
     pose, busy = 0, 0
@@ -139,11 +141,13 @@ def refine(
             known = invoke(job.near_roots, (ws, known_roots, most))
             known &= bits >> 2 * LANES & busy & ~converged & ~left
         busy &= ~(converged | left | known)
-        if not converged | known:
+        if not converged | known | left:
             continue
         for lane in range(LANES):
             p = owner[lane // GROUP]
-            if known >> lane & 1:
+            if left >> lane & 1:
+                roots.lost[p] += int(ws[(state + MARK) * LANES + lane] < _LOST)
+            elif known >> lane & 1:
                 root = int(ws[(measures + NEAREST) * LANES + lane])
                 roots.weight[p * roots.room + root] += weight[seed_of[lane]]
             elif converged >> lane & 1:

@@ -89,6 +89,7 @@ class Roots(NamedTuple):
         cost: Squared residual with which it was met, (poses · room,).
         measures: Errors [m, rad], manipulability, 1 where singular, (poses · room, MEASURES), of those in limits.
         count: Roots of each pose, (poses,).
+        lost: How many of its seeds were given up near the target, (poses,).
     """
 
     room: int
@@ -99,6 +100,7 @@ class Roots(NamedTuple):
     cost: Doubles
     measures: Doubles
     count: Ints
+    lost: Ints
 
 
 class Space(NamedTuple):
@@ -148,7 +150,8 @@ def space_in(memory: Doubles, poses: int, most: int, n: int) -> Any:
     cost = ahead(shown, rows)
     measures = ahead(cost, rows)
     count = ahead(measures, rows * MEASURES)
-    start = ahead(count, poses)
+    lost = ahead(count, poses)
+    start = ahead(lost, poses)
     start_across = ahead(start, poses + 1)
     upcoming = ahead(start_across, poses + 1)
     begin = ahead(upcoming, poses)
@@ -161,7 +164,7 @@ def space_in(memory: Doubles, poses: int, most: int, n: int) -> Any:
     polished = ahead(row, 2 * rows)
     order = ahead(polished, rows * n)
     key = ahead(order, room + 2 * GROUPS + LANES)  # refinement keeps what its lanes are at in `order`
-    roots = Roots(room, q, weight, as_ints(inside), as_ints(shown), cost, measures, as_ints(count))
+    roots = Roots(room, q, weight, as_ints(inside), as_ints(shown), cost, measures, as_ints(count), as_ints(lost))
     space = Space(
         roots,
         as_ints(start),
@@ -179,7 +182,7 @@ def space_in(memory: Doubles, poses: int, most: int, n: int) -> Any:
         key,
         memory,
     )
-    return space, ws + rows * (2 * n + 8 + MEASURES) + 5 * poses + 2 + seeds * (
+    return space, ws + rows * (2 * n + 8 + MEASURES) + 6 * poses + 2 + seeds * (
         2 * n + 2
     ) + n + 2 * room + 2 * GROUPS + LANES
 
