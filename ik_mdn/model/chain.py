@@ -15,13 +15,12 @@ from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.limits import draw_inside, mass_in_limits
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.saved import ReportCard, SavedModel
-from ik_mdn.model.seeding import Proposal
+from ik_mdn.model.seeding import Proposal, strata_for
 from ik_mdn.model.split import Split, chosen_split
 from sim.arm import Arm
 from sim.task import Task, load_task
 
 STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
-SEED_STRATA = 8  # where refinement is to start
 _ROUNDS = 12  # of drawing the first joint again where the others leave the limits, or do not arrive
 _GRID = 128  # points at which a quantile is looked up
 
@@ -162,13 +161,13 @@ class ChainModel(nn.Module):
         return self.rest.components(T, self._others(q))
 
     def propose(self, T_base_tip: Tensor) -> Proposal:
-        """Means of the components that follow from `SEED_STRATA` values of the first joint; see `PoseModel.propose`."""
+        """Means of the components that follow from some values of the first joint; see `PoseModel.propose`."""
         with torch.no_grad():
-            drawn, _ = self._strata(T_base_tip, SEED_STRATA)
+            drawn, _ = self._strata(T_base_tip, strata_for(len(self.config.drawn_first)))
             T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
             others, weight = self.rest.propose(T)
             q = self._joined(drawn.reshape(-1, 1).expand_as(weight), others)
-            return Proposal(q.reshape(len(drawn), -1, q.shape[-1]), weight.reshape(len(drawn), -1) / SEED_STRATA)
+            return Proposal(q.reshape(len(drawn), -1, q.shape[-1]), weight.reshape(len(drawn), -1) / drawn.shape[1])
 
     def seeds(self, T_base_tip: Tensor) -> Proposal:
         """What refinement is to start from: `propose`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
 
 SPREAD = 2.0  # distance of the sigma points from the mean [standard deviations]
 LEAST_WEIGHT = 1e-3  # lighter components get no sigma points
+STRATA = 6  # values of joints drawn first from which the others start
 LEAST_STD = 0.3  # [rad or m] a component narrower than this along its longest axis gets none either
 
 _POWER_STEPS = 5
@@ -21,6 +23,11 @@ class Proposal(NamedTuple):
 
     q: Tensor  # (B, S, n), float64, not wrapped into limits
     weight: Tensor  # (B, S), float64, summing to one
+
+
+def strata_for(drawn: int, strata: int = STRATA) -> int:
+    """How many values of a joint that is drawn first stand for its density, where `drawn` joints are still to be drawn."""
+    return max(1, round(math.pow(strata, 1 / drawn)))
 
 
 def sigma_points(mixture: GaussianMixture) -> Proposal:

@@ -150,6 +150,22 @@ class Engine(Protocol):
         """Whether each joint vector (R, n) is singular, and its manipulability (R,)."""
 
 
+def within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:
+    """Targets that the sum of the link lengths does not rule out."""
+    linear = np.array(problem.task.rows[:3], dtype=np.float64)
+    R = problem.task.R_base_task
+    axes = np.eye(3) if R is None else np.array(R)
+    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
+    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + slack) ** 2
+    return near.nonzero()[0]
+
+
+def chunks(poses: IntArray, seeds: int, rows: int) -> Iterator[IntArray]:
+    """Targets in portions that have no more than so many rows of seeds."""
+    step = max(1, rows // seeds)
+    return (poses[i : i + step] for i in range(0, len(poses), step))
+
+
 def portions(count: int, problem: Problem) -> Iterator[slice]:
     """Rows 0 to `count`, all at once, or where there is a deadline so few at a time that it is not overrun by much."""
     if problem.deadline == math.inf:

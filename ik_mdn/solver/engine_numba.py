@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.model import NEAR_AXIS, WAVES, SavedModel, seeding
 from ik_mdn.solver.branches import middle
 from ik_mdn.solver.collecting import RANKS, Rank
 from ik_mdn.solver.engine import (
-    MIN_WEIGHT,
     SINGULAR,
     Condition,
     Found,
@@ -26,102 +23,33 @@ from ik_mdn.solver.engine import (
 )
 from ik_mdn.solver.kernels import answering as kernel
 from ik_mdn.solver.kernels.answers import Answers, gather, no_answers
-from ik_mdn.solver.kernels.encode import Frames
-from ik_mdn.solver.kernels.formulas import Shape
-from ik_mdn.solver.kernels.kinematics import describe, in_frames
-from ik_mdn.solver.kernels.lanes import code_for
-from ik_mdn.solver.kernels.network import Layers, layers_of
+from ik_mdn.solver.kernels.jobs import job_of
+from ik_mdn.solver.kernels.kinematics import in_frames
 from ik_mdn.solver.kernels.pointers import packed
-from ik_mdn.solver.kernels.proposing import Proposer, Reading, head_order, measure_for, propose_some
+from ik_mdn.solver.kernels.proposing import propose_some
 from ik_mdn.solver.kernels.roots import mark_new
 from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
 from ik_mdn.solver.kernels.settle import measure
 from ik_mdn.solver.kernels.space import Job
-from ik_mdn.solver.kernels.threads import share
 from ik_mdn.solver.probabilities import Law
+from ik_mdn.solver.proposers import CompiledModel, no_model
 from ik_mdn.solver.search import Effort, first_draws
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
-from sim.arm import LIMIT_SLACK, Arm
+from ik_mdn.solver.threads import share
+from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.task import ROTATION_TOLERANCE, Task
-
-if TYPE_CHECKING:
-    from ik_mdn.model import ArmModel
 
 _CHUNK, _CHUNK_IN_TIME = 8192, 512  # targets solved in one go; bounds the memory
 _CALLS = 64  # sets of options that a solver remembers
 
 
-class CompiledModel:
-    """A model as compiled code takes it, with the weights that it has when this is made.
-
-    Args:
-        model: A mixture.
-    """
-
-    def __init__(self, model: SavedModel | ArmModel) -> None:
-        self.saved = model if isinstance(model, SavedModel) else model.saved()
-        self.proposer = None if self.saved.config.drawn_first else proposer_of(self.saved)
-
-    @cached_property
-    def network(self) -> ArmModel:
-        """The model in torch, which proposes the seeds of a chain, and draws."""
-        from ik_mdn.model import from_saved
-
-        return from_saved(self.saved)
-
-
-def proposer_of(model: SavedModel) -> Proposer:
-    """A mixture's numbers as the compiled code takes them."""
-    assert model.kind == "mdn"
-    features, rows, shape = model.features, model.task.rows, model.shape
-    frames = Frames(
-        *features.frames,
-        azimuth=bool(features.removes_azimuth),
-        roll=bool(features.removes_roll),
-        rotates=any(rows[3:]),
-        rolls=bool(rows[5]),
-        n_orientation=features.n_orientation,
-        octaves=WAVES,
-        reach=float(model.arm.reach),
-        near_axis=NEAR_AXIS,
-        centre=model.weights["centre"],
-        spread=model.weights["spread"],
-    )
-    order = head_order(shape.components, shape.sizes)
-    filled = len(order) // sum(shape.sizes)
-    numbers = np.array([model.config.floor, seeding.LEAST_WEIGHT, seeding.LEAST_STD], np.float32)
-    code = measure_for(shape.dims, *shape.sizes[2:], filled)
-    reading = Reading(shape.components, filled, shape.dims, code, numbers, MIN_WEIGHT, seeding.SPREAD)
-    return Proposer(frames, layers_of(model, order), reading)
-
-
-@lru_cache(maxsize=64)
 def job_for(arm: Arm, task: Task, tolerance: float) -> Job:
     """What is solved for, as the compiled code takes it."""
-    problem, fine = describe(arm, task), fine_tolerance(tolerance)
-    shape = Shape(tuple(bool(x) for x in arm.is_prismatic), problem.n_linear, problem.angular)
-    stalled = STALLED if shape.m == shape.n else math.inf  # on the way to a curve of solutions a pause is no end
-    squares = (fine**2, MAX_ITERATIONS, MAX_STEP, stalled**2, SHRINK**2, FIRM, tolerance**2, SINGULAR)
-    return Job(
-        shape.n,
-        np.concatenate([problem.base.ravel(), problem.chain.ravel()]),
-        np.array(problem.unit),
-        1 / problem.unit,
-        problem.length,
-        1 / problem.length,
-        (~arm.is_prismatic).astype(np.int64),
-        np.array(arm.q_min),
-        np.array(arm.q_max),
-        np.array(squares, np.float64),
-        *code_for(shape),
-        isolated=shape.m == shape.n,
-        countable=shape.m >= shape.n,
-        tolerance=float(tolerance),
-        exact=fine,
-        merge=merge_distance(tolerance),
-        slack=LIMIT_SLACK,
-    )
+    fine, square = fine_tolerance(tolerance), task.n_constraints == arm.n_joints
+    stalled = STALLED if square else math.inf  # on the way to a curve of solutions a pause is no end
+    rule = (fine**2, MAX_ITERATIONS, MAX_STEP, stalled**2, SHRINK**2, FIRM, tolerance**2, SINGULAR)
+    return job_of(arm, task, rule, tolerance=float(tolerance), exact=fine, merge=merge_distance(tolerance))
 
 
 class CompiledEngine:
@@ -140,12 +68,6 @@ class CompiledEngine:
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None
         proposer, P = self.model.proposer, len(poses)
-        if proposer is None:
-            import torch
-
-            from ik_mdn.solver.engine_torch import propose
-
-            return propose(self.model.network, torch.from_numpy(self.problem.T[poses]), most, raw=raw)
         if raw:
             numbers = proposer.reading.numbers.copy()
             numbers[1] = 2.0  # no component weighs enough for sigma points
@@ -200,12 +122,11 @@ class OneCall:
     Args:
         arm: The arm.
         task: The task.
-        proposer: A mixture's numbers, or None: the seeds are random.
+        model: A mixture, or None: the seeds are random.
     """
 
-    def __init__(self, arm: Arm, task: Task, proposer: Proposer | None) -> None:
-        self.arm, self.task, self.proposer = arm, task, proposer
-        self._proposer = self.proposer or _no_proposer()
+    def __init__(self, arm: Arm, task: Task, model: CompiledModel | None) -> None:
+        self.arm, self.task, self.model = arm, task, model
         self._middle = middle(arm)[None]
         some = np.eye(4)[None]
         self._is_framed = in_frames(task, some) is not some
@@ -292,11 +213,13 @@ class OneCall:
                 self._calls.clear()
             job, count = job_for(self.arm, self.task, tolerance), effort.seeds + has_near
             kept = 2 * count if most is None else min(most, 2 * count)
-            with_model, exact = self.proposer is not None, job.isolated and not effort.first
+            model = self.model
+            with_model, exact = model is not None, job.isolated and not effort.first
             place = RANKS.index(rank)
             wish = kernel.Wish(effort.seeds, effort.first, place, kept, exact, has_near, with_model, ROTATION_TOLERANCE)
             draws = first_draws(self.arm, effort.seed, 0 if with_model else effort.seeds)
-            self._calls[key] = _Call(kernel.Given(self._proposer, job, wish, draws, len(draws)), count)
+            proposer = no_model() if model is None else model.quick if effort.first else model.proposer
+            self._calls[key] = _Call(kernel.Given(proposer, job, wish, draws, len(draws)), count)
         return self._calls[key]
 
 
@@ -326,12 +249,3 @@ def _room(poses: int, call: _Call) -> Answers:
 def _blocks(poses: int, step: int, rows: int, n: int) -> Answers:
     """Room for so many solutions of each target, block by block."""
     return no_answers(-(-poses // step) * min(step, poses) * rows, n, poses)
-
-
-@lru_cache(maxsize=1)
-def _no_proposer() -> Proposer:
-    """What stands where there is no model."""
-    some, none = np.eye(4), np.empty(0, np.float32)
-    frames = Frames(some, some, False, False, False, False, 0, 0, 1.0, 0.0, none, none)
-    layers = Layers(none, none, none, *[0] * (len(Layers._fields) - 3))
-    return Proposer(frames, layers, Reading(0, 0, 1, 0, none, 0.0, 0.0))

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import math
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ik_mdn.solver.collecting import RANKS, Rank
+from sim.arm import Arm
+from sim.arrays import FloatArray
 from sim.errors import ShapeError, UnknownNameError
+from sim.inputs import as_numbers
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _MOST = 1e100  # of what is measured
 _MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
@@ -89,12 +97,37 @@ def check_sizes(**sizes: Any) -> None:
             raise ShapeError(f"got {name}={value!r}; {name} must be positive, a finite number")
 
 
-def checked_rank(rank: Any, ranks: tuple[str, ...]) -> str:
-    """The rank, if it is one.
+def rank_for(rank: Rank | None, has_seed: bool, max_jump: float | None) -> Rank:
+    """What solutions are ordered by: the rank, or the default.
 
     Raises:
         UnknownNameError: It is none.
+        ShapeError: It, or `max_jump`, is measured from a seed that there is not.
     """
-    if not isinstance(rank, str) or rank not in ranks:
-        raise UnknownNameError(f"unknown rank {rank!r}; allowed: {', '.join(ranks)}", name=rank)
-    return rank
+    by = ("distance" if has_seed else "weight") if rank is None else rank
+    if not isinstance(by, str) or by not in RANKS:
+        raise UnknownNameError(f"unknown rank {by!r}; allowed: {', '.join(RANKS)}", name=by)
+    if not has_seed and (by == "distance" or max_jump is not None):
+        raise ShapeError("rank='distance' and max_jump are measured from q_seed; give q_seed, shape (n,) or (B, n)")
+    return by
+
+
+def plain_targets(T_base_tip: Any) -> FloatArray | None:
+    """The solver's own copy of matrices (B, 4, 4), for compiled code, which checks them; None where they are not."""
+    plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
+    if plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
+        return np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
+    return None
+
+
+def checked_seed(arm: Arm, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:
+    """The joint vectors to stay near, one for each of `count` targets, (count, n).
+
+    Raises:
+        ShapeError: They are none.
+    """
+    q = as_numbers(q_seed, "q_seed")
+    shapes = ((arm.n_joints,), (count, arm.n_joints))
+    if q.shape not in shapes or not np.isfinite(q).all():
+        raise ShapeError(f"q_seed has shape {q.shape}; it must be finite, of shape {shapes[0]} or {shapes[1]}")
+    return np.array(np.broadcast_to(q, shapes[1]), order="C")

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.solver.branches import turn_into_limits
-from ik_mdn.solver.engine import Problem, starts
+from ik_mdn.solver.engine import Problem, Seeds, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
 from ik_mdn.solver.options import check_counts, check_seeds, check_sizes
 from ik_mdn.solver.probabilities import normalise, solution_weights
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
+from ik_mdn.solver.threads import at_most
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.errors import TaskError
@@ -88,11 +89,9 @@ def self_motion(
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
     job = _Job(arm, chosen, model_solver, count, seeds, restarts, tolerance, seed)
     curves = arm.n_joints == chosen.n_constraints + 1
-    parts = [
-        _trace(job, chunk) if curves else _scatter(job, chunk)
-        for chunk in (T[i : i + _POSES] for i in range(0, max(1, len(T)), _POSES))
-    ]
-    return _join(parts)
+    chunks = (T[i : i + _POSES] for i in range(0, max(1, len(T)), _POSES))
+    with at_most(None if isinstance(solver, Arm) else solver.threads):
+        return _join([_trace(job, chunk) if curves else _scatter(job, chunk) for chunk in chunks])
 
 
 def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task, IKSolver | None]:
@@ -183,13 +182,13 @@ def _find(job: _Job, T: FloatArray) -> tuple[FloatArray, IntArray]:
     rows: list[FloatArray] = [np.empty((0, job.arm.n_joints))]
     for number in range(job.restarts + 1):
         if number == 0 and job.solver is not None:
-            q = _heaviest(job.solver, T, job.seeds)
+            problem = Problem(job.arm, job.task, T, None, job.tolerance)
+            seeds = job.solver.engine(problem).propose(pending, job.seeds)
         else:
             shape = (job.seeds << max(0, number - 1), job.arm.n_joints)
-            draws = rng.uniform(job.arm.sample_min, job.arm.sample_max, shape)
-            q = np.broadcast_to(draws, (len(pending), *shape))
-        pose = pending.repeat(q.shape[1])
-        found = _refine_seeds(job, T[pose], q.reshape(-1, job.arm.n_joints))
+            seeds = Seeds.repeated(len(pending), rng.uniform(job.arm.sample_min, job.arm.sample_max, shape), 0.0)
+        pose = pending.repeat(seeds.counts)
+        found = _refine_seeds(job, T[pose], seeds.q)
         poses.append(pose[found[1]])
         rows.append(found[0])
         pending = pending[~np.isin(pending, poses[-1])]
@@ -198,16 +197,6 @@ def _find(job: _Job, T: FloatArray) -> tuple[FloatArray, IntArray]:
     pose, q = np.concatenate(poses), np.concatenate(rows)
     order = pose.argsort(kind="stable")
     return q[order], pose[order].searchsorted(np.arange(len(T) + 1))
-
-
-def _heaviest(solver: IKSolver, T: FloatArray, most: int) -> FloatArray:
-    """The heaviest seeds of a model for each pose, (B, S, n)."""
-    import torch  # only who has a model needs it
-
-    assert solver.model is not None
-    q, weight = solver.model.seeds(torch.from_numpy(T))
-    heaviest = weight.topk(min(most, weight.shape[1]), dim=1).indices
-    return np.asarray(q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1])).numpy())
 
 
 def _refine_seeds(job: _Job, T: FloatArray, q: FloatArray) -> tuple[FloatArray, IntArray]:

@@ -92,7 +92,7 @@ def refine(
         result: Refined[Array] = kernel.refine_numba(arm, task, T_base_target, q_seed, rule)
         return result
     T, q = (np.ascontiguousarray(array, np.float64) for array in (T_base_target, q_seed))
-    return Refined(*kernel.refine_rows(arm, task, T, np.arange(len(q)), q, rule))
+    return Refined(*kernel.refine_rows(arm, task, T, q, rule))
 
 
 def _refine_torch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import NamedTuple
@@ -14,14 +14,16 @@ import numpy as np
 from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.continua import on_curve
-from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds
+from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
+from ik_mdn.solver.valleys import look_along
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ROWS = 1 << 16  # seeds refined in one go; bounds the memory
 _ROWS_IN_TIME = 1 << 12  # the same where there is a deadline
 _COLLECTING = 2e-6  # [s] per row found: its condition, weight and order
+_VALLEY = 8  # times as many seeds along valleys as there are at first, about
 _LAST = 32  # random seeds of what is tried last: pulled into limits, or accepted a little off the target
 _FIRST = 8  # seeds tried first where one solution is enough: as many as are refined side by side
 _QUIET = 3  # rounds without a new branch after which a thorough search ends
@@ -41,6 +43,7 @@ class Effort(NamedTuple):
         first: Stop at a target's first solution.
         max_jump: How near to the problem's `near` a solution is to be [rad, m]; None: anywhere.
         seed: Of the random seeds.
+        lost: Whether targets may be met very near to singular configurations, so that seeds are lost.
     """
 
     seeds: int
@@ -50,6 +53,7 @@ class Effort(NamedTuple):
     first: bool
     seed: int
     max_jump: float | None = None
+    lost: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +95,7 @@ def propose(engine: Engine, problem: Problem, most: int) -> Outcome:
     from ik_mdn.solver.engine_torch import Rows, measure
 
     parts, n = [], len(problem.T)
-    for poses in _chunks(np.arange(n), most, _ROWS):
+    for poses in chunks(np.arange(n), most, _ROWS):
         seeds = engine.propose(poses, most, raw=True)
         pose = poses.repeat(seeds.counts)
         near = None if problem.near is None else torch.from_numpy(problem.near[pose])
@@ -113,7 +117,7 @@ class _Search:
 
     def run(self) -> Outcome:
         """See `search`."""
-        pending = _within_reach(self.problem)
+        pending = within_reach(self.problem)
         if self.engine.has_model:
             pending = self._refine_proposals(pending)
         elif self.problem.near is not None and not self.effort.restarts:
@@ -122,6 +126,8 @@ class _Search:
         if self.problem.is_redundant:
             self._pull_into_limits()
             self._pull_near()
+        elif self.effort.lost:
+            self._look_along_valleys()
         found = self._found()
         if self.effort.thorough and not self.problem.is_redundant:
             found = self._exhaust(found)
@@ -159,7 +165,7 @@ class _Search:
         With `beside` also look for the branches across the folds beside those that are found.
         """
         left = [pending[:0]]
-        for poses in _chunks(pending, per_target, self.rows):
+        for poses in chunks(pending, per_target, self.rows):
             if self._is_late():
                 self.late[poses] = True
                 continue
@@ -232,11 +238,22 @@ class _Search:
         rows = sum(len(part.pose) for part in self.parts)
         return time.monotonic() > self.problem.deadline - _COLLECTING * rows
 
+    def _look_along_valleys(self) -> None:
+        """Look for roots very near to singular configurations."""
+        found, most = self._found(), self.effort.seeds
+        draws = first_draws(self.problem.arm, self.effort.seed, most)
+        for poses in chunks((~self.late).nonzero()[0], _VALLEY * most, self.rows):
+            if self._is_late():
+                break
+            seeds = self._proposals(poses, most) if self.engine.has_model else Seeds.repeated(len(poses), draws, 0.0)
+            found = look_along(self.engine, self.problem, poses, seeds, found)
+        self.parts = [found]
+
     def _pull_into_limits(self) -> None:
         """Of a redundant arm: move joint vectors that meet their target outside the limits along curves into them."""
         poses = (self.met & ~self.late & ~self._is_found(self._found())).nonzero()[0]
         draws = self._last_draws()
-        for some in _chunks(poses, len(draws), self.rows):
+        for some in chunks(poses, len(draws), self.rows):
             if self._is_late():
                 break
             pose = some.repeat(len(draws))
@@ -268,8 +285,8 @@ class _Search:
         parts, left = [Found.none(self.problem.arm.n_joints)], ~(self.met | self.late)
         if not left.any() or self.problem.tolerance >= NEARLY:
             return parts[0]
-        poses, draws = _within_reach(self.problem, slack=0.0), self._last_draws()
-        for some in _chunks(poses[(left & ~self._is_found(found))[poses]], len(draws), self.rows):
+        poses, draws = within_reach(self.problem, slack=0.0), self._last_draws()
+        for some in chunks(poses[(left & ~self._is_found(found))[poses]], len(draws), self.rows):
             if self._is_late():
                 break
             parts.append(self.engine.settle(some, Seeds.repeated(len(some), draws, 0.0), NEARLY)[0])
@@ -330,19 +347,3 @@ def first_draws(arm: Arm, seed: int, count: int) -> FloatArray:
 
 def _uniform(arm: Arm, generator: np.random.Generator, count: int) -> FloatArray:
     return generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
-
-
-def _within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:
-    """Targets that the sum of the link lengths does not rule out."""
-    linear = np.array(problem.task.rows[:3], dtype=np.float64)
-    R = problem.task.R_base_task
-    axes = np.eye(3) if R is None else np.array(R)
-    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
-    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + slack) ** 2
-    return near.nonzero()[0]
-
-
-def _chunks(poses: IntArray, seeds: int, rows: int) -> Iterator[IntArray]:
-    """Targets in portions that have no more than so many rows of seeds."""
-    step = max(1, rows // seeds)
-    return (poses[i : i + step] for i in range(0, len(poses), step))

@@ -9,23 +9,23 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.solver.approach import with_closest
-from ik_mdn.solver.collecting import RANKS, Order, Rank, collect, replaced
+from ik_mdn.solver.collecting import Order, Rank, collect, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
 from ik_mdn.solver.engines import compiled_engine
-from ik_mdn.solver.options import check_flags, check_numbers, checked_rank
+from ik_mdn.solver.options import check_counts, check_flags, check_numbers, checked_seed, plain_targets, rank_for
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch
+from ik_mdn.solver.threads import at_most
 from sim.arm import Arm
 from sim.arrays import FloatArray, is_tensor
 from sim.errors import CheckpointError, ShapeError
-from sim.inputs import as_numbers
 from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ik_mdn.model import ArmModel, SavedModel
-    from ik_mdn.solver.engine_numba import CompiledModel, OneCall
+    from ik_mdn.solver.engine_numba import OneCall
+    from ik_mdn.solver.proposers import CompiledModel
 
 TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
 SEEDS = 32  # per target in the first round
@@ -57,15 +58,26 @@ class IKSolver:
         model: A trained model of this arm, its path, or the name of a shipped one; without it the seeds are random joint
             vectors in limits.
         task: A `Task`, its name, or None for the model's (else the arm's default).
+        threads: Most threads that a call works with; results do not depend on it. None: as many as torch uses, or where
+            it is not loaded `OMP_NUM_THREADS` or one per processor.
+
+    All solvers of a process share one pool of threads. A solver may be used by several threads at once: nothing that a
+    call changes is seen by another, but for code and tables that are made once. (Draws and `thorough` of a model go by
+    way of torch, which counts its own threads.)
 
     Raises:
-        ShapeError: The arm is none.
+        ShapeError: The arm is none, or the number of threads.
         CheckpointError: The model was made for another arm or task.
         UnknownNameError, TaskError: See `sim.task.load_task`.
     """
 
     def __init__(
-        self, arm: Arm, model: ArmModel | SavedModel | str | Path | None = None, *, task: Task | str | None = None
+        self,
+        arm: Arm,
+        model: ArmModel | SavedModel | str | Path | None = None,
+        *,
+        task: Task | str | None = None,
+        threads: int | None = None,
     ) -> None:
         if not isinstance(arm, Arm):
             raise ShapeError(
@@ -81,7 +93,8 @@ class IKSolver:
                 f"the model was made for arm {model.arm.name!r} ({model.arm.fingerprint}), not for {arm.name!r} "
                 f"({arm.fingerprint}); train one for this arm or leave the model out"
             )
-        self.arm, self._model = arm, model
+        check_counts(1, threads=1 if threads is None else threads)
+        self.arm, self._model, self.threads = arm, model, threads
         self.task = load_task(arm, task if task is not None or model is None else model.task)
         if model is not None and model.task != self.task:
             raise CheckpointError(
@@ -90,7 +103,7 @@ class IKSolver:
             )
 
     @classmethod
-    def load(cls, name_or_path: str | Path, arm: Arm | None = None) -> IKSolver:
+    def load(cls, name_or_path: str | Path, arm: Arm | None = None, *, threads: int | None = None) -> IKSolver:
         """A solver with a trained model.
 
         Example:
@@ -100,6 +113,7 @@ class IKSolver:
         Args:
             name_or_path: Name of an arm that has a shipped model, or path of a `.safetensors` file.
             arm: The arm that the model must fit; default: the one described in the file.
+            threads: See `IKSolver`.
 
         Returns:
             The solver, for the model's task.
@@ -111,7 +125,7 @@ class IKSolver:
         from ik_mdn.model import read_model
 
         model = read_model(name_or_path, arm=arm)
-        return cls(arm or model.arm, model)
+        return cls(arm or model.arm, model, threads=threads)
 
     @property
     def has_model(self) -> bool:
@@ -235,7 +249,7 @@ class IKSolver:
         check_flags(refine=refine, windings=windings, thorough=thorough, closest=closest)
         if not (self.has_model or refine):
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
-        by = _checked_rank(rank, q_seed is not None, max_jump)
+        by = rank_for(rank, q_seed is not None, max_jump)
         check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
         effort = Effort(
             seeds=seeds,
@@ -247,28 +261,30 @@ class IKSolver:
             max_jump=max_jump,
         )
         order = Order(by, windings, max_jump, max_solutions, closest)
-        T, device = self._plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
+        T, device = plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
-        if T is None or slow:
+        if T is None or slow or not self._compiled:
             T = self._targets(T_base_tip)
-        near = None if q_seed is None else self._checked_seed(q_seed, len(T))
+        near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
-        if slow or not (device is None or device.type == "cpu") or self._one_call is None:
-            return self._search(problem, device, effort, order, refine=refine)
-        try:
-            batch, left = self._one_call.answer(problem, effort, by, max_solutions)
-        except NoPoseError:
-            problem = problem._replace(T=self._targets(T_base_tip))  # which says what is wrong
-            return self._search(problem, device, effort, order, refine=True)
-        if left is None:
-            return batch
-        return replaced(batch, left, self._search(problem.of(left), device, effort, order, refine=True))
+        with at_most(self.threads):
+            if slow or not (device is None or device.type == "cpu") or self._one_call is None:
+                return self._search(problem, device, effort, order, refine=refine)
+            try:
+                batch, left = self._one_call.answer(problem, effort, by, max_solutions)
+            except NoPoseError:
+                problem = problem._replace(T=self._targets(T_base_tip))  # which says what is wrong
+                return self._search(problem, device, effort, order, refine=True)
+            if left is None:
+                return batch
+            again = self._search(problem.of(left), device, effort._replace(lost=not effort.first), order, refine=True)
+            return replaced(batch, left, again)
 
     def _search(
         self, problem: Problem, device: torch.device | None, effort: Effort, order: Order, *, refine: bool
     ) -> SolutionBatch:
         """Solutions by all rounds of seeds that an effort allows, or the model's raw modes."""
-        engine = self._engine(problem, device)
+        engine = self.engine(problem, device)
         if not refine:
             proposed = propose(engine, problem, effort.seeds)
             finite = np.isfinite(proposed.found.q.sum(axis=1))
@@ -282,13 +298,6 @@ class IKSolver:
         batch = collect(engine, problem, outcome, law, order)
         return with_closest(problem, batch, seed=effort.seed) if order.closest else batch
 
-    def _plain_targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray | None:
-        """The solver's own copy of matrices (B, 4, 4), for compiled code, which checks them; None where they are not."""
-        plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
-        if self._compiled and plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
-            return np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
-        return None
-
     def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray:
         """Checked targets (B, 4, 4), the solver's own."""
         checked = as_targets(self.task, T_base_tip)
@@ -296,7 +305,8 @@ class IKSolver:
             raise ShapeError(f"targets have shape {tuple(checked.shape)}; give one (4, 4) or a batch (B, 4, 4) of them")
         return np.array(checked.reshape(-1, 4, 4), order="C")
 
-    def _engine(self, problem: Problem, device: torch.device | None) -> Engine:
+    def engine(self, problem: Problem, device: torch.device | None = None) -> Engine:
+        """What does the work of a search, with this solver's model."""
         if self._compiled and (device is None or device.type == "cpu"):
             engine: Engine = self._compiled.CompiledEngine(problem, self._compiled_model)
             return engine
@@ -305,7 +315,12 @@ class IKSolver:
         return TorchEngine(problem, self.model, device or "cpu")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"arm": self.arm, "_model": self._model, "task": self.task}  # the rest is made anew where it is needed
+        return {
+            "arm": self.arm,
+            "_model": self._model,
+            "task": self.task,
+            "threads": self.threads,
+        }  # the rest is made anew where it is needed
 
     def __repr__(self) -> str:
         seeds = "a model's seeds" if self.has_model else "random seeds"
@@ -319,11 +334,10 @@ class IKSolver:
 
     @cached_property
     def _one_call(self) -> OneCall | None:
-        """The compiled call, where compiled code can propose the seeds."""
-        if self._compiled is None or (self._compiled_model is not None and self._compiled_model.proposer is None):
+        """The compiled call, where compiled code can do the work."""
+        if self._compiled is None:
             return None
-        proposer = None if self._compiled_model is None else self._compiled_model.proposer
-        call: OneCall = self._compiled.OneCall(self.arm, self.task, proposer)
+        call: OneCall = self._compiled.OneCall(self.arm, self.task, self._compiled_model)
         return call
 
     @cached_property
@@ -333,17 +347,3 @@ class IKSolver:
         if compiled is None:
             return None
         return compiled if self._model is None or self._model.kind == "mdn" else None
-
-    def _checked_seed(self, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:
-        q = as_numbers(q_seed, "q_seed")
-        shapes = ((self.arm.n_joints,), (count, self.arm.n_joints))
-        if q.shape not in shapes or not np.isfinite(q).all():
-            raise ShapeError(f"q_seed has shape {q.shape}; it must be finite, of shape {shapes[0]} or {shapes[1]}")
-        return np.array(np.broadcast_to(q, shapes[1]), order="C")
-
-
-def _checked_rank(rank: Rank | None, has_seed: bool, max_jump: float | None) -> Rank:
-    by = checked_rank(("distance" if has_seed else "weight") if rank is None else rank, RANKS)
-    if not has_seed and (by == "distance" or max_jump is not None):
-        raise ShapeError("rank='distance' and max_jump are measured from q_seed; give q_seed, shape (n,) or (B, n)")
-    return cast(Rank, by)

@@ -96,7 +96,7 @@ def _proposed(solver: IKSolver, poses: Poses) -> tuple[float, float]:
     engine = CompiledEngine(Problem(solver.arm, solver.task, poses.T, None, 1e-8), CompiledModel(solver.model))
     numbers = np.arange(len(poses))
     seeds = engine.propose(numbers, SEEDS)
-    refined = kernel.refine_rows(solver.arm, solver.task, poses.T, numbers.repeat(seeds.counts), seeds.q, Rule())
+    refined = kernel.refine_rows(solver.arm, solver.task, poses.T[numbers.repeat(seeds.counts)], seeds.q, Rule())
     return len(seeds.q) / len(poses), float(refined[3].sum()) / len(poses)
 
 

@@ -13,7 +13,7 @@ from samples import random_arm, sliding_arm
 import sim
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.solver.engine import Found, Problem, Seeds
-from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel, proposer_of
+from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel
 from ik_mdn.solver.engine_torch import TorchEngine
 from ik_mdn.solver.folds import seeds_across_folds
 from ik_mdn.solver.kernels.network import forward
@@ -113,7 +113,7 @@ def test_the_compiled_network_is_torchs_and_a_row_does_not_depend_on_the_others(
     x = torch.randn(7, len(model.centre), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         numbers = model.head.out(model.trunk(x)).numpy()
-    layers = proposer_of(model.saved()).layers
+    layers = CompiledModel(model).proposer.layers
     out = np.empty((7, layers.n_out), np.float32)
     _forward(x.numpy(), layers, out, np.empty(3 * 7 * layers.width, np.float32))
     components, size = 6, numbers.shape[1] // 6

@@ -12,16 +12,14 @@ import pytest
 import roma
 import torch
 from numba import njit
-from numpy.typing import NDArray
 from samples import disturb, met, sample, sliding_arm
 from torch import Tensor
 
 from ik_mdn.solver import refinement as dispatch
 from ik_mdn.solver.kernels import compilation
 from ik_mdn.solver.kernels import refine as kernel
+from ik_mdn.solver.kernels.lanes import LANES
 from ik_mdn.solver.kernels.rules import Refined
-from ik_mdn.solver.kernels.trigonometry import align, cos_sin, rotation_vector
-from ik_mdn.solver.kernels.vector import LANES, load, store
 from ik_mdn.solver.refinement import refine
 from sim.arm import Arm, load_arm
 from sim.errors import ShapeError, UnknownNameError
@@ -246,73 +244,6 @@ def test_the_caller_keeps_what_was_given() -> None:
     refine(arm, TASKS["pose"], T, seeds, backend="numba")
     assert torch.equal(T, before[0])
     assert torch.equal(seeds, before[1])
-
-
-@njit
-def _apply_cos_sin(x: NDArray[np.float64], cos: NDArray[np.float64], sin: NDArray[np.float64]) -> None:
-    for i in range(len(x) // LANES):
-        c, s = cos_sin(load(x, i))
-        store(cos, i, c)
-        store(sin, i, s)
-
-
-@pytest.mark.parametrize("reach", [1e-8, 1.0, 10.0, 1e5])
-def test_cosine_and_sine_are_those_of_the_standard_library(reach: float) -> None:
-    x = np.random.default_rng(0).uniform(-reach, reach, 4096)
-    x[:9] = np.arange(-4, 5) * math.pi / 4 * min(1.0, reach)
-    cos, sin = np.empty_like(x), np.empty_like(x)
-    _apply_cos_sin(x, cos, sin)
-    np.testing.assert_allclose(cos, np.cos(x), atol=2.3e-16, rtol=0)
-    np.testing.assert_allclose(sin, np.sin(x), atol=2.3e-16, rtol=3e-16 if reach < 1 else 0)
-
-
-@njit
-def _apply_rotation_vector(R: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    x, y, z = rotation_vector(
-        load(R, 0), load(R, 1), load(R, 2), load(R, 3), load(R, 4), load(R, 5), load(R, 6), load(R, 7), load(R, 8)
-    )
-    store(out, 0, x)
-    store(out, 1, y)
-    store(out, 2, z)
-
-
-@njit
-def _apply_align(z: NDArray[np.float64], out: NDArray[np.float64]) -> None:
-    x, y = align(load(z, 0), load(z, 1), load(z, 2))
-    store(out, 0, x)
-    store(out, 1, y)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "angle", [0.0, 1e-300, 1e-160, 1e-12, 1e-3, 1.0, 3.0, math.pi - 1e-6, math.pi - 1e-12, math.pi]
-)
-def test_rotations_up_to_half_a_turn_are_measured(angle: float) -> None:
-    rng = np.random.default_rng(1)
-    axis = rng.normal(size=(50 * LANES, 3))
-    axis[:9] = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, 0, -1), (1, 1, 0), (0, 1, -1), (1, 1, 1)]
-    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
-    R = roma.rotvec_to_rotmat(torch.from_numpy(axis * angle)).numpy()
-    out = np.empty((3, LANES))
-    for i in range(0, len(R), LANES):
-        _apply_rotation_vector(np.ascontiguousarray(R[i : i + LANES].reshape(LANES, 9).T).ravel(), out.reshape(-1))
-        found, given = out.T, axis[i : i + LANES] * angle
-        sign = np.sign((found * given).sum(1, keepdims=True)) if angle == math.pi else 1.0  # both are the half turn
-        np.testing.assert_allclose(found * sign, given, atol=2e-15, rtol=0)
-
-
-@pytest.mark.parametrize(
-    "angle", [0.0, 1e-300, 1e-160, 1e-12, 1e-3, 1.0, 3.0, math.pi - 1e-6, math.pi - 1e-12, math.pi]
-)
-def test_axes_up_to_half_a_turn_are_aligned(angle: float) -> None:
-    turn = np.linspace(0, 2 * math.pi, LANES, endpoint=False)
-    sine = math.sin(math.pi - angle) if angle > 3 else math.sin(angle)
-    z = np.stack([-np.sin(turn) * -sine, -np.cos(turn) * sine, np.full(LANES, math.cos(angle))])
-    out = np.empty((2, LANES))
-    _apply_align(z.ravel(), out.reshape(-1))
-    np.testing.assert_allclose(np.hypot(*out), angle, atol=1e-15, rtol=1e-14)
-    if 0 < angle < math.pi - 1e-9:
-        np.testing.assert_allclose(out, angle * np.stack([np.cos(turn), np.sin(turn)]), atol=1e-15, rtol=1e-14)
 
 
 def test_an_unknown_backend_is_refused() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,10 +17,13 @@ from ik_mdn.solver.engine import NoPoseError, Problem
 from ik_mdn.solver.engine_numba import CompiledEngine, OneCall
 from ik_mdn.solver.engine_torch import TorchEngine
 from ik_mdn.solver.probabilities import Law
+from ik_mdn.solver.redundancy import self_motion
 from ik_mdn.solver.search import Effort, search
 from ik_mdn.solver.solutions import SolutionBatch, Status
 from ik_mdn.solver.solver import IKSolver
+from ik_mdn.solver.threads import at_most, share
 from sim.arm import Arm
+from sim.errors import ShapeError
 from sim.jacobians import manipulability
 from sim.task import TASKS, Task, load_task
 
@@ -144,3 +149,47 @@ def test_a_model_leads_to_what_it_leads_to_in_torch() -> None:
     ]
     assert sum(each.sum() for each in missed) <= 0.01 * len(reference.q)
     assert len(ours.q) >= 0.99 * len(reference.q)
+
+
+@pytest.mark.parametrize("options", [{}, {"thorough": True}, {"q_seed": np.zeros(6)}])
+def test_what_a_search_finds_does_not_depend_on_the_number_of_threads(options: Any) -> None:
+    _, T = targets(sim.load_arm("ur5e"), 300)
+    alone, several = (IKSolver(sim.load_arm("ur5e"), threads=threads).solve(T, **options) for threads in (1, 4))
+    for field in ("q", "weight", "proposal_weight", "err_pos", "err_rot", "offsets", "status_index"):
+        np.testing.assert_array_equal(getattr(alone, field), getattr(several, field))
+
+
+def test_curves_do_not_depend_on_the_number_of_threads() -> None:
+    arm = sim.load_arm("panda")
+    _, T = targets(arm, 70)
+    alone, several = (self_motion(IKSolver(arm, threads=threads), T, count=20) for threads in (1, 4))
+    np.testing.assert_array_equal(alone.q, several.q)
+    np.testing.assert_array_equal(alone.weight, several.weight)
+
+
+def test_no_more_threads_work_than_are_allowed() -> None:
+    seen: list[int] = []
+    with at_most(3):
+        share(lambda: seen.append(threading.get_ident()), 8)
+    assert 1 <= len(seen) <= 3
+    seen.clear()
+    with at_most(1):
+        share(lambda: seen.append(threading.get_ident()), 8)
+    assert seen == [threading.get_ident()]
+
+
+def test_one_solver_serves_several_threads_at_once() -> None:
+    arm = sim.load_arm("puma560")
+    _, T = targets(arm, 200)
+    solver, expected = IKSolver.load("puma560"), IKSolver.load("puma560").solve(T)
+    with ThreadPoolExecutor(4) as pool:
+        batches = list(pool.map(solver.solve, [T[i : i + 50] for i in range(0, 200, 50)] * 3))
+    for i, batch in enumerate(batches):
+        for k in range(50):
+            np.testing.assert_array_equal(batch[k].q, expected[50 * (i % 4) + k].q)
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1.5, True])
+def test_an_odd_number_of_threads_is_refused(threads: Any) -> None:
+    with pytest.raises(ShapeError, match="threads"):
+        IKSolver(sim.load_arm("ur5e"), threads=threads)

@@ -181,7 +181,8 @@ def _arrange(arm: Job, wish: Wish, p: int, near: Doubles, space: Space, to: Colu
     for i in range(taken):
         key[i] = _key(arm, wish.rank, roots, order[i], weight[i], near)
         _insert(order, weight, key, i)
-    became = OPEN if taken == 0 or (singular and arm.countable) else SOLVED
+    doubtful = arm.countable and (singular or (roots.lost[p] > 0 and not wish.first))
+    became = OPEN if taken == 0 or doubtful else SOLVED
     if became == SOLVED and roots.measures[MEASURES * order[0] + 3] > 0.0:
         became = SINGULAR
     taken = min(taken, wish.most)

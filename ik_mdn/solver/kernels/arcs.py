@@ -52,7 +52,8 @@ def cut(paths: Paths, count: int, joints: Joints, turn: FloatArray, arcs: Arcs) 
         Number of arcs, longer than rounding and no more than there is room for.
     """
     nodes, n, total = paths.nodes, len(turn), 0
-    turn[:] = 0.0
+    for i in range(n):
+        turn[i] = 0.0
     for p in range(count):
         first, last, begun = paths.ends[p, 0], paths.ends[p, 1] - 1, total
         s = nodes[first, 2 * n]
@@ -172,7 +173,8 @@ def way_out(nodes: FloatArray, first: int, last: int, joints: Joints, turn: Floa
         wanted: Arc length from the first node.
     """
     n = len(turn)
-    turn[:] = 0.0
+    for i in range(n):
+        turn[i] = 0.0
     for k in range(first, last):
         doubtful = _doubtful(nodes, k, joints, turn, True)
         if not doubtful:
@@ -259,7 +261,8 @@ def _begin(arcs: Arcs, total: int, path: int, s: float, turn: FloatArray) -> int
         total -= 1
     arc = arcs.rows[total]
     arc.path, arc.closed, arc.begin = path, 0, s
-    arcs.turns[total] = turn
+    for i in range(len(turn)):
+        arcs.turns[total, i] = turn[i]
     return total + 1
 
 

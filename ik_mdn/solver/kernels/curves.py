@@ -8,12 +8,17 @@ import numpy as np
 
 from ik_mdn.solver.kernels.arcs import ARC, Arcs, allot, cut, spread_over, way_out
 from ik_mdn.solver.kernels.compilation import kept, piece
-from ik_mdn.solver.kernels.continuation import correct, places, proceed, walk_size
-from ik_mdn.solver.kernels.kinematics import Problem, describe, in_frames, put_target
+from ik_mdn.solver.kernels.continuation import Steps, steps_for
+from ik_mdn.solver.kernels.jobs import job_of, shape_of
+from ik_mdn.solver.kernels.kinematics import in_frames
+from ik_mdn.solver.kernels.lanes import LANES
+from ik_mdn.solver.kernels.machine import invoke
 from ik_mdn.solver.kernels.paths import FREE, SLIDES, TURNS, Joints, Paths, joint_between
-from ik_mdn.solver.kernels.threads import share, take_number
-from ik_mdn.solver.kernels.vector import LANES, workspace
-from ik_mdn.solver.kernels.walk import IDLE, WALKER, Walk, decide_walk, next_seed
+from ik_mdn.solver.kernels.pointers import ahead, bare
+from ik_mdn.solver.kernels.space import Job, put_target
+from ik_mdn.solver.kernels.threads import take_number
+from ik_mdn.solver.kernels.walk import IDLE, WALKER, Walk, at_curve, decide_walk, next_seed
+from ik_mdn.solver.threads import share
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.task import Task
@@ -96,8 +101,8 @@ def _run(
     walk: Walk,
 ) -> Spread:
     """Have threads take poses from one queue."""
-    problem, joints, count = describe(arm, task), _joints_of(arm, task), len(T)
-    targets, starts = np.ascontiguousarray(in_frames(task, T)), np.ascontiguousarray(seeds / problem.unit)
+    job, steps, joints, count = job_of(arm, task, ()), steps_for(shape_of(arm, task)), _joints_of(arm), len(T)
+    targets, starts = np.ascontiguousarray(in_frames(task, T)), np.ascontiguousarray(seeds / arm.joint_units)
     out = Spread(
         np.repeat(seeds[first[:-1], None], samples, axis=1)
         if walk.onwards
@@ -110,17 +115,14 @@ def _run(
     )
     queue = np.zeros(1, np.int64)
 
-    def work() -> None:
-        ws = workspace(walk_size(arm.n_joints, task.n_constraints))
-        advance(problem, joints, walk, targets, starts, first, goal, out, queue, ws)
-
-    share(work, -(-count // _PER_THREAD))
+    given = (job, steps, joints, walk, targets, starts, first, goal, out, queue)
+    share(lambda: advance(*given), -(-count // _PER_THREAD))
     return out
 
 
-def _joints_of(arm: Arm, task: Task) -> Joints:
+def _joints_of(arm: Arm) -> Joints:
     """How an arm's joints move, lengths in arm lengths."""
-    unit = describe(arm, task).unit
+    unit = arm.joint_units
     bounded = np.isfinite(arm.q_min) & np.isfinite(arm.q_max)
     kind = np.where(arm.is_prismatic, SLIDES, np.where(bounded, TURNS, FREE))
     middle, half = np.zeros(arm.n_joints), np.full(arm.n_joints, np.inf)
@@ -131,7 +133,8 @@ def _joints_of(arm: Arm, task: Task) -> Joints:
 
 @kept
 def advance(
-    problem: Problem,
+    job: Job,
+    steps: Steps,
     joints: Joints,
     walk: Walk,
     T: FloatArray,
@@ -140,12 +143,12 @@ def advance(
     goal: FloatArray,
     out: Spread,
     queue: IntArray,
-    ws: FloatArray,
 ) -> None:
     """Walk, pose by pose, until the queue is empty.
 
     Args:
-        problem: The arm and the task.
+        job: The arm and the task.
+        steps: Emitted for them.
         joints: How the joints move.
         walk: How to walk.
         T, first: See `trace`.
@@ -153,9 +156,10 @@ def advance(
         goal: Of each pose the sense, 1 or -1, and the arc length at which to stop, (B, 2).
         out: Written: points spread over all curves; where `walk.onwards`, the end of the pose's one walk.
         queue: Zero at the start, shared by all threads.
-        ws: Workspace of `walk_size(n, m)` vectors.
     """
-    n, m, total = len(problem.slides), problem.n_linear + problem.angular, len(T)
+    arm, n, total = bare(job), job.n, len(T)
+    memory = np.zeros(at_curve(n).size * LANES)
+    ws = bare(memory)
     nodes, ends = np.empty((LANES, NODES, 2 * n + 1)), np.empty((LANES, PATHS, 3), np.int64)
     arcs = Arcs(np.empty(ARCS, ARC), np.empty((ARCS, n)))
     walkers, matrix, point = np.zeros(LANES, WALKER), np.empty((n + 1, n)), np.empty((2, n))
@@ -171,25 +175,23 @@ def advance(
                         one.goal = goal[one.pose, 1]
                         break
                     if walk.onwards:
-                        _stop(one, paths, joints, problem.unit, point[0], goal[one.pose, 1], out)
+                        _stop(one, paths, joints, job.unit, point[0], goal[one.pose, 1], out)
                     else:
-                        _spread(one, paths, joints, problem.unit, point[0], arcs, out)
+                        _spread(one, paths, joints, job.unit, point[0], arcs, out)
                 one.pose = min(take_number(queue), total)
                 if one.pose < total:
-                    put_target(ws, lane, problem, T[one.pose], places(n).target)
+                    put_target(arm, ahead(bare(T), 16 * one.pose), ws, lane)
                     one.seed, one.sense, one.node, one.path = first[one.pose], goal[one.pose, 0], 0, 0
             busy |= one.phase != IDLE
         if not busy:
             break
-        if n == 7 and m == 6:  # sizes written out here unroll the loops
-            correct(ws, problem, 7, 6)
-        else:
-            correct(ws, problem, n, m)
+        invoke(steps.correct, (ws, arm.numbers))
         for lane in range(LANES):
             one, paths = walkers[lane], Paths(nodes[lane], ends[lane])
             if one.phase != IDLE and decide_walk(ws, lane, one, walk, paths, joints, matrix):
                 one.phase = IDLE
-        proceed(ws, n)
+        invoke(steps.proceed, (ws,))
+    memory[0] = 0.0  # so that it is kept until here
 
 
 @piece
@@ -208,7 +210,9 @@ def _spread(
             continue
         q = out.q[pose, begin:end]
         spread_over(paths, row, arcs.turns[i], joints, q, out.place[pose, begin:end])
-        q *= unit
+        for j in range(row.samples):
+            for k in range(len(unit)):
+                q[j, k] *= unit[k]
         out.arc[pose, begin:end] = arc
         out.length[pose, arc], out.closed[pose, arc] = row.end - row.begin, row.closed
         begin, arc = end, arc + 1

@@ -47,9 +47,9 @@ class Linear(NamedTuple):
     e: list[Value]  # m
     J: list[list[Value]]  # m rows of n
 
-    def squared(self) -> Value:
-        """|e|²."""
-        return total([x * x for x in self.e])
+    def squares(self, n_linear: int) -> tuple[Value, Value]:
+        """|e|² of the linear rows and of the angular ones."""
+        return total([x * x for x in self.e[:n_linear]]), total([x * x for x in self.e[n_linear:]])
 
 
 def linearise(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba.core import cgutils
 
-from ik_mdn.solver.kernels.emission import Vector, Vectors, repeat, total
+from ik_mdn.solver.kernels.emission import Vector, Vectors, repeat
 from ik_mdn.solver.kernels.formulas import Linear, Shape, dot, factor, gram, linearise, substitute, transposed_times
 from ik_mdn.solver.kernels.machine import address_of
 from ik_mdn.solver.kernels.rules import (
@@ -44,7 +44,7 @@ class Places(NamedTuple):
         q, before: Joint values now and before the last step that stands; n each.
         target: Rotation by rows, then origin; 12.
         state: A seed's; STATE.
-        measures: What `inspect` writes: errors, manipulability, whether singular, smallest singular value, way across
+        measures: What `inspect` writes: errors (`iterate`: their squares at the last step that stands), manipulability, whether singular, smallest singular value, way across
             the fold; 6. What `near_roots` does: the nearest root and how far it is; 2.
         roots: Solutions known of the lane's pose, within half a turn of 0; ROOTS of n.
         size: Of all.
@@ -113,7 +113,8 @@ def _iterate(builder: Any, shape: Shape, ws: Any, numbers: Any, rule: Any) -> An
     done2, most, longest_step, stalled2, shrink2, firm, fine2 = (o.number(rule, i) for i in range(7))
     state = [o.load(ws, at.state + i) for i in range(STATE)]
     linear = _linear(o, shape, q, numbers, [o.load(ws, at.target + k) for k in range(12)])
-    cost = linear.squared()
+    parts = linear.squares(shape.n_linear)
+    cost = parts[0] + parts[1]
 
     limit = o.where(o.less(state[COST], CLOSE**2), state[MARK] * (UPHILL / PROGRESS**2), state[COST])
     stands = o.less(cost, limit)  # not beside NaN
@@ -140,9 +141,12 @@ def _iterate(builder: Any, shape: Shape, ws: Any, numbers: Any, rule: Any) -> An
     for pivot in pivots[1:]:
         least = o.smaller(least, pivot)
     scale = longest_step / o.larger(longest, longest_step)
+    scale = o.where(o.less(0.0, least), scale, np.nan)  # rounding made the matrix indefinite: more damping is wanted
     new |= {MOVED: longest * scale, PIVOT: least}
     for place, value in new.items():
         o.store(ws, at.state + place, value)
+    for place, square in zip((ERR_POS, ERR_ROT), parts, strict=True):
+        o.store(ws, at.measures + place, o.where(stands, square, o.load(ws, at.measures + place)))
 
     patience = o.where(o.less(cost, CLOSE**2), float(PATIENCE_CLOSE), float(PATIENCE))
     given_up = o.less(patience, idle) | o.less(most - 0.5, count)
@@ -215,13 +219,9 @@ def _inspect(builder: Any, shape: Shape, ws: Any, numbers: Any, rule: Any) -> No
     o, at, n, m = Vectors(builder, LANES), places(shape.n), shape.n, shape.m
     q, target = [o.load(ws, at.q + k) for k in range(n)], [o.load(ws, at.target + k) for k in range(12)]
     linear = _linear(o, shape, q, numbers, target)
-    e, J = linear
-    norms = [
-        o.root(total([x * x for x in part])) if part else o.spread(0.0)
-        for part in (e[: shape.n_linear], e[shape.n_linear :])
-    ]
-    o.store(ws, at.measures + ERR_POS, norms[0])
-    o.store(ws, at.measures + ERR_ROT, norms[1])
+    _, J = linear
+    for place, square in zip((ERR_POS, ERR_ROT), linear.squares(shape.n_linear), strict=True):
+        o.store(ws, at.measures + place, o.root(o.spread(square)))
     newton, _ = _step(o, shape, linear, o.spread(FLOOR))
     for k in range(n):
         o.store(ws, at.q + k, q[k] + newton[k])

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from numba.extending import intrinsic
 from ik_mdn.solver.kernels.compilation import cache_folder, stamp
 from ik_mdn.solver.kernels.emission import DOUBLE, INT, SINGLE
 
+_lock = threading.Lock()
 _log = logging.getLogger(__name__)
 _KINDS = {"d": DOUBLE.as_pointer(), "f": SINGLE.as_pointer(), "i": INT}
 
@@ -32,7 +34,11 @@ def address_of(name: str, shape: tuple[Any, ...], arguments: str, body: Callable
         arguments: One letter for each: "d" and "f" for arrays of doubles and singles, "i" for an integer.
         body: Emits it, given the builder and the arguments; gives an integer to return, or None for 0.
     """
-    machine = _machine()
+    with _lock:
+        return _address_of(_machine(), name, shape, arguments, body)
+
+
+def _address_of(machine: _Machine, name: str, shape: tuple[Any, ...], arguments: str, body: Callable[..., Any]) -> int:
     key = hashlib.sha256(repr((stamp(), name, shape, *machine.names)).encode()).hexdigest()
     if key in machine.loaded:
         return int(machine.loaded[key][name])

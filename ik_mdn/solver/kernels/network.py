@@ -6,6 +6,7 @@ are: every output is summed up in the same order.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,7 +21,7 @@ from ik_mdn.solver.kernels.machine import address_of, invoke
 from ik_mdn.solver.kernels.pointers import Singles, ahead
 
 if TYPE_CHECKING:
-    from ik_mdn.model import SavedModel
+    from ik_mdn.model import ModelConfig
 
 WIDE = 64  # outputs that a tile computes: all widths are filled up to a multiple
 ROWS = 6  # rows that a tile computes
@@ -59,15 +60,16 @@ class Layers(NamedTuple):
     add: int
 
 
-def layers_of(model: SavedModel, order: NDArray[np.int64]) -> Layers:
-    """A model's parameters.
+def layers_of(named: Mapping[str, NDArray[np.float32]], config: ModelConfig, order: NDArray[np.int64]) -> Layers:
+    """A network's parameters.
 
     Args:
-        model: With a linear head.
+        named: Its weights by their names, with a linear head.
+        config: Of it.
         order: Which number of the head each output is, -1 for one that stands for no component.
     """
-    named, true_width, n_in = model.weights, model.config.width, len(model.weights["centre"])
-    blocks = [f"trunk.blocks.{i}" for i in range(model.config.blocks)]
+    true_width, n_in = config.width, len(named["centre"])
+    blocks = [f"trunk.blocks.{i}" for i in range(config.blocks)]
     width = _filled(true_width)
     weights, biases = list[Any](), list[Any]()
     for place, layer in enumerate(["trunk.input", *(f"{block}.{place}" for block in blocks for place in (1, 3))]):

@@ -162,7 +162,8 @@ def close(nodes: FloatArray, first: int, k: int, joints: Joints) -> int:
         nodes[k, n + i] = nodes[first, n + i]
     step = _segment_length(nodes, k - 1, n)
     if step < 0.02 * (nodes[k - 1, 2 * n] - nodes[k - 2, 2 * n]):  # the node before was the start already
-        nodes[k - 1, : 2 * n] = nodes[k, : 2 * n]
+        for i in range(2 * n):
+            nodes[k - 1, i] = nodes[k, i]
         k -= 1
         step = _segment_length(nodes, k - 1, n)
     nodes[k, 2 * n] = nodes[k - 1, 2 * n] + step

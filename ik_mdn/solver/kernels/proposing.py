@@ -12,13 +12,15 @@ from ik_mdn.solver.kernels.compilation import kept, part, piece
 from ik_mdn.solver.kernels.emission import INT, SINGLE, Mask, Vectors, total
 from ik_mdn.solver.kernels.encode import Frames, encode
 from ik_mdn.solver.kernels.machine import address_of, invoke
-from ik_mdn.solver.kernels.network import Layers, forward
+from ik_mdn.solver.kernels.network import ROWS, Layers, forward
 from ik_mdn.solver.kernels.pointers import Doubles, Ints, Singles, ahead, as_ints, as_singles, bare
+from ik_mdn.solver.kernels.space import copy
+from ik_mdn.solver.kernels.strata import PLACE, expand, link_in, scale_of
 from sim.arrays import FloatArray, IntArray
 
 _LANES = 8
+_ROWS_AT_A_TIME = 72
 _POWER_STEPS = 5
-_LOG_SCALE_MIN, _LOG_SCALE_MAX = -9.0, 3.0
 
 
 class Reading(NamedTuple):
@@ -45,11 +47,30 @@ class Reading(NamedTuple):
 
 
 class Proposer(NamedTuple):
-    """A model's numbers."""
+    """A model's numbers.
+
+    Args:
+        frames, layers, reading: Of the network whose components seeds are.
+        links: `strata.Link` of each joint that is drawn before, packed, one after the other.
+        drawn: How many these are.
+        size: Words of each.
+        rows: How many targets they make of one.
+        most_in, most_out: Most inputs and outputs of a network.
+        places: Numbers of these joints, (drawn,).
+        first: Number of the first of the other joints.
+    """
 
     frames: Frames
     layers: Layers
     reading: Reading
+    links: IntArray
+    drawn: int
+    size: int
+    rows: int
+    most_in: int
+    most_out: int
+    places: IntArray
+    first: int
 
 
 def head_order(components: int, sizes: tuple[int, ...]) -> IntArray:
@@ -81,13 +102,12 @@ def _measure(builder: Any, shape: tuple[int, int, int, int], raw: Any, numbers: 
         weight = exponential / whole
         o.store(out, g, weight)
         o.store(out, groups + g, 0.0)
+        if n_scales == 0:
+            continue  # only means are wanted
         heavy = ~o.less(weight, share)
         with builder.if_then(_any(o, heavy)):
             at = partial(_attribute, o, raw, groups, g)
-            scales = [
-                floor + o.exp(o.larger(o.smaller(at(1 + n + i % n_scales), _LOG_SCALE_MAX), _LOG_SCALE_MIN))
-                for i in range(n)
-            ]
+            scales = [scale_of(o, floor, at(1 + n + i % n_scales)) for i in range(n)]
             tangles = [at(1 + n + n_scales + i) for i in range(n_tangles)]
             M = _scaled_inverse(n, scales, tangles)
             wide = heavy & ~o.less(total([x * x for row in M for x in row]), least * least)
@@ -142,8 +162,9 @@ class Draft(NamedTuple):
 
     Args:
         x, raw, hidden, components: Inputs and outputs of the network, what is in between, what `_measure` writes.
-        shift, place, key: Azimuth and roll; coordinates; weights of the seeds chosen.
-        what: Three times the component plus the side of each of these.
+        shift, place, T, drawn: Azimuth and roll; numbers for use inside; targets and values of the joints drawn.
+        key: Weights of the seeds chosen.
+        what: Three times the component, of those of all rows of a pose, plus the side of each of these.
     """
 
     x: Singles
@@ -152,6 +173,8 @@ class Draft(NamedTuple):
     components: Singles
     shift: Doubles
     place: Doubles
+    T: Doubles
+    drawn: Doubles
     key: Doubles
     what: Ints
 
@@ -159,18 +182,38 @@ class Draft(NamedTuple):
 @part
 def draft_in(memory: Doubles, used: int, proposer: Proposer, poses: int, most: int) -> Any:
     """A draft for so many poses and seeds of each, in memory of which some is used; how much is used then."""
-    layers, reading = proposer.layers, proposer.reading
-    x = as_singles(ahead(memory, used))
-    used += (poses * layers.n_in + 31) // 2
-    raw = as_singles(ahead(memory, used))
-    used += poses * layers.n_out // 2
-    hidden = as_singles(ahead(memory, used))
-    used += 3 * poses * layers.width // 2
-    components = as_singles(ahead(memory, used))
-    used += (2 + reading.joints) * reading.filled // 2
-    shift, place, key = ahead(memory, used), ahead(memory, used + 2 * poses), ahead(memory, used + 2 * poses + 9)
-    what = as_ints(ahead(key, most))
-    return Draft(x, raw, hidden, components, shift, place, key, what), used + 2 * poses + 9 + 2 * most
+    reading, rows = proposer.reading, min(poses, _at_a_time(proposer)) * proposer.rows
+    x = ahead(memory, used)
+    raw = ahead(x, (rows * proposer.most_in + 31) // 2)
+    hidden = ahead(raw, rows * proposer.most_out // 2)
+    components = ahead(hidden, 3 * rows * proposer.layers.width // 2)
+    shift = ahead(components, (2 + reading.joints) * reading.filled * proposer.rows // 2)
+    place = ahead(shift, 2 * rows)
+    T = ahead(place, PLACE)
+    drawn = ahead(T, 16 * rows)
+    key = ahead(drawn, proposer.drawn * rows)
+    what = ahead(key, most)
+    draft = Draft(
+        as_singles(x),
+        as_singles(raw),
+        as_singles(hidden),
+        as_singles(components),
+        shift,
+        place,
+        T,
+        drawn,
+        key,
+        as_ints(what),
+    )
+    numbers = (proposer.most_in + proposer.most_out + 3 * proposer.layers.width) // 2 + 18 + proposer.drawn
+    components = (2 + reading.joints) * reading.filled * proposer.rows // 2
+    return draft, used + rows * (numbers + 1) + components + PLACE + 2 * most + 32
+
+
+@part
+def _at_a_time(proposer: Proposer) -> int:
+    """Poses whose rows go through the networks together: whole tiles, and few enough to stay in the cache."""
+    return ROWS * max(1, _ROWS_AT_A_TIME // (ROWS * proposer.rows))
 
 
 @piece
@@ -198,56 +241,96 @@ def propose(
         seeds: Written: (R, n) [rad, m].
         weight: Written: (R,).
     """
-    frames, layers, reading = proposer.frames, proposer.layers, proposer.reading
-    encode(T, poses, frames, layers.n_in, draft.x, draft.shift, draft.place)
-    forward(draft.x, poses, layers, draft.raw, draft.hidden)
+    reading, rows, step = proposer.reading, proposer.rows, _at_a_time(proposer)
+    n = reading.joints + proposer.drawn
     start[0] = 0
-    for p in range(poses):
-        numbers, first = ahead(draft.raw, p * layers.n_out), start[p]
-        invoke(reading.measure, (numbers, reading.numbers, draft.components))
-        taken = _choose(reading, draft.components, most, draft.key, draft.what)
-        for r in range(taken):
-            weight[first + r] = draft.key[r]
-            q = ahead(seeds, (first + r) * reading.joints)
-            _write_seed(reading, numbers, draft.components, draft.what[r], ahead(draft.shift, 2 * p), q)
-        start[p + 1] = first + taken + extra
+    for b in range(0, poses, step):
+        some = min(step, poses - b)
+        _evaluate(ahead(T, 16 * b), some, proposer, draft)
+        for p in range(some):
+            row, begin = p * rows, start[b + p]
+            for r in range(rows):
+                numbers = ahead(draft.raw, (row + r) * proposer.layers.n_out)
+                invoke(reading.measure, (numbers, reading.numbers, ahead(draft.components, r * _room(reading))))
+            taken = _choose(reading, rows, draft.components, most, draft.key, draft.what)
+            for i in range(taken):
+                weight[begin + i] = draft.key[i]
+                _write_seed(proposer, row, draft.what[i], draft, ahead(seeds, (begin + i) * n))
+            start[b + p + 1] = begin + taken + extra
+
+
+@piece
+def _evaluate(T: Doubles, poses: int, proposer: Proposer, draft: Draft) -> None:
+    """Write what the last network gives for each row of some targets, and the rows' shifts and values drawn."""
+    rows, targets = poses, T
+    if proposer.drawn > 0:
+        copy(T, draft.T, 16 * poses)
+        targets = draft.T
+    for k in range(proposer.drawn):
+        link = link_in(ahead(proposer.links, k * proposer.size))
+        encode(targets, rows, link.frames, link.layers.n_in, draft.x, draft.shift, draft.place)
+        forward(draft.x, rows, link.layers, draft.raw, draft.hidden)
+        expand(link, k, proposer.drawn, rows, draft.raw, draft.shift, draft.place, targets, draft.drawn)
+        rows *= link.strata
+    encode(targets, rows, proposer.frames, proposer.layers.n_in, draft.x, draft.shift, draft.place)
+    forward(draft.x, rows, proposer.layers, draft.raw, draft.hidden)
 
 
 @part
-def _choose(reading: Reading, components: Singles, most: int, key: Doubles, what: Ints) -> int:
-    """The heaviest seeds, heaviest first: their weights, and three times the component plus the side; how many."""
-    taken, best = 0, 0
-    for k in range(reading.components):
-        best = k if components[k] > components[best] else best
-    for k in range(reading.components):
-        sides = 3 if components[reading.filled + k] > 0 else 1
-        share = float(components[k]) / sides
-        for side in range(sides):
-            if share < reading.least_weight and not (k == best and side == 0):
+def _room(reading: Reading) -> int:
+    """Numbers that are measured of a row's components."""
+    return (2 + reading.joints) * reading.filled
+
+
+@part
+def _choose(reading: Reading, rows: int, components: Singles, most: int, key: Doubles, what: Ints) -> int:
+    """The heaviest seeds of all rows, heaviest first: their weights, and which they are (see `Draft`); how many."""
+    taken, best, most_weight = 0, 0, -1.0
+    for there in range(rows):
+        own = ahead(components, there * _room(reading))
+        for k in range(reading.components):
+            sides = 3 if own[reading.filled + k] > 0 else 1
+            share = float(own[k]) / (sides * rows)
+            if share > most_weight:
+                best, most_weight = there * reading.components + k, share
+            if share >= reading.least_weight:
+                taken = _insert(share, 3 * (there * reading.components + k), sides, taken, most, key, what)
+    return taken if taken > 0 else _insert(max(most_weight, 0.0), 3 * best, 1, 0, most, key, what)
+
+
+@part
+def _insert(share: float, first: int, sides: int, taken: int, most: int, key: Doubles, what: Ints) -> int:
+    """Put seeds of one weight among those chosen, behind those that weigh as much; how many are chosen then."""
+    for side in range(sides):
+        place = taken
+        if taken == most:
+            if key[taken - 1] >= share:
                 break
-            place = taken
-            if taken == most:
-                if key[taken - 1] >= share:
-                    break
-                place -= 1
-            while place > 0 and key[place - 1] < share:
-                key[place], what[place] = key[place - 1], what[place - 1]
-                place -= 1
-            key[place], what[place] = share, 3 * k + side
-            taken = min(taken + 1, most)
+            place -= 1
+        while place > 0 and key[place - 1] < share:
+            key[place], what[place] = key[place - 1], what[place - 1]
+            place -= 1
+        key[place], what[place] = share, first + side
+        taken = min(taken + 1, most)
     return taken
 
 
 @part
-def _write_seed(reading: Reading, numbers: Singles, components: Singles, what: int, shift: Doubles, q: Doubles) -> None:
-    k, side, filled = what // 3, what % 3, reading.filled
-    step = 0.0 if side == 0 else (3 - 2 * side) * reading.spread * components[filled + k]
+def _write_seed(proposer: Proposer, row: int, what: int, draft: Draft, q: Doubles) -> None:
+    """Write a seed of the pose whose rows begin with this one."""
+    reading, c, side = proposer.reading, what // 3, what % 3
+    there, k, filled = c // reading.components, c % reading.components, reading.filled
+    raw, axis = ahead(draft.raw, (row + there) * proposer.layers.n_out), ahead(draft.components, there * _room(reading))
+    step = 0.0 if side == 0 else (3 - 2 * side) * reading.spread * axis[filled + k]
+    others, shift = ahead(q, proposer.first), ahead(draft.shift, 2 * (row + there))
     for i in range(reading.joints):
-        q[i] = numbers[(1 + i) * filled + k]
+        others[i] = raw[(1 + i) * filled + k]
         if side > 0:
-            q[i] += step * components[(2 + i) * filled + k]
-    q[0] += shift[0]
-    q[reading.joints - 1] += shift[1]
+            others[i] += step * axis[(2 + i) * filled + k]
+    others[0] += shift[0]
+    others[reading.joints - 1] += shift[1]
+    for i in range(proposer.drawn):
+        q[proposer.places[i]] = draft.drawn[(row + there) * proposer.drawn + i]
 
 
 @kept

@@ -10,17 +10,11 @@ import numpy as np
 
 from ik_mdn.solver.kernels.compilation import kept, part, piece
 from ik_mdn.solver.kernels.lanes import (
-    AGO,
-    COST,
-    COUNT,
     ERR_POS,
     ERR_ROT,
-    IDLE,
     LANES,
-    LONG_AGO,
     MANIPULABILITY,
     MARK,
-    MU,
     NEAREST,
     ROOTS,
     SIGMA,
@@ -30,7 +24,7 @@ from ik_mdn.solver.kernels.lanes import (
 from ik_mdn.solver.kernels.machine import invoke
 from ik_mdn.solver.kernels.pointers import Doubles, Ints, ahead, bare
 from ik_mdn.solver.kernels.roots import add, is_same, join, show
-from ik_mdn.solver.kernels.rules import DAMPING, DAMPING_DROP, NEAR_FOLD
+from ik_mdn.solver.kernels.rules import NEAR_FOLD
 from ik_mdn.solver.kernels.space import (
     GROUP,
     GROUPS,
@@ -43,12 +37,14 @@ from ik_mdn.solver.kernels.space import (
     get_joints,
     memory_for,
     put_joints,
+    put_seed,
     put_target,
 )
 from ik_mdn.solver.kernels.threads import take_number
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ALL = (1 << GROUP) - 1
+_LOST = 2e-9  # squared residual below which a seed that is given up may have been on its way to a root
 _FOLD_SHARE, _FOLD_LEAST = 0.3, 0.02  # no seed across a fold where a root is so near to it [of the way; rad, m]
 
 
@@ -70,7 +66,7 @@ def settle(
     """
     roots, begin, total = space.roots, space.begin, 0
     for p in range(poses):
-        roots.count[p] = begin[p] = 0
+        roots.count[p] = roots.lost[p] = begin[p] = 0
     refine(job, T, poses, near, stride, space.start, space.seeds, space.weight, first, space)
     beside = beside and job.isolated and not first
     look(job, T, poses, beside, space)
@@ -105,7 +101,7 @@ def refine(
     long: it would end there.
     """
     n, ws, roots, upcoming = job.n, space.ws, space.roots, space.upcoming
-    _, _, _, measures, table = at_q(n)
+    _, _, state, measures, table = at_q(n)
     owner, before, seed_of = space.order, ahead(space.order, GROUPS), ahead(space.order, 2 * GROUPS)
     known_roots = ahead(ws, table * LANES)
     pose, busy = 0, 0
@@ -132,7 +128,7 @@ def refine(
             for lane in range(g * GROUP, g * GROUP + GROUP):
                 if not busy >> lane & 1 and upcoming[p] < start[p + 1]:
                     seed_of[lane] = upcoming[p]
-                    _begin(job, ahead(seeds, n * upcoming[p]), ws, lane)
+                    put_seed(job, ahead(seeds, n * upcoming[p]), ws, lane)
                     upcoming[p] += 1
                     busy |= 1 << lane
         if not busy:
@@ -145,11 +141,13 @@ def refine(
             known = invoke(job.near_roots, (ws, known_roots, most))
             known &= bits >> 2 * LANES & busy & ~converged & ~left
         busy &= ~(converged | left | known)
-        if not converged | known:
+        if not converged | known | left:
             continue
         for lane in range(LANES):
             p = owner[lane // GROUP]
-            if known >> lane & 1:
+            if left >> lane & 1:
+                roots.lost[p] += int(ws[(state + MARK) * LANES + lane] < _LOST)
+            elif known >> lane & 1:
                 root = int(ws[(measures + NEAREST) * LANES + lane])
                 roots.weight[p * roots.room + root] += weight[seed_of[lane]]
             elif converged >> lane & 1:
@@ -173,22 +171,6 @@ def _aim(job: Job, T: Doubles, roots: Roots, p: int, ws: Doubles, lane: int) -> 
         else:
             for side in range(GROUP):
                 ws[(table + c * job.n) * LANES + lane + side] = np.nan
-
-
-@part
-def _begin(job: Job, q: Doubles, ws: Doubles, lane: int) -> None:
-    """Put a seed into a lane: its first evaluation stands whatever it costs."""
-    before, _, state, _, _ = at_q(job.n)
-    put_joints(job, q, ws, lane)
-    put_joints(job, q, ahead(ws, before * LANES), lane)
-    base = state * LANES + lane
-    ws[base + COST * LANES] = np.inf
-    ws[base + MU * LANES] = DAMPING / DAMPING_DROP
-    ws[base + MARK * LANES] = np.inf
-    ws[base + IDLE * LANES] = 0.0
-    ws[base + COUNT * LANES] = -1.0
-    ws[base + AGO * LANES] = np.inf
-    ws[base + LONG_AGO * LANES] = np.inf
 
 
 @piece

@@ -7,8 +7,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ik_mdn.solver.kernels.compilation import part
-from ik_mdn.solver.kernels.lanes import LANES, ROOTS, STATE
+from ik_mdn.solver.kernels.lanes import (
+    AGO,
+    COST,
+    COUNT,
+    ERR_POS,
+    ERR_ROT,
+    IDLE,
+    LANES,
+    LONG_AGO,
+    MARK,
+    MU,
+    ROOTS,
+    STATE,
+)
 from ik_mdn.solver.kernels.pointers import Doubles, Ints, ahead, as_ints
+from ik_mdn.solver.kernels.rules import DAMPING, DAMPING_DROP
 from sim.arrays import FloatArray, IntArray
 
 GROUP = 4  # lanes that work on one pose
@@ -75,6 +89,7 @@ class Roots(NamedTuple):
         cost: Squared residual with which it was met, (poses · room,).
         measures: Errors [m, rad], manipulability, 1 where singular, (poses · room, MEASURES), of those in limits.
         count: Roots of each pose, (poses,).
+        lost: How many of its seeds were given up near the target, (poses,).
     """
 
     room: int
@@ -85,6 +100,7 @@ class Roots(NamedTuple):
     cost: Doubles
     measures: Doubles
     count: Ints
+    lost: Ints
 
 
 class Space(NamedTuple):
@@ -134,7 +150,8 @@ def space_in(memory: Doubles, poses: int, most: int, n: int) -> Any:
     cost = ahead(shown, rows)
     measures = ahead(cost, rows)
     count = ahead(measures, rows * MEASURES)
-    start = ahead(count, poses)
+    lost = ahead(count, poses)
+    start = ahead(lost, poses)
     start_across = ahead(start, poses + 1)
     upcoming = ahead(start_across, poses + 1)
     begin = ahead(upcoming, poses)
@@ -147,7 +164,7 @@ def space_in(memory: Doubles, poses: int, most: int, n: int) -> Any:
     polished = ahead(row, 2 * rows)
     order = ahead(polished, rows * n)
     key = ahead(order, room + 2 * GROUPS + LANES)  # refinement keeps what its lanes are at in `order`
-    roots = Roots(room, q, weight, as_ints(inside), as_ints(shown), cost, measures, as_ints(count))
+    roots = Roots(room, q, weight, as_ints(inside), as_ints(shown), cost, measures, as_ints(count), as_ints(lost))
     space = Space(
         roots,
         as_ints(start),
@@ -165,7 +182,7 @@ def space_in(memory: Doubles, poses: int, most: int, n: int) -> Any:
         key,
         memory,
     )
-    return space, ws + rows * (2 * n + 8 + MEASURES) + 5 * poses + 2 + seeds * (
+    return space, ws + rows * (2 * n + 8 + MEASURES) + 6 * poses + 2 + seeds * (
         2 * n + 2
     ) + n + 2 * room + 2 * GROUPS + LANES
 
@@ -209,3 +226,20 @@ def put_joints(job: Job, q: Doubles, ws: Doubles, lane: int) -> None:
 def get_joints(job: Job, ws: Doubles, at: int, lane: int, q: Doubles) -> None:
     for i in range(job.n):
         q[i] = ws[(at + i) * LANES + lane] * job.unit[i]
+
+
+@part
+def put_seed(job: Job, q: Doubles, ws: Doubles, lane: int) -> None:
+    """Put a seed into a lane: its first evaluation stands whatever it costs."""
+    before, _, state, measures, _ = at_q(job.n)
+    put_joints(job, q, ws, lane)
+    put_joints(job, q, ahead(ws, before * LANES), lane)
+    base = state * LANES + lane
+    ws[base + COST * LANES] = np.inf
+    ws[base + MU * LANES] = DAMPING / DAMPING_DROP
+    ws[base + MARK * LANES] = np.inf
+    ws[base + IDLE * LANES] = 0.0
+    ws[base + COUNT * LANES] = -1.0
+    ws[base + AGO * LANES] = np.inf
+    ws[base + LONG_AGO * LANES] = np.inf
+    ws[(measures + ERR_POS) * LANES + lane] = ws[(measures + ERR_ROT) * LANES + lane] = np.inf

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ik_mdn.solver.kernels.compilation import piece
-from ik_mdn.solver.kernels.continuation import COSINE, MOVED, places, predict, tell
+from ik_mdn.solver.kernels.compilation import part, piece
+from ik_mdn.solver.kernels.continuation import COSINE, MOVED, places_for, predict, tell
+from ik_mdn.solver.kernels.lanes import LANES
 from ik_mdn.solver.kernels.paths import SLIDES, Joints, Paths, close, is_covered, passes_start, reverse
-from ik_mdn.solver.kernels.vector import get, put
+from ik_mdn.solver.kernels.pointers import Doubles
 from sim.arrays import FloatArray
 
 FIRST_STEP = 0.05  # arc length of the first step [rad, arm lengths]: its predictor is a straight line
@@ -35,6 +36,7 @@ WALKER = np.dtype(
 )
 
 _START_TRIES = 12
+_places = part(places_for)
 _CORRECTIONS = 4
 _TOO_FAR = 3.0  # a first correction this many times the one wanted is a step too long
 
@@ -54,10 +56,14 @@ class Walk(NamedTuple):
     onwards: bool = False
 
 
+@part
+def at_curve(n: int) -> Any:
+    """Where each part of the workspace begins, for n joints of which one is to spare: see `continuation.Places`."""
+    return _places(n, n - 1)
+
+
 @piece
-def decide_walk(
-    ws: FloatArray, lane: int, one: Any, walk: Walk, paths: Paths, joints: Joints, matrix: FloatArray
-) -> bool:
+def decide_walk(ws: Doubles, lane: int, one: Any, walk: Walk, paths: Paths, joints: Joints, matrix: FloatArray) -> bool:
     """Tell a lane what to do after a correction; whether its path has ended.
 
     Args:
@@ -69,8 +75,8 @@ def decide_walk(
         joints: The joints.
         matrix: For use inside, (n, n).
     """
-    at = places(len(joints.kind))
-    moved, cosine = get(ws, at.measures + MOVED, lane), get(ws, at.measures + COSINE, lane)
+    at = at_curve(len(joints.kind))
+    moved, cosine = ws[(at.measures + MOVED) * LANES + lane], ws[(at.measures + COSINE) * LANES + lane]
     one.corrections += 1
     if one.phase == START:
         return _start(ws, lane, one, walk, paths.nodes, matrix, moved, cosine)
@@ -87,7 +93,7 @@ def decide_walk(
 
 @piece
 def next_seed(
-    ws: FloatArray, lane: int, one: Any, seeds: FloatArray, last: int, paths: Paths, joints: Joints, point: FloatArray
+    ws: Doubles, lane: int, one: Any, seeds: FloatArray, last: int, paths: Paths, joints: Joints, point: FloatArray
 ) -> bool:
     """Put the pose's next seed that no path passes into a lane; whether there is one.
 
@@ -103,16 +109,17 @@ def next_seed(
     """
     n = len(joints.kind)
     while one.seed < last:
-        point[0] = seeds[one.seed]
+        for i in range(n):
+            point[0, i] = seeds[one.seed, i]
         if not is_covered(point, paths, one.path, joints):
             break
         one.seed += 1
     if one.seed >= last or one.path == len(paths.ends) or one.node + 2 >= len(paths.nodes):
         return False
-    at, guess = places(n), 1.0 / np.sqrt(n)
+    at, guess = at_curve(n), 1.0 / np.sqrt(n)
     for i in range(n):
-        put(ws, at.q + i, lane, point[0, i])
-        put(ws, at.t_now + i, lane, guess * (1.0 - 2.0 * (i & 1)))
+        ws[(at.q + i) * LANES + lane] = point[0, i]
+        ws[(at.t_now + i) * LANES + lane] = guess * (1.0 - 2.0 * (i & 1))
     tell(ws, at.control, lane, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0)
     one.phase, one.corrections, one.first = START, 0, one.node
     one.seed += 1
@@ -121,7 +128,7 @@ def next_seed(
 
 @piece
 def _start(
-    ws: FloatArray,
+    ws: Doubles,
     lane: int,
     one: Any,
     walk: Walk,
@@ -132,16 +139,16 @@ def _start(
 ) -> bool:
     """Go on correcting a path's first point and tangent, or begin to walk; whether the seed is given up."""
     n = nodes.shape[1] // 2
-    at = places(n)
+    at = at_curve(n)
     if not moved < 1.0 or one.corrections > _START_TRIES:
         return True
     if moved > 1e-16 or one.corrections < 2 or cosine < 0.9:
         tell(ws, at.control, lane, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
         return False
-    sense = one.sense * _orientation(ws, lane, n, at.now + 6, at.t, matrix)
+    sense = one.sense * _orientation(ws, lane, n, at.J, at.t, matrix)
     for i in range(n):
-        nodes[one.node, i] = get(ws, at.q + i, lane)
-        nodes[one.node, n + i] = sense * get(ws, at.t + i, lane)
+        nodes[one.node, i] = ws[(at.q + i) * LANES + lane]
+        nodes[one.node, n + i] = sense * ws[(at.t + i) * LANES + lane]
     nodes[one.node, 2 * n] = 0.0
     one.step = min(FIRST_STEP, walk.longest)
     one.phase, one.corrections, one.node = WALK, 0, one.node + 1
@@ -150,28 +157,26 @@ def _start(
 
 
 @piece
-def _step_back(ws: FloatArray, lane: int, one: Any, walk: Walk, paths: Paths) -> bool:
+def _step_back(ws: Doubles, lane: int, one: Any, walk: Walk, paths: Paths) -> bool:
     """Try a shorter step from the last node, or end the path; whether it has ended."""
     one.step, one.corrections = 0.4 * one.step, 0
     if one.step < SHORTEST_STEP:
         return _end_open(ws, lane, one, walk, paths)
     nodes, n, k = paths.nodes, paths.nodes.shape[1] // 2, one.node
     before = nodes[k - 1, 2 * n] - nodes[k - 2, 2 * n] if k - 1 > one.first else 0.0
-    predict(ws, places(n).control, lane, before, one.step, 0.0)
+    predict(ws, at_curve(n).control, lane, before, one.step, 0.0)
     return False
 
 
 @piece
-def _add_node(
-    ws: FloatArray, lane: int, one: Any, walk: Walk, paths: Paths, joints: Joints, matrix: FloatArray
-) -> bool:
+def _add_node(ws: Doubles, lane: int, one: Any, walk: Walk, paths: Paths, joints: Joints, matrix: FloatArray) -> bool:
     """Make the point a node and step on from it, or end the path there; whether it has ended."""
     nodes, n, k = paths.nodes, len(joints.kind), one.node
-    at = places(n)
+    at = at_curve(n)
     chord = turn = 0.0
     outside = False
     for i in range(n):
-        value, slope = get(ws, at.q + i, lane), get(ws, at.t + i, lane)
+        value, slope = ws[(at.q + i) * LANES + lane], ws[(at.t + i) * LANES + lane]
         chord += (value - nodes[k - 1, i]) ** 2
         turn += (slope - nodes[k - 1, n + i]) ** 2
         nodes[k, i], nodes[k, n + i] = value, slope
@@ -194,7 +199,7 @@ def _add_node(
 
 
 @piece
-def _end_open(ws: FloatArray, lane: int, one: Any, walk: Walk, paths: Paths) -> bool:
+def _end_open(ws: Doubles, lane: int, one: Any, walk: Walk, paths: Paths) -> bool:
     """End a path that does not close: go back to its start and the other way, once; then it has ended."""
     nodes, first, end = paths.nodes, one.first, one.node - 1
     last = one.phase == BACK or walk.onwards or end + 1 == len(nodes)
@@ -204,12 +209,12 @@ def _end_open(ws: FloatArray, lane: int, one: Any, walk: Walk, paths: Paths) -> 
         _add_path(one, paths, 0)
         return True
     n, before = nodes.shape[1] // 2, max(end - 1, first)
-    at = places(n)
+    at = at_curve(n)
     for i in range(n):
-        put(ws, at.q_now + i, lane, nodes[end, i])
-        put(ws, at.t_now + i, lane, nodes[end, n + i])
-        put(ws, at.q_old + i, lane, nodes[before, i])
-        put(ws, at.t_old + i, lane, nodes[before, n + i])
+        ws[(at.q_now + i) * LANES + lane] = nodes[end, i]
+        ws[(at.t_now + i) * LANES + lane] = nodes[end, n + i]
+        ws[(at.q_old + i) * LANES + lane] = nodes[before, i]
+        ws[(at.t_old + i) * LANES + lane] = nodes[before, n + i]
     one.step = min(FIRST_STEP, walk.longest)
     one.goal += nodes[end, 2 * n]
     one.phase, one.corrections = BACK, 0
@@ -225,13 +230,13 @@ def _add_path(one: Any, paths: Paths, closed: int) -> None:
 
 
 @piece
-def _orientation(ws: FloatArray, lane: int, n: int, J: int, t: int, matrix: FloatArray) -> float:
+def _orientation(ws: Doubles, lane: int, n: int, J: int, t: int, matrix: FloatArray) -> float:
     """Sign of the determinant of the Jacobian with the tangent as its last row."""
     for i in range(n - 1):
         for k in range(n):
-            matrix[i, k] = get(ws, J + i * n + k, lane)
+            matrix[i, k] = ws[(J + i * n + k) * LANES + lane]
     for k in range(n):
-        matrix[n - 1, k] = get(ws, t + k, lane)
+        matrix[n - 1, k] = ws[(t + k) * LANES + lane]
     sign = 1.0
     for j in range(n):
         best = j

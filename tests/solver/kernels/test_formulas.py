@@ -9,13 +9,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import roma
 import torch
 from samples import random_arm
 
 import sim
 from ik_mdn.solver.kernels import machine
 from ik_mdn.solver.kernels.emission import DOUBLE, SINGLE, Vectors
-from ik_mdn.solver.kernels.formulas import Shape, factor, gram, linearise, substitute, transposed_times
+from ik_mdn.solver.kernels.formulas import (
+    Shape,
+    align,
+    factor,
+    gram,
+    linearise,
+    rotation_vector,
+    substitute,
+    transposed_times,
+)
 from ik_mdn.solver.kernels.kinematics import describe, in_frames
 from sim.arm import Arm
 from sim.jacobians import scaled_task_error, scaled_task_jacobian
@@ -63,6 +73,30 @@ def test_errors_and_jacobians_are_those_of_the_arm(arm: Arm, name: str) -> None:
     np.testing.assert_allclose(J_all.mT @ J_all, (expected.mT @ expected).numpy(), atol=1e-12)
     ours, theirs = (np.einsum("bij,bi->bj", A, b) for A, b in ((J_all, e_all), (expected.numpy(), error)))
     np.testing.assert_allclose(ours, theirs, atol=1e-11)
+
+
+ANGLES = [0.0, 1e-300, 1e-160, 1e-12, 1e-3, 1.0, 3.0, np.pi - 1e-6, np.pi - 1e-12, np.pi]
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_rotations_up_to_half_a_turn_are_measured(angle: float) -> None:
+    axis = np.random.default_rng(1).normal(size=(400, 3))
+    axis[:9] = [(1, 0, 0), (0, 1, 0), (0, 0, 1), (-1, 0, 0), (0, -1, 0), (0, 0, -1), (1, 1, 0), (0, 1, -1), (1, 1, 1)]
+    axis /= np.linalg.norm(axis, axis=1, keepdims=True)
+    R = roma.rotvec_to_rotmat(torch.from_numpy(axis * angle)).numpy()
+    found = np.stack(rotation_vector(Numpy(), [[R[:, i, j] for j in range(3)] for i in range(3)]), axis=1)
+    sign = np.sign((found * axis).sum(1, keepdims=True)) if angle == np.pi else 1.0  # both are the half turn
+    np.testing.assert_allclose(found * sign, axis * angle, atol=2e-15, rtol=0)
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_axes_up_to_half_a_turn_are_aligned(angle: float) -> None:
+    turn = np.linspace(0, 2 * np.pi, 8, endpoint=False)
+    sine = np.sin(np.pi - angle) if angle > 3 else np.sin(angle)
+    x, y = align(Numpy(), -np.sin(turn) * -sine, -np.cos(turn) * sine, np.full(8, np.cos(angle)))
+    np.testing.assert_allclose(np.hypot(x, y), angle, atol=1e-15, rtol=1e-14)
+    if 0 < angle < np.pi - 1e-9:
+        np.testing.assert_allclose([x, y], angle * np.stack([np.cos(turn), np.sin(turn)]), atol=1e-15, rtol=1e-14)
 
 
 def test_symmetric_systems_are_solved() -> None:
