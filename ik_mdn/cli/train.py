@@ -45,7 +45,8 @@ def run(
         overwrite: Replace a model file that another run made.
         out: The model file; without it, ARM.safetensors (ARM-mse.safetensors for a regressor) in this folder.
         run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
-        dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
+        dataset: Train on a folder written by `ik-mdn generate`, or on a file or folder of your own joint vectors (Parquet,
+            CSV, NumPy; a column per joint by its name, rad and m), so that weights mean how this robot is usually held.
     """
     from sim.arm import load_arm
     from sim.task import load_task
@@ -141,6 +142,8 @@ def _show_report(solver: IKSolver, out: Path) -> None:
         rows += _mixture_rows(report, _model(solver).config.components)
     if "branches" in report:
         rows[-1:-1] = _branch_rows(report)
+    if "postures" in report:
+        rows[1:1] = _posture_rows(report["postures"])
     if is_under_trained(report):
         report_note(
             "warning: the network stands for less than half of the branches; refinement found the others. Train longer."
@@ -167,11 +170,14 @@ def _raw_rows(report: dict[str, Any]) -> list[list[str]]:
 
 def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
     """What a mixture has: its likelihood, and what solving with it finds."""
+    from ik_mdn.solver import Law
+
     return [
         ["negative log-likelihood", f"{report['nll']:.3f} nats"],
         ["effective components", f"{report['effective_components']:.1f} of {components}"],
         *_rows_of_draws(report["draws"]),
         ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
+        *([["weights of solutions", Law(report["law"]).about]] if "law" in report else []),
         ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
         ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
     ]
@@ -190,6 +196,22 @@ def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
     return rows
 
 
+def _posture_rows(postures: dict[str, Any]) -> list[list[str]]:
+    """What was learned of the configurations themselves."""
+    return [
+        ["your configurations", f"{postures['rows']:,} rows, {postures['held_out']:,} held out"],
+        ["trained on", postures["trained_on"]],
+        [
+            "density p(q)",
+            f"{postures['components']} Gaussians and {100 * postures['even_share']:.2g} % spread evenly",
+        ],
+        [
+            "-log p(q) of rows held out; if uniform",
+            f"{postures['nll']:.3f}, {postures['nll_uniform']:.3f} nats",
+        ],
+    ]
+
+
 def _branch_rows(report: dict[str, Any]) -> list[list[str]]:
     """What a mixture has where branches can be counted."""
     branches, score = report["branches"], report["log_score"]
@@ -199,7 +221,7 @@ def _branch_rows(report: dict[str, Any]) -> list[list[str]]:
         ["branches that a component stands for, unrefined", f"{100 * branches['known']:.2f} %"],
         ["generating configuration found again", f"{100 * report['recall']:.2f} %"],
         [
-            "log score of weights: exact, network, uniform",
+            f"log score of weights: {report.get('law', 'exact')}, network, uniform",
             " ".join(f"{score[name]:.3f}" for name in ("exact", "network", "uniform")) + " nats",
         ],
     ]

@@ -136,7 +136,7 @@ def evaluate(
 
     Args:
         solver: With a mixture model.
-        count: Number of poses, made from joint vectors uniform in limits.
+        count: Number of poses, made from joint vectors uniform in limits, or drawn from the model's own p(q).
         mode_count: How many of them have their modes compared with all true solutions (the slow part).
         draws: Monte Carlo draws per pose for coverage and scores.
         seed: Of the poses and draws.
@@ -155,7 +155,7 @@ def evaluate(
             f"got count={count}, mode_count={mode_count}, draws={draws}; allowed: count >= 2, mode_count >= 1, draws >= 2"
         )
     say = on_stage or (lambda stage, done: None)
-    q, T = held_out(solver.arm, count, seed=seed)
+    q, T = held_out(solver.arm, count, seed=seed, postures=model.postures)
     generator = torch.Generator().manual_seed(seed)
     tally, rows = HealthTally(), []
     for i, part in enumerate(_chunks(count)):

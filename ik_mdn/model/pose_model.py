@@ -13,6 +13,7 @@ from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.kinematic import Stepped, step_means
 from ik_mdn.model.limits import draw_inside, mass_in_limits, within_limits
+from ik_mdn.model.postures import Postures
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, sigma_points
 from sim.arm import Arm
@@ -36,6 +37,7 @@ class PoseModel(ConditionalNetwork):
         super().__init__(features.size, torch.tensor(arm.period), config)
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
+        self.postures: Postures | None = None  # p(q), where it is not uniform
 
     def saved(self) -> SavedModel:
         """The model as it is now, as plain numbers."""

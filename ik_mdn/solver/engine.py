@@ -170,6 +170,16 @@ def starts(counts: IntArray) -> IntArray:
     return start
 
 
+def within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:
+    """Targets that the sum of the link lengths does not rule out."""
+    linear = np.array(problem.task.rows[:3], dtype=np.float64)
+    R = problem.task.R_base_task
+    axes = np.eye(3) if R is None else np.array(R)
+    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
+    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + slack) ** 2
+    return near.nonzero()[0]
+
+
 def fine_tolerance(tolerance: float) -> float:
     """Residual that refinement goes on to, for solutions of a tolerance."""
     return max(_OVERSHOOT * tolerance, _FINEST)

@@ -14,7 +14,7 @@ import numpy as np
 from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.continua import on_curve
-from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds
+from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
@@ -41,6 +41,7 @@ class Effort(NamedTuple):
         first: Stop at a target's first solution.
         max_jump: How near to the problem's `near` a solution is to be [rad, m]; None: anywhere.
         seed: Of the random seeds.
+        spread: Random seeds beside a model's, which knows of some of the branches only.
     """
 
     seeds: int
@@ -50,6 +51,7 @@ class Effort(NamedTuple):
     first: bool
     seed: int
     max_jump: float | None = None
+    spread: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,7 @@ class _Search:
 
     def run(self) -> Outcome:
         """See `search`."""
-        pending = _within_reach(self.problem)
+        pending = within_reach(self.problem)
         if self.engine.has_model:
             pending = self._refine_proposals(pending)
         elif self.problem.near is not None and not self.effort.restarts:
@@ -135,7 +137,9 @@ class _Search:
         effort = self.effort
         if effort.first:
             pending = self._round(pending, _FIRST, partial(self._proposals, most=min(_FIRST, effort.seeds)))
-        return self._round(pending, effort.seeds + effort.draws, self._proposals, beside=not effort.first)
+        return self._round(
+            pending, effort.seeds + effort.draws + effort.spread, self._proposals, beside=not effort.first
+        )
 
     def _restart(self, pending: IntArray) -> None:
         """Refine random seeds for the pending targets, in rounds each twice as large as before."""
@@ -268,7 +272,7 @@ class _Search:
         parts, left = [Found.none(self.problem.arm.n_joints)], ~(self.met | self.late)
         if not left.any() or self.problem.tolerance >= NEARLY:
             return parts[0]
-        poses, draws = _within_reach(self.problem, slack=0.0), self._last_draws()
+        poses, draws = within_reach(self.problem, slack=0.0), self._last_draws()
         for some in _chunks(poses[(left & ~self._is_found(found))[poses]], len(draws), self.rows):
             if self._is_late():
                 break
@@ -285,14 +289,16 @@ class _Search:
 
     def _last_draws(self) -> FloatArray:
         """Random joint vectors of their own generator: what is tried last changes nothing for other targets."""
-        arm = self.problem.arm
-        rng = np.random.default_rng([self.effort.seed, _LAST])
-        return np.asarray(rng.uniform(arm.sample_min, arm.sample_max, (_LAST, arm.n_joints)))
+        return _uniform(self.problem.arm, np.random.default_rng([self.effort.seed, _LAST]), _LAST)
 
     def _proposals(self, poses: IntArray, most: int | None = None) -> Seeds:
         seeds = [self.engine.propose(poses, most or self.effort.seeds)]
         if self.effort.draws and most is None:
             seeds.append(self.engine.draw(poses, self.effort.draws, self.generator))
+        if self.effort.spread and most is None:
+            seeds.append(
+                Seeds.repeated(len(poses), first_draws(self.problem.arm, self.effort.seed, self.effort.spread), 0)
+            )
         if self.problem.near is not None:
             seeds.append(self._near_seeds(poses))
         return Seeds.join(seeds)
@@ -330,16 +336,6 @@ def first_draws(arm: Arm, seed: int, count: int) -> FloatArray:
 
 def _uniform(arm: Arm, generator: np.random.Generator, count: int) -> FloatArray:
     return generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
-
-
-def _within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:
-    """Targets that the sum of the link lengths does not rule out."""
-    linear = np.array(problem.task.rows[:3], dtype=np.float64)
-    R = problem.task.R_base_task
-    axes = np.eye(3) if R is None else np.array(R)
-    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
-    near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + slack) ** 2
-    return near.nonzero()[0]
 
 
 def _chunks(poses: IntArray, seeds: int, rows: int) -> Iterator[IntArray]:
