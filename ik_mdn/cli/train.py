@@ -176,11 +176,22 @@ def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
         ["negative log-likelihood", f"{report['nll']:.3f} nats"],
         ["effective components", f"{report['effective_components']:.1f} of {components}"],
         *_rows_of_draws(report["draws"]),
-        ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
+        _row_of_coverage(report),
         *([["weights of solutions", Law(report["law"]).about]] if "law" in report else []),
         ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
         ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
     ]
+
+
+def _row_of_coverage(report: dict[str, Any]) -> list[str]:
+    """How often regions hold the truth, what was blurred and by how much, and what the density was made wider by."""
+    levels = ", ".join(f"{100 * float(level):g}" for level in report["coverage"])
+    shares = " ".join(f"{100 * v:.1f}" for v in report["coverage"].values())
+    if "calibration" not in report:  # a card from before it said so
+        return [f"coverage of {levels} % regions", f"{shares} %"]
+    at = report["calibration"]
+    label = f"coverage of {levels} % regions, truth ± {at['blur']:g}"
+    return [label, f"{shares} %; widths x {at['width']:.3g}, weights ^ {at['power']:.2g}"]
 
 
 def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:

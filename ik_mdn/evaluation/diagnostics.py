@@ -14,7 +14,7 @@ from ik_mdn.evaluation.calibration import angular_crps, coverage, density_level,
 from ik_mdn.evaluation.health import Health, HealthTally
 from ik_mdn.evaluation.matching import LEAST_MASS, ModeScores, mode_scores
 from ik_mdn.evaluation.metrics import ErrorSummary, pose_errors, summarise_errors
-from ik_mdn.evaluation.report import HELD_OUT_SEED, held_out
+from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.scores import energy_score
 from ik_mdn.evaluation.weights import WeightScores, score_weights
 from ik_mdn.mixture import find_modes
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
     from ik_mdn.solver import IKSolver
 
-LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)  # nominal probabilities of the coverage table
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99)  # nominal probabilities of the coverage table
 
 _CHUNK = 128  # poses at a time; bounds the memory
 _PAIRED = 64  # draws that enter the scores over pairs

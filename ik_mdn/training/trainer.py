@@ -76,7 +76,7 @@ def train(
         DatasetError: The dataset is damaged or of another arm, or its joint vectors cannot be used.
         OSError: The model could not be written; found before training where that can be.
     """
-    from ik_mdn.evaluation import measure_report
+    from ik_mdn.evaluation import measure_report, recalibrate
     from ik_mdn.solver import IKSolver
 
     if out is not None:
@@ -88,6 +88,8 @@ def train(
     identity |= {"rows": own.digest} if own else {}
     parts = stages(model, config, dataset if own is None else None, own.draw if own else None)
     summary = _train_stages(parts, run_folder, identity, on_progress)
+    if model.kind == "mdn":
+        recalibrate(model)
     solver = IKSolver(arm, model)
     model.report.values["training"] = summary
     if out is not None:
