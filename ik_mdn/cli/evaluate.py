@@ -130,7 +130,12 @@ def _density_rows(result: Evaluation) -> list[list[str]]:
 def _mode_rows(result: Evaluation) -> list[list[str]]:
     modes, weights = result.modes, result.weights
     if modes is None or weights is None:
-        return [["modes", "not compared: more joints than constraints, the solutions form a continuum"]]
+        rows = [["modes", "not compared: more joints than constraints, the solutions form a continuum"]]
+        if (along := result.diversity) is not None:
+            shown = ", ".join(f"{value:.4f}" for value in (along.raw, along.refined, along.restarts, along.exact))
+            label = f"MMD² of {along.draws} draws to exact ones along the curves ({along.poses} poses)"
+            rows += [[f"{label}: raw, refined, random restarts, exact", shown]]
+        return rows
     return [
         [f"true solutions, modes per pose ({modes.poses} poses)", f"{modes.solutions:.2f}, {modes.modes:.2f}"],
         ["recall of modes", f"{100 * modes.recall:.2f} %"],

@@ -9,6 +9,7 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from ik_mdn.evaluation.diagnostics import Evaluation as Evaluation
     from ik_mdn.evaluation.diagnostics import evaluate as evaluate
+    from ik_mdn.evaluation.diversity import measure_diversity as measure_diversity
     from ik_mdn.evaluation.figures import draw_evaluation as draw_evaluation
     from ik_mdn.evaluation.formatting import DEGREES as DEGREES
     from ik_mdn.evaluation.formatting import degrees as degrees

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ik_mdn.training.runs import Progress as Progress
     from ik_mdn.training.scores import ModelSelection as ModelSelection
     from ik_mdn.training.selection import choose as choose
+    from ik_mdn.training.stages import stages_of as stages_of
     from ik_mdn.training.streams import PoseStream as PoseStream
     from ik_mdn.training.toys import TOY_RECIPE as TOY_RECIPE
     from ik_mdn.training.toys import FixedStream as FixedStream

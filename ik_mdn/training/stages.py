@@ -32,7 +32,7 @@ class Stage:
     share: float
 
 
-def stages(
+def stages_of(
     model: ArmModel, config: TrainConfig, dataset: Path | str | None = None, source: Source | None = None
 ) -> list[Stage]:
     """The networks of a model, those of the joints drawn first before the others.

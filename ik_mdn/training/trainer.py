@@ -21,7 +21,7 @@ from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import compiled_nll
 from ik_mdn.training.optimizers import build_optimizers, group_of, states_of
 from ik_mdn.training.runs import Progress, RunFolder
-from ik_mdn.training.stages import Stage, stages
+from ik_mdn.training.stages import Stage, stages_of
 from ik_mdn.training.streams import Stream
 from sim.arm import Arm
 from sim.errors import TrainingError
@@ -86,7 +86,7 @@ def train(
     model.postures = None if own is None else own.learned.postures
     identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None}
     identity |= {"rows": own.digest} if own else {}
-    parts = stages(model, config, dataset if own is None else None, own.draw if own else None)
+    parts = stages_of(model, config, dataset if own is None else None, own.draw if own else None)
     summary = _train_stages(parts, run_folder, identity, on_progress)
     if model.kind == "mdn":
         recalibrate(model)
