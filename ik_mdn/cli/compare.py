@@ -13,7 +13,7 @@ from ik_mdn.cli.options import OPTIONAL, Base, Json, OptionalWhole, OutFile, See
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ik_mdn.comparison import Contestants, ExecutedResult, MethodResult, Survey
+    from ik_mdn.comparison import Contestants, ExecutedResult, LearnedResult, MethodResult, Survey
 
 ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]", **OPTIONAL)]
 ModelFile = Annotated[str | None, tyro.conf.arg(metavar="MODEL", **OPTIONAL)]
@@ -30,6 +30,14 @@ HEADER = [
     "in\nlimits",
     "modes\nfound",
     "time per\npose [µs]",
+]
+HEADER_LEARNED = [
+    "density",
+    "trained, samples",
+    "position error [mm]\nmean / median",
+    "rotation error [°]\nmean / median",
+    "in\nlimits",
+    "time per\ndraw [µs]",
 ]
 HEADER_EXECUTED = [
     "method",
@@ -53,6 +61,7 @@ def run(
     model: ModelFile = None,
     mse: ModelFile = None,
     k1: ModelFile = None,
+    learned: Annotated[float | None, tyro.conf.arg(metavar="SECONDS", **OPTIONAL)] = None,
     meshes: bool = True,
     base: Base = None,
     tip: Tip = None,
@@ -72,6 +81,8 @@ def run(
         model: Mixture to use, with one arm; without it, the shipped one.
         mse: Regressor to use, with one arm; without it, the shipped one.
         k1: Mixture of one component to use, with one arm; without it, the shipped one.
+        learned: Also train a spline flow (zuko) and sbi's mixture for so many seconds each, beside ours as long on the same
+            samples, and compare their draws as they are (extra flows).
         meshes: Load the arms' meshes; without them there is nothing to see or to collide with.
     """
     from ik_mdn.comparison import load_contestants
@@ -89,17 +100,67 @@ def run(
         loaded = [load_arm(name, base=base, tip=tip) for name in arms]
         contestants = [load_contestants(arm, model=model, mse=mse, k1=k1) for arm in loaded]
     surveys = [survey(each, count=count, targets=targets, seed=seed, meshes=meshes) for each in contestants]
+    trained = [_train_learned(each, learned, seed) for each in contestants] if learned is not None else []
     if json:
         values = [each.to_dict() for each in surveys]
+        for value, densities in zip(values, trained, strict=False):
+            value["learned"] = [density.to_dict() for density in densities]
         write_json(json, values[0] if len(values) == 1 else {"arms": values})
     if json != "-":
         for each in surveys:
             show_survey(each)
+        for contestant, densities in zip(contestants, trained, strict=False):
+            _show_learned(contestant, densities)
     if report:
         options = {"--count": count, "--seed": seed, "--execute": targets, **special, "--report": report}
         flags = [] if meshes else ["--no-meshes"]
         words = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
         write_report(report, surveys, command=shlex.join(["ik-mdn", "compare", *arms, *words, *flags]))
+
+
+def _train_learned(contestants: Contestants, seconds: float, seed: int) -> list[LearnedResult]:
+    """Learned densities of one arm, with progress on stderr; see `ik_mdn.comparison.compare_learned`."""
+    from ik_mdn.comparison import compare_learned
+
+    solver, found = contestants.solver, []
+    with progress() as bar:
+        job = bar.add_task(f"training densities for {solver.arm.name}", total=3)
+        for result in compare_learned(solver.arm, solver.task, seconds, seed=seed):
+            found.append(result)
+            bar.advance(job)
+    return found
+
+
+def _show_learned(contestants: Contestants, results: Sequence[LearnedResult]) -> None:
+    """Print the draws of learned densities, and for Panda what others have published."""
+    from ik_mdn.comparison import PUBLISHED
+    from ik_mdn.evaluation import degrees, millimetres, percent
+
+    arm = contestants.solver.arm
+    rows = [
+        [
+            each.name,
+            f"{each.seconds:.0f} s, {each.samples:,}",
+            f"{millimetres(each.pos_mean)} / {millimetres(each.pos_median)}",
+            f"{degrees(each.rot_mean)} / {degrees(each.rot_median)}",
+            percent(each.in_limits),
+            f"{each.us_per_draw:.1f}",
+        ]
+        for each in results
+    ]
+    if arm.name == "panda":
+        rows += [
+            [
+                f"{each.name} (published, other hardware)",
+                each.source,
+                millimetres(each.pos_mean),
+                "–" if each.rot_mean is None else degrees(each.rot_mean),
+                "–",
+                "–",
+            ]
+            for each in PUBLISHED
+        ]
+    print_table(f"{arm.name}: draws of learned densities, nothing refined", HEADER_LEARNED, rows)
 
 
 def survey(contestants: Contestants, *, count: int, targets: int, seed: int, meshes: bool = True) -> Survey:

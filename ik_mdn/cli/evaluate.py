@@ -27,6 +27,7 @@ def run(
     draws: Whole = 200,
     seed: Annotated[OptionalWhole, tyro.conf.arg(**OPTIONAL)] = None,
     figures: Folder = None,
+    sbi: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     base: Base = None,
     tip: Tip = None,
     json: Json = None,
@@ -39,15 +40,17 @@ def run(
         draws: Monte Carlo draws per pose.
         seed: Of poses and draws; without it, the report card's poses.
         figures: Write pit.png, coverage.png and variance.png into this folder.
+        sbi: Also ranks (simulation-based calibration) and TARP, by the package sbi.
     """
-    from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate
+    from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate, simulation_based
     from ik_mdn.model import load_fitting
     from ik_mdn.solver import IKSolver
     from sim.arm import load_arm
 
     with waiting("loading the model"):
         loaded = load_arm(arm, base=base, tip=tip)
-        solver = IKSolver(loaded, load_fitting(loaded, model))
+        fitting = load_fitting(loaded, model)
+        solver = IKSolver(loaded, fitting)
     with progress() as bar:
         jobs = {}
 
@@ -68,10 +71,19 @@ def run(
     if figures is not None:
         with waiting("drawing"):
             files = draw_evaluation(result, loaded, figures)
+    ranks = None
+    if sbi:
+        with waiting("ranks and TARP"):
+            ranks = simulation_based(fitting).to_dict()
     if json:
-        write_json(json, result.to_dict())
+        write_json(json, result.to_dict() | ({} if ranks is None else {"simulation_based": ranks}))
     if json != "-":
         _show(result, loaded, files)
+    if json != "-" and ranks is not None:
+        limit = 1.36 / ranks["poses"] ** 0.5
+        distances = ", ".join(f"{each:.3f}" for each in ranks["rank_distance"])
+        print_line(f"truth ± {ranks['blur']:g}: ranks of the joints are {distances} from uniform, TARP's regions")
+        print_line(f"{ranks['tarp_distance']:.3f} from their credibility (95 % of calibrated ones: below {limit:.3f})")
 
 
 def _show(result: Evaluation, arm: Arm, files: list[Path]) -> None:
@@ -89,7 +101,7 @@ def _show(result: Evaluation, arm: Arm, files: list[Path]) -> None:
 
 def _density_rows(result: Evaluation) -> list[list[str]]:
     health, exact, blurred = result.health, result.exact.to_dict(), result.blurred.to_dict()
-    shown = ("0.5", "0.9", "0.99")
+    shown = ("0.5", "0.8", "0.9", "0.95")
     covered, covered_exact = (
         ", ".join(f"{100 * one['coverage'][level]:.1f}" for level in shown) for one in (blurred, exact)
     )
@@ -109,8 +121,8 @@ def _density_rows(result: Evaluation) -> list[list[str]]:
             f"{len(health.dead)}" + (f": {_list(health.dead)}" if health.dead else ""),
         ],
         ["duplicate components per pose", f"{health.duplicates:.3f}"],
-        [f"coverage of 50, 90, 99 % regions, truth ± {result.floor:g}", f"{covered} %"],
-        ["coverage of 50, 90, 99 % regions, exact truth", f"{covered_exact} %"],
+        [f"coverage of 50, 80, 90, 95 % regions, truth ± {result.floor:g}", f"{covered} %"],
+        ["the same, exact truth", f"{covered_exact} %"],
         ["energy score", f"{result.energy:.4f} rad"],
     ]
 
@@ -118,7 +130,12 @@ def _density_rows(result: Evaluation) -> list[list[str]]:
 def _mode_rows(result: Evaluation) -> list[list[str]]:
     modes, weights = result.modes, result.weights
     if modes is None or weights is None:
-        return [["modes", "not compared: more joints than constraints, the solutions form a continuum"]]
+        rows = [["modes", "not compared: more joints than constraints, the solutions form a continuum"]]
+        if (along := result.diversity) is not None:
+            shown = ", ".join(f"{value:.4f}" for value in (along.raw, along.refined, along.restarts, along.exact))
+            label = f"MMD² of {along.draws} draws to exact ones along the curves ({along.poses} poses)"
+            rows += [[f"{label}: raw, refined, random restarts, exact", shown]]
+        return rows
     return [
         [f"true solutions, modes per pose ({modes.poses} poses)", f"{modes.solutions:.2f}, {modes.modes:.2f}"],
         ["recall of modes", f"{100 * modes.recall:.2f} %"],

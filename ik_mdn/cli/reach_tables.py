@@ -62,3 +62,5 @@ def show_decision(title: str, decision: Decision, *, most: int = _SHOWN) -> None
         return
     note = f" (the first {most} of {count})" if count > most else ""
     print_table(f"{title}{note}", COLUMNS, decision.rows(most))
+    if decision.law is not None:
+        print_line(f"weights: {decision.law.about}")

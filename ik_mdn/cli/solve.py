@@ -192,6 +192,7 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
         for i, q in enumerate(found.q)
     ]
     print_table(title, ["#", *joints, "weight", "error [mm]", "error [°]"], rows)
+    print_line(f"weights ({found.law}): {found.law.about}")
     print_line(f"the first: --q-seed {as_options(found.q[0] * factor)}{' --degrees' if degrees else ''}")
 
 

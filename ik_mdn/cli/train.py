@@ -46,7 +46,8 @@ def run(
         overwrite: Replace a model file that another run made.
         out: The model file; without it, ARM.safetensors (ARM-mse.safetensors for a regressor) in this folder.
         run_folder: Where state and metrics are kept; without it, runs/ARM-KIND.
-        dataset: Train on a folder written by `ik-mdn generate` instead of fresh samples.
+        dataset: Train on a folder written by `ik-mdn generate`, or on a file or folder of your own joint vectors (Parquet,
+            CSV, NumPy; a column per joint by its name, rad and m), so that weights mean how this robot is usually held.
     """
     from ik_mdn.training import rank
     from sim.arm import load_arm
@@ -145,6 +146,8 @@ def _show_report(solver: IKSolver, out: Path) -> None:
         rows += _mixture_rows(report, _model(solver).config.components)
     if "branches" in report:
         rows[-1:-1] = _branch_rows(report)
+    if "postures" in report:
+        rows[1:1] = _posture_rows(report["postures"])
     if is_under_trained(report):
         report_note(
             "warning: the network stands for less than half of the branches; refinement found the others. Train longer."
@@ -171,14 +174,28 @@ def _raw_rows(report: dict[str, Any]) -> list[list[str]]:
 
 def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
     """What a mixture has: its likelihood, and what solving with it finds."""
+    from ik_mdn.solver import Law
+
     return [
         ["negative log-likelihood", f"{report['nll']:.3f} nats"],
         ["effective components", f"{report['effective_components']:.1f} of {components}"],
         *_rows_of_draws(report["draws"]),
-        ["coverage of 50 and 90 % regions", " ".join(f"{100 * v:.1f}" for v in report["coverage"].values()) + " %"],
+        _row_of_coverage(report),
+        *([["weights of solutions", Law(report["law"]).about]] if "law" in report else []),
         ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
         ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
     ]
+
+
+def _row_of_coverage(report: dict[str, Any]) -> list[str]:
+    """How often regions hold the truth, what was blurred and by how much, and what the density was made wider by."""
+    levels = ", ".join(f"{100 * float(level):g}" for level in report["coverage"])
+    shares = " ".join(f"{100 * v:.1f}" for v in report["coverage"].values())
+    if "calibration" not in report:  # a card from before it said so
+        return [f"coverage of {levels} % regions", f"{shares} %"]
+    at = report["calibration"]
+    label = f"coverage of {levels} % regions, truth ± {at['blur']:g}"
+    return [label, f"{shares} %; widths x {at['width']:.3g}, weights ^ {at['power']:.2g}"]
 
 
 def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
@@ -194,6 +211,22 @@ def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
     return rows
 
 
+def _posture_rows(postures: dict[str, Any]) -> list[list[str]]:
+    """What was learned of the configurations themselves."""
+    return [
+        ["your configurations", f"{postures['rows']:,} rows, {postures['held_out']:,} held out"],
+        ["trained on", postures["trained_on"]],
+        [
+            "density p(q)",
+            f"{postures['components']} Gaussians and {100 * postures['even_share']:.2g} % spread evenly",
+        ],
+        [
+            "-log p(q) of rows held out; if uniform",
+            f"{postures['nll']:.3f}, {postures['nll_uniform']:.3f} nats",
+        ],
+    ]
+
+
 def _branch_rows(report: dict[str, Any]) -> list[list[str]]:
     """What a mixture has where branches can be counted."""
     branches, score = report["branches"], report["log_score"]
@@ -203,7 +236,7 @@ def _branch_rows(report: dict[str, Any]) -> list[list[str]]:
         ["branches that a component stands for, unrefined", f"{100 * branches['known']:.2f} %"],
         ["generating configuration found again", f"{100 * report['recall']:.2f} %"],
         [
-            "log score of weights: exact, network, uniform",
+            f"log score of weights: {report.get('law', 'exact')}, network, uniform",
             " ".join(f"{score[name]:.3f}" for name in ("exact", "network", "uniform")) + " nats",
         ],
     ]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ik_mdn.comparison.figures import draw_errors as draw_errors
     from ik_mdn.comparison.figures import draw_target_panel as draw_target_panel
     from ik_mdn.comparison.figures import png as png
+    from ik_mdn.comparison.learned import PUBLISHED as PUBLISHED
+    from ik_mdn.comparison.learned import LearnedResult as LearnedResult
+    from ik_mdn.comparison.learned import compare_learned as compare_learned
     from ik_mdn.comparison.measuring import MethodResult as MethodResult
     from ik_mdn.comparison.measuring import compare as compare
     from ik_mdn.comparison.methods import METHODS as METHODS

@@ -217,7 +217,7 @@ class Controller:
                 break
             q_seed = rng.uniform(arm.sample_min, arm.sample_max)
         assert decision is not None
-        return replace(decision, unshaped=self.body.unshaped), spent
+        return replace(decision, unshaped=self.body.unshaped, law=getattr(found, "law", None)), spent
 
     def _judge(
         self, decision: Decision, drive: Drive | None, err_pos: float, err_rot: float

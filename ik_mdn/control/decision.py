@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from ik_mdn.solver import Law
 from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
@@ -72,6 +74,7 @@ class CostWeights:
          + reserve * lack(share of a motor's effort limit that holding the arm there leaves, reserve_wanted)
          + manipulability * lack(manipulability, manipulability_wanted)
          + weight * (1 - weight of the candidate / largest weight of a candidate)
+         + probability * log(largest weight of a candidate / weight of the candidate)
 
     with lack(x, wanted) = max(0, 1 - x / wanted): 1 where there is none of it, 0 from what is wanted on.
 
@@ -87,6 +90,9 @@ class CostWeights:
         manipulability_wanted: Manipulability from which on it costs nothing; see `Candidate`. A tenth to a third
             of random configurations of six-joint arms lie below the default.
         weight: For a candidate to which the mixture gives no weight.
+        probability: Per nat by which a candidate is less probable than the most probable one: 1 takes on a second of
+            travel to be e times as usual. For a model of one's own configurations, whose weights say how the arm is
+            usually held (`Decision.law`); off by default.
 
     Raises:
         ShapeError: A weight is negative, one that is wanted not positive, or a number not finite.
@@ -102,6 +108,7 @@ class CostWeights:
     manipulability: float = 0.5
     manipulability_wanted: float = 0.01
     weight: float = 0.1
+    probability: float = 0.0
 
     def __post_init__(self) -> None:
         for key, value in asdict(self).items():
@@ -121,6 +128,7 @@ class CostWeights:
             + self.reserve * _lack(candidate.reserve, self.reserve_wanted)
             + self.manipulability * _lack(candidate.manipulability, self.manipulability_wanted)
             + self.weight * (1.0 - candidate.weight / max(heaviest, 1e-300))
+            + self.probability * math.log(max(heaviest, 1e-300) / max(candidate.weight, 1e-300))
         )
 
 
@@ -138,7 +146,7 @@ class Candidate:
         reserve: Least share of a motor's effort limit that holding the arm there against gravity leaves, 1 without a
             load; negative where the motor is too weak.
         manipulability: sqrt(det(J Jᵀ)) of the task's Jacobian without units, 0 in a singularity; see `sim.jacobians`.
-        weight: Probability that the solver's mixture gives it.
+        weight: How probable the solver says that it is; `Decision.law` says by what.
         cost: See `CostWeights`.
         rejected: Why the arm cannot be there or get there; None where nothing speaks against it (whether a path
             is free is only looked at until one is chosen).
@@ -169,6 +177,7 @@ class Decision:
         reason: Why none was chosen; empty where one was.
         status: The outcome that this means for a reach; None where one was chosen and is still to be gone to.
         unshaped: Links that it was judged without: they would collide, and their shapes were not loaded.
+        law: What the candidates' weights are, as the solver said; see `ik_mdn.solver.Law`.
     """
 
     candidates: tuple[Candidate, ...]
@@ -177,6 +186,7 @@ class Decision:
     reason: str
     status: ReachStatus | None = None
     unshaped: tuple[str, ...] = ()
+    law: Law | None = None
 
     def rows(self, most: int | None = None) -> list[list[str]]:
         """The candidates as text, one row each, best first; `COLUMNS` are the heads.
@@ -210,6 +220,7 @@ class Decision:
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
         lines += [self.reason] if self.reason else []
+        lines += [f"weights: {self.law.about}"] if self.law and self.candidates else []
         lines += [f"judged without the shapes of {', '.join(self.unshaped)}: they collide with nothing"] * any(
             self.unshaped
         )

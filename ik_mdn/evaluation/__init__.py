@@ -9,6 +9,7 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from ik_mdn.evaluation.diagnostics import Evaluation as Evaluation
     from ik_mdn.evaluation.diagnostics import evaluate as evaluate
+    from ik_mdn.evaluation.diversity import measure_diversity as measure_diversity
     from ik_mdn.evaluation.figures import draw_evaluation as draw_evaluation
     from ik_mdn.evaluation.formatting import DEGREES as DEGREES
     from ik_mdn.evaluation.formatting import degrees as degrees
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     from ik_mdn.evaluation.metrics import Quantiles as Quantiles
     from ik_mdn.evaluation.metrics import pose_errors as pose_errors
     from ik_mdn.evaluation.metrics import summarise_errors as summarise_errors
-    from ik_mdn.evaluation.report import HELD_OUT_SEED as HELD_OUT_SEED
-    from ik_mdn.evaluation.report import held_out as held_out
+    from ik_mdn.evaluation.poses import HELD_OUT_SEED as HELD_OUT_SEED
+    from ik_mdn.evaluation.poses import held_out as held_out
+    from ik_mdn.evaluation.ranks import simulation_based as simulation_based
+    from ik_mdn.evaluation.recalibrating import covered as covered
+    from ik_mdn.evaluation.recalibrating import recalibrate as recalibrate
     from ik_mdn.evaluation.report import is_under_trained as is_under_trained
     from ik_mdn.evaluation.report import measure_report as measure_report
 else:

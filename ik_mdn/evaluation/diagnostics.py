@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from ik_mdn.evaluation.calibration import angular_crps, coverage, density_level, pit, uniform_distance
+from ik_mdn.evaluation.diversity import Diversity, measure_diversity
 from ik_mdn.evaluation.health import Health, HealthTally
 from ik_mdn.evaluation.matching import LEAST_MASS, ModeScores, mode_scores
 from ik_mdn.evaluation.metrics import ErrorSummary, pose_errors, summarise_errors
-from ik_mdn.evaluation.report import HELD_OUT_SEED, held_out
+from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.scores import energy_score
 from ik_mdn.evaluation.weights import WeightScores, score_weights
 from ik_mdn.mixture import find_modes
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
     from ik_mdn.solver import IKSolver
 
-LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)  # nominal probabilities of the coverage table
+LEVELS = (0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99)  # nominal probabilities of the coverage table
 
 _CHUNK = 128  # poses at a time; bounds the memory
+_CURVES = 50  # poses whose draws are compared with exact ones along the curves
 _PAIRED = 64  # draws that enter the scores over pairs
 _TRUTH_SEEDS = 512  # random restarts per pose for the true solutions, in the first of up to six growing rounds
 
@@ -76,6 +78,7 @@ class Evaluation:
             to the target by FK; "refined", the solver's first solution.
         weights: How good the probabilities of solutions are; None as for modes.
         modes: None for an arm with more joints than the task has constraints: its solutions form a continuum.
+        diversity: How draws are spread along the curves of an arm with one joint to spare; None for others.
         T_base_tip: The poses, (N, 4, 4).
     """
 
@@ -95,6 +98,7 @@ class Evaluation:
     errors: dict[str, ErrorSummary]
     weights: WeightScores | None
     modes: ModeScores | None
+    diversity: Diversity | None
     T_base_tip: Tensor
 
     @property
@@ -119,6 +123,7 @@ class Evaluation:
             "energy_score": self.energy,
             "weights": None if self.weights is None else vars(self.weights),
             "modes": None if self.modes is None else vars(self.modes),
+            "diversity": None if self.diversity is None else self.diversity.to_dict(),
             "errors": {name: summary.to_dict() for name, summary in self.errors.items()},
         }
 
@@ -136,7 +141,7 @@ def evaluate(
 
     Args:
         solver: With a mixture model.
-        count: Number of poses, made from joint vectors uniform in limits.
+        count: Number of poses, made from joint vectors uniform in limits, or drawn from the model's own p(q).
         mode_count: How many of them have their modes compared with all true solutions (the slow part).
         draws: Monte Carlo draws per pose for coverage and scores.
         seed: Of the poses and draws.
@@ -155,7 +160,7 @@ def evaluate(
             f"got count={count}, mode_count={mode_count}, draws={draws}; allowed: count >= 2, mode_count >= 1, draws >= 2"
         )
     say = on_stage or (lambda stage, done: None)
-    q, T = held_out(solver.arm, count, seed=seed)
+    q, T = held_out(solver.arm, count, seed=seed, postures=model.postures)
     generator = torch.Generator().manual_seed(seed)
     tally, rows = HealthTally(), []
     for i, part in enumerate(_chunks(count)):
@@ -164,6 +169,8 @@ def evaluate(
     found = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
     redundant = solver.arm.n_joints > solver.task.n_constraints
     modes = None if redundant else _score_modes(solver, model, T[:mode_count], say)
+    curves = solver.arm.n_joints == solver.task.n_constraints + 1
+    diversity = measure_diversity(solver, T[: min(mode_count, _CURVES)], seed=seed) if curves else None
     weights = None if redundant else score_weights(solver.arm, solver.solve(T, windings=True), q.numpy())
     return Evaluation(
         arm=solver.arm.name,
@@ -182,6 +189,7 @@ def evaluate(
         errors=_errors(solver, model, T, say),
         weights=weights,
         modes=modes,
+        diversity=diversity,
         T_base_tip=T,
     )
 

@@ -11,56 +11,48 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.evaluation.calibration import coverage, density_level
 from ik_mdn.evaluation.drawing import HEAD_STEPS, score_draws
 from ik_mdn.evaluation.matching import LEAST_MASS, NEAR
 from ik_mdn.evaluation.metrics import joint_distance, pose_errors, summarise_errors
+from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
+from ik_mdn.evaluation.recalibrating import covered
 from ik_mdn.evaluation.weights import score_weights
-from ik_mdn.model import ArmModel, ChainModel
-from sim.arm import Arm
+from ik_mdn.model import ChainModel
+from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
 
 if TYPE_CHECKING:
-    from ik_mdn.model import ArmModel
     from ik_mdn.solver import IKSolver
 
-HELD_OUT_SEED = 7_777_777  # far from the small seeds that training uses
 _FEWER = 500  # poses for what takes longer
-_DRAWS = 200  # of the mixture, per pose, for its coverage
+_COVERED = 1000  # poses for the coverage
 _KNOWN = 0.5  # share of the branches that a network should stand for by itself
 _SAME_BRANCH = 1e-3  # [rad, m]: two configurations nearer than this in every joint are one solution
 
 
-def held_out(arm: Arm, count: int, *, seed: int = HELD_OUT_SEED) -> tuple[Tensor, Tensor]:
-    """Configurations uniform in limits and their poses, from a stream that training never sees.
-
-    Args:
-        arm: The arm.
-        count: How many.
-        seed: Of the stream.
-
-    Returns:
-        q (count, n) and T_base_tip (count, 4, 4), float64.
-    """
-    unit = torch.rand(count, arm.n_joints, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-    low, high = torch.tensor(arm.sample_min), torch.tensor(arm.sample_max)
-    q = low + (high - low) * unit
-    return q, forward_kinematics(arm, q)
-
-
-def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2000) -> dict[str, Any]:
+def measure_report(
+    solver: IKSolver,
+    *,
+    training: dict[str, Any],
+    count: int = 2000,
+    own: FloatArray | None = None,
+    postures: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """The report card of a solver's model, as plain JSON values.
 
     Args:
         solver: With a model.
         training: What training cost, taken over as it is.
         count: Number of held-out poses.
+        own: Joint vectors of one's own that training did not see, (N, n), to make the poses of; None: uniform in limits.
+        postures: What was learned of p(q), taken over as it is.
 
     Returns:
-        `training`, the pose set, raw errors of the model's answers (median, p95, max; nothing trimmed), and for a
+        `training`, `postures`, `law` (what weights are, see `Solutions.law`), the pose set, raw errors of the model's answers (median, p95, max; nothing trimmed), and for a
         mixture: NLL, errors of draws (`draws`, see `DrawScores`) from the network alone and with the kinematic head, the
         share solved in limits from the mixture's seeds alone (`solved`), the time per pose, and how
-        often its 50 and 90 % regions hold the generating configuration (`coverage`); unless the arm is redundant for
+        often its 50, 80, 90 and 95 % regions hold the generating configuration blurred by the floor (`coverage`, with the
+        blur and the model's `Recalibration` in `calibration`); unless the arm is redundant for
         the task, also the share of poses whose generating configuration was found again (`recall`) and, on the first
         500, what share of the branches of thorough mode is found (`branches`): `recall` by the network's seeds,
         `random` by as many random ones instead, `known` the share that a component mean stands for before any
@@ -68,8 +60,14 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
     """
     model = solver.model
     assert model is not None, "a report card needs a model"
-    q, T = held_out(solver.arm, count)
-    report: dict[str, Any] = {"training": training, "poses": {"count": count, "seed": HELD_OUT_SEED}}
+    poses: dict[str, Any] = {"count": count, "seed": HELD_OUT_SEED}
+    if own is None:
+        q, T = held_out(solver.arm, count)
+    else:
+        q, count = torch.as_tensor(own), len(own)
+        T, poses = forward_kinematics(solver.arm, q), {"count": count, "of": "rows held out"}
+    report: dict[str, Any] = {"training": training, "poses": poses}
+    report |= {} if postures is None else {"postures": postures}
     proposal = model.propose(T)
     err_pos, err_rot = pose_errors(solver.arm, solver.task, proposal.q, T[:, None])
     best = (err_pos + err_rot).argmin(dim=1, keepdim=True)
@@ -83,10 +81,13 @@ def measure_report(solver: IKSolver, *, training: dict[str, Any], count: int = 2
     report["draws"] = {"network": asdict(score_draws(model, T[:_FEWER]))}
     if square or isinstance(model, ChainModel):
         report["draws"]["kinematic_head"] = asdict(score_draws(model, T[:_FEWER], steps=HEAD_STEPS))
-    report["coverage"] = _coverage(model, T[:_FEWER], q[:_FEWER])
+    blur, width = model.config.floor, model.recalibration
+    report["coverage"] = covered(model, T[:_COVERED], q[:_COVERED], blur=blur)
+    report["calibration"] = {"blur": blur, "width": width.width, "power": width.power}
     solver.solve(T[:8], restarts=0)  # the first call loads the refinement kernel
     started = time.perf_counter()
     found = solver.solve(T, restarts=0)
+    report["law"] = found.law.value
     seconds = time.perf_counter() - started
     report["solved"] = float(np.mean([len(one.q) > 0 for one in found]))
     report["us_per_pose"] = round(1e6 * seconds / count, 1)
@@ -125,17 +126,6 @@ def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:
         "per_pose": len(every.q) / len(T),
         "poses": len(T),
     }
-
-
-def _coverage(model: ArmModel, T: Tensor, q: Tensor) -> dict[str, float]:
-    """How often the most probable 50 and 90 % hold the truth, blurred by the floor that training gave the density."""
-    generator = torch.Generator().manual_seed(0)
-    truth = q + model.config.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
-    with torch.no_grad():
-        draws = model.sample(T, _DRAWS, generator=generator).transpose(0, 1)
-        level = density_level(model.log_prob(T, truth), model.log_prob(T, draws), generator=generator)
-    shares = coverage(level, torch.tensor([0.5, 0.9], dtype=level.dtype))
-    return dict(zip(("0.5", "0.9"), shares.tolist(), strict=True))
 
 
 def _found_again(solver: IKSolver, found: Any, q: Tensor) -> np.ndarray[Any, np.dtype[np.bool_]]:

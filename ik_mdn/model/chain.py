@@ -14,6 +14,8 @@ from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.limits import draw_inside, mass_in_limits
 from ik_mdn.model.pose_model import PoseModel
+from ik_mdn.model.postures import Postures
+from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, strata_for
 from ik_mdn.model.split import Split, chosen_split
@@ -51,6 +53,8 @@ class ChainModel(nn.Module):
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
         self.config: ModelConfig = replace(config, drawn_first=(split.joint, *self.rest.config.drawn_first))
         self.report = ReportCard()
+        self.postures: Postures | None = None  # p(q), where it is not uniform
+        self.recalibration = Recalibration()
 
     def saved(self) -> SavedModel:
         """The model as it is now, as plain numbers."""
@@ -183,9 +187,9 @@ class ChainModel(nn.Module):
         encoded = self.features.encode(T)
         reduced = self.first.mixture(encoded.features)
         return GaussianMixture(
-            logits=reduced.logits.double(),
+            logits=reduced.logits.double() * self.recalibration.power,
             loc=reduced.loc.double() + encoded.shift[:, self.split.joint, None, None],
-            scale=reduced.scale.double(),
+            scale=reduced.scale.double() * self.recalibration.width,
             period=self.first.period,
             validate_args=False,
         )
@@ -243,7 +247,8 @@ def model_for(arm: Arm, task: Task | str | None = None, config: ModelConfig | No
 def from_saved(saved: SavedModel) -> ArmModel:
     """The model of plain numbers in torch, in evaluation mode."""
     model = model_for(saved.arm, saved.task, saved.config)
-    model.report = saved.report
+    model.report, model.postures = saved.report, saved.postures
+    saved.recalibration.put_on(model)
     model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
     return model.eval()
 

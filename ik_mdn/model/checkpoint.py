@@ -9,6 +9,8 @@ from shlex import join
 from typing import TYPE_CHECKING, Any
 
 from ik_mdn.model.config import ModelConfig
+from ik_mdn.model.postures import PREFIX, Postures
+from ik_mdn.model.recalibration import NAME, Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.tensors import read_metadata, read_tensors, write_tensors
 from sim.arm import Arm, builtin_arms, load_arm
@@ -66,7 +68,8 @@ def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
         "report": json.dumps(model.report.values),
     }
     assert tuple(metadata) == _FIELDS
-    write_tensors(path, model.weights, metadata)
+    postures = {} if model.postures is None else model.postures.tensors()
+    write_tensors(path, {**model.weights, **postures, **model.recalibration.tensors()}, metadata)
 
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
@@ -98,7 +101,9 @@ def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
     try:
         config, report = _config(parse_json(metadata["config"])), ReportCard(parse_json(metadata["report"]))
         arm = _matching_arm(_stored_arm(metadata), arm, path)
-        return SavedModel(arm, load_task(arm, metadata["task"]), config, tensors, report)
+        weights = {name: value for name, value in tensors.items() if name != NAME and not name.startswith(PREFIX)}
+        extras = (report, Postures.of(arm, tensors), Recalibration.of(tensors))
+        return SavedModel(arm, load_task(arm, metadata["task"]), config, weights, *extras)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, IKError) as error:

@@ -13,6 +13,8 @@ from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.kinematic import Stepped, step_means
 from ik_mdn.model.limits import draw_inside, mass_in_limits, within_limits
+from ik_mdn.model.postures import Postures
+from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, sigma_points
 from sim.arm import Arm
@@ -36,6 +38,8 @@ class PoseModel(ConditionalNetwork):
         super().__init__(features.size, torch.tensor(arm.period), config)
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
+        self.postures: Postures | None = None  # p(q), where it is not uniform
+        self.recalibration = Recalibration()
 
     def saved(self) -> SavedModel:
         """The model as it is now, as plain numbers."""
@@ -89,6 +93,7 @@ class PoseModel(ConditionalNetwork):
             period=self.period,
             validate_args=False,
         )
+        mixture = self.recalibration.apply(mixture)
         if steps:
             return step_means(mixture, self.arm, self.task, T_base_tip, steps=steps)
         return Stepped(mixture, torch.ones_like(mixture.loc[:, 0, 0]))

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from ik_mdn.model.config import Kind, MixtureShape, ModelConfig
 from ik_mdn.model.features import PoseFeatures
+from ik_mdn.model.postures import Postures
+from ik_mdn.model.recalibration import Recalibration
 from sim.arm import Arm
 from sim.task import Task
 
@@ -33,6 +35,8 @@ class SavedModel:
         config: What the network is made of.
         weights: Its numbers, float32, by the names that they have in `PoseModel.state_dict()`.
         report: What was measured of it.
+        postures: How its arm is usually held, where it was trained on such joint vectors; None: anywhere in limits alike.
+        recalibration: What its densities are made wider by.
 
     Raises:
         ValueError: The weights are not those of such a network.
@@ -43,6 +47,8 @@ class SavedModel:
     config: ModelConfig
     weights: Mapping[str, NDArray[np.float32]] = field(repr=False)
     report: ReportCard = field(default_factory=ReportCard, repr=False)
+    postures: Postures | None = field(default=None, repr=False)
+    recalibration: Recalibration = field(default_factory=Recalibration)
 
     def __post_init__(self) -> None:
         declared = self._declared()
@@ -57,7 +63,8 @@ class SavedModel:
     def of(cls, model: Any) -> SavedModel:
         """A `PoseModel` or `ChainModel` as it is now."""
         weights = {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
-        return cls(model.arm, model.task, model.config, weights, model.report)
+        extras = (model.report, model.postures, model.recalibration)
+        return cls(model.arm, model.task, model.config, weights, *extras)
 
     @cached_property
     def features(self) -> PoseFeatures:

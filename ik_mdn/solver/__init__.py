@@ -9,6 +9,7 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from ik_mdn.solver.branches import into_limits as into_limits
     from ik_mdn.solver.engine_torch import first_of_branch as first_of_branch
+    from ik_mdn.solver.probabilities import Law as Law
     from ik_mdn.solver.redundancy import self_motion as self_motion
     from ik_mdn.solver.refinement import refine as refine
     from ik_mdn.solver.self_motions import SelfMotion as SelfMotion

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ik_mdn.solver.branches import MOST_WINDINGS, wind
 from ik_mdn.solver.continua import on_curve
 from ik_mdn.solver.engine import Engine, Found, Problem
-from ik_mdn.solver.probabilities import Law, count_windings, solution_weights
+from ik_mdn.solver.probabilities import Law, count_windings, log_of_windings, solution_weights
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
 from sim.arrays import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    from ik_mdn.model import Postures
 
 Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
 RANKS = ("weight", "distance", "margin", "manipulability")
@@ -32,6 +35,7 @@ class Order(NamedTuple):
         max_jump: Leave out what is further from the problem's `near` in a joint [rad, m].
         max_solutions: Keep only so many of the best per target.
         closest: Whether the closest approach is wanted where there is none.
+        postures: p(q) that solutions are weighed by; None: uniform.
     """
 
     rank: Rank
@@ -39,6 +43,7 @@ class Order(NamedTuple):
     max_jump: float | None = None
     max_solutions: int | None = None
     closest: bool = False
+    postures: Postures | None = None
 
 
 def collect(engine: Engine, problem: Problem, outcome: Outcome, law: Law, order: Order) -> SolutionBatch:
@@ -54,23 +59,25 @@ def collect(engine: Engine, problem: Problem, outcome: Outcome, law: Law, order:
     Returns:
         The batch; a target without rows has no solution.
     """
-    rank, windings, max_jump, max_solutions, _ = order
+    rank, windings, max_jump, max_solutions, _, postures = order
     found, targets = outcome.found, np.arange(len(problem.T) + 1)
     status = np.where(outcome.met, _place(Status.OUT_OF_LIMITS), _place(Status.UNREACHABLE))
     status[outcome.late] = _place(Status.TIMED_OUT)
     status[found.pose] = _place(Status.TOO_FAR)
     weight, condition = found.weight, None
     curved: BoolArray = np.zeros(len(problem.T), np.bool_)
-    if rank == "manipulability" or (outcome.refined and not problem.is_redundant):
+    weighed = law is not Law.PROPOSALS
+    if rank == "manipulability" or weighed or (outcome.refined and not problem.is_redundant):
         condition = engine.condition(found.q)
     if outcome.refined and not problem.is_redundant and condition is not None:
         curved = outcome.curved | _curved(problem, found, condition.singular & ~outcome.curved[found.pose])
         condition.manipulability[condition.singular & curved[found.pose]] = 0.0  # not to be told apart by rounding
-        if law is Law.EXACT:
-            weight = solution_weights(problem.arm, found.pose.searchsorted(targets), found.q, condition.manipulability)
+    if weighed and condition is not None:
+        owns = found.pose.searchsorted(targets)
+        weight = solution_weights(problem.arm, owns, found.q, condition.manipulability, postures)
     rows: IntArray = np.arange(len(weight))  # of what was found
     if windings:
-        found, weight, rows = _wound(problem, found, weight, max_jump)
+        found, weight, rows = _wound(problem, found, weight, max_jump, postures)
     if max_jump is not None:
         assert problem.near is not None
         near = np.abs(found.q - problem.near[found.pose]).max(axis=1, initial=0.0) <= max_jump
@@ -132,7 +139,7 @@ def _curved(problem: Problem, found: Found, singular: BoolArray) -> BoolArray:
 
 
 def _wound(
-    problem: Problem, found: Found, weight: FloatArray, max_jump: float | None
+    problem: Problem, found: Found, weight: FloatArray, max_jump: float | None, postures: Postures | None
 ) -> tuple[Found, FloatArray, IntArray]:
     """Windings of each solution inside the limits, no further than `max_jump`, their weights, and whose windings they are.
 
@@ -155,8 +162,10 @@ def _wound(
         count = every_winding
     elif cut := int((every_winding > count).sum()):
         _log.warning("%d solutions have more windings than the %d nearest ones, which are given", cut, MOST_WINDINGS)
-    every = found.take(rows)
-    return every._replace(q=wound, weight=every.weight / count[rows]), weight[rows] / count[rows], rows
+    every, share = found.take(rows), count[rows]
+    if postures is not None:
+        share = np.exp(log_of_windings(postures, found.q)[rows] - postures.log_prob(wound))
+    return every._replace(q=wound, weight=every.weight / count[rows]), weight[rows] / share, rows
 
 
 def _key(

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ik_mdn.solver.branches import wind
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.words import Word
+
+if TYPE_CHECKING:
+    from ik_mdn.model import Postures
 
 SLACK = 1e-9  # [rad] beyond a limit that still counts as inside, as for solutions
 
@@ -17,17 +22,39 @@ _LEAST = 1e-150  # manipulability below which a solution counts as exactly singu
 
 
 class Law(Word):
-    """What the weights of solutions are; `about` says it in a sentence."""
+    """What the weights of solutions are; `about` says it in a sentence.
+
+    Exact for an arm with as many joints as the task has constraints, unless the model has a density of its own (learned).
+    Of curves of solutions the points found are no probability: proposals, or the learned density.
+    """
 
     EXACT = "exact", "probability given the pose where joints are uniform in limits, among the solutions found"
+    LEARNED = (
+        "learned",
+        "probability given the pose where joints are as in the model's own configurations, among the solutions found",
+    )
+    LEARNED_DENSITY = (
+        "learned_density",
+        "density along the curve of solutions where joints are as in the model's own configurations, as shares of those found",
+    )
     PROPOSALS = "proposals", "share of the proposals that led to the solution"
 
+    @classmethod
+    def of(cls, spare: int, postures: Postures | None) -> Law:
+        """The law for an arm with so many more joints than the task has constraints, and a model's p(q), None: uniform."""
+        if spare < 0 or (spare and postures is None):
+            return cls.PROPOSALS
+        learned = cls.LEARNED_DENSITY if spare else cls.LEARNED
+        return cls.EXACT if postures is None else learned
 
-def solution_weights(arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray) -> FloatArray:
-    """The probability of each solution of each pose under joint vectors drawn uniformly in limits.
+
+def solution_weights(
+    arm: Arm, offsets: IntArray, q: FloatArray, manipulability: FloatArray, postures: Postures | None = None
+) -> FloatArray:
+    """The probability of each solution of each pose under joint vectors drawn uniformly in limits, or from p(q).
 
     Where the task has as many constraints as the arm has joints, the change of variables gives
-    `p(q_b | T) ∝ 1 / |det J(q_b)|` over all solutions in limits, every winding counted (Bishop, Pattern Recognition and
+    `p(q_b | T) ∝ p(q_b) / |det J(q_b)|` over all solutions in limits, every winding counted (Bishop, Pattern Recognition and
     Machine Learning, 2006, equation 1.27).
 
     Args:
@@ -35,13 +62,23 @@ def solution_weights(arm: Arm, offsets: IntArray, q: FloatArray, manipulability:
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
         q: Solutions in limits [rad, m], shape (M, n).
         manipulability: `sqrt(det J Jᵀ)` of the task's Jacobian in any fixed units, shape (M,).
+        postures: p(q); None: uniform.
 
     Returns:
         Shape (M,), each the probability of all windings of a solution; sums to 1 over each pose that has rows.
     """
     log_weight = -np.log(np.maximum(manipulability, _LEAST))
-    log_weight += np.log(count_windings(arm, q))
+    log_weight += np.log(count_windings(arm, q)) if postures is None else log_of_windings(postures, q)
     return normalise(offsets, log_weight)
+
+
+def log_of_windings(postures: Postures, q: FloatArray) -> FloatArray:
+    """log of the sum of p over all windings of each joint vector, (M,)."""
+    rows, wound = wind(postures.arm, q)
+    log_p = postures.log_prob(wound)
+    if len(rows) == len(q):
+        return log_p
+    return np.asarray(np.logaddexp.reduceat(log_p, rows.searchsorted(np.arange(len(q)))))
 
 
 def count_windings(arm: Arm, q: FloatArray) -> IntArray:

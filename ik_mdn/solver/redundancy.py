@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,7 +13,7 @@ from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine import Problem, Seeds, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
 from ik_mdn.solver.options import check_counts, check_seeds, check_sizes
-from ik_mdn.solver.probabilities import normalise, solution_weights
+from ik_mdn.solver.probabilities import Law, normalise, solution_weights
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
 from ik_mdn.solver.threads import at_most
@@ -25,6 +25,7 @@ from sim.task import Task, as_targets, load_task
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ik_mdn.model import Postures
     from ik_mdn.solver.solver import IKSolver
 
 SEEDS_OF_MODEL, SEEDS = 32, 128  # per pose: of a model; random ones, of which more are needed to meet every curve
@@ -136,6 +137,11 @@ class _Job(NamedTuple):
     tolerance: float
     seed: int
 
+    @property
+    def postures(self) -> Postures | None:
+        """The model's p(q), where it is not uniform."""
+        return None if self.solver is None else self.solver.postures
+
 
 def _trace(job: _Job, T: FloatArray) -> SelfMotionBatch:
     """Samples in order along curves."""
@@ -230,6 +236,7 @@ def _polished(
         closed,
         offsets,
         curve_offsets,
+        Law.of(0, job.postures),
     )
 
 
@@ -239,7 +246,7 @@ def _weights(job: _Job, offsets: IntArray, q: FloatArray, curve: IntArray, lengt
 
     problem = Problem(job.arm, job.task, np.empty((0, 4, 4)), None, job.tolerance)
     manipulability = CompiledEngine(problem, None).condition(q).manipulability
-    weight = solution_weights(job.arm, offsets, q, manipulability)
+    weight = solution_weights(job.arm, offsets, q, manipulability, job.postures)
     if not len(length):
         return weight
     spacing = (length / np.bincount(curve, minlength=len(length)).clip(min=1))[curve]
@@ -248,6 +255,7 @@ def _weights(job: _Job, offsets: IntArray, q: FloatArray, curve: IntArray, lengt
 
 def _join(parts: list[SelfMotionBatch]) -> SelfMotionBatch:
     """Parts one after the other."""
-    *rows, offsets, curve_offsets = ([getattr(part, field.name) for part in parts] for field in fields(SelfMotionBatch))
+    arrays = fields(SelfMotionBatch)[:-1]
+    *rows, offsets, curve_offsets = ([getattr(part, field.name) for part in parts] for field in arrays)
     ends = (starts(np.concatenate([np.diff(each) for each in column])) for column in (offsets, curve_offsets))
-    return SelfMotionBatch(*(np.concatenate(column) for column in rows), *ends)
+    return replace(SelfMotionBatch(*(np.concatenate(column) for column in rows), *ends), law=parts[0].law)

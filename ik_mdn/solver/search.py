@@ -44,6 +44,7 @@ class Effort(NamedTuple):
         max_jump: How near to the problem's `near` a solution is to be [rad, m]; None: anywhere.
         seed: Of the random seeds.
         lost: Whether targets may be met very near to singular configurations, so that seeds are lost.
+        spread: Random seeds beside a model's, which knows of some of the branches only.
     """
 
     seeds: int
@@ -54,6 +55,7 @@ class Effort(NamedTuple):
     seed: int
     max_jump: float | None = None
     lost: bool = False
+    spread: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +143,9 @@ class _Search:
         effort = self.effort
         if effort.first:
             pending = self._round(pending, _FIRST, partial(self._proposals, most=min(_FIRST, effort.seeds)))
-        return self._round(pending, effort.seeds + effort.draws, self._proposals, beside=not effort.first)
+        return self._round(
+            pending, effort.seeds + effort.draws + effort.spread, self._proposals, beside=not effort.first
+        )
 
     def _restart(self, pending: IntArray) -> None:
         """Refine random seeds for the pending targets, in rounds each twice as large as before."""
@@ -302,14 +306,16 @@ class _Search:
 
     def _last_draws(self) -> FloatArray:
         """Random joint vectors of their own generator: what is tried last changes nothing for other targets."""
-        arm = self.problem.arm
-        rng = np.random.default_rng([self.effort.seed, _LAST])
-        return np.asarray(rng.uniform(arm.sample_min, arm.sample_max, (_LAST, arm.n_joints)))
+        return _uniform(self.problem.arm, np.random.default_rng([self.effort.seed, _LAST]), _LAST)
 
     def _proposals(self, poses: IntArray, most: int | None = None) -> Seeds:
         seeds = [self.engine.propose(poses, most or self.effort.seeds)]
         if self.effort.draws and most is None:
             seeds.append(self.engine.draw(poses, self.effort.draws, self.generator))
+        if self.effort.spread and most is None:
+            seeds.append(
+                Seeds.repeated(len(poses), first_draws(self.problem.arm, self.effort.seed, self.effort.spread), 0)
+            )
         if self.problem.near is not None:
             seeds.append(self._near_seeds(poses))
         return Seeds.join(seeds)

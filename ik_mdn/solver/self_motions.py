@@ -9,6 +9,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from ik_mdn.solver.probabilities import Law
 from sim.arrays import FloatArray, IntArray
 
 
@@ -21,18 +22,20 @@ class SelfMotion:
     Where more than one degree of freedom is redundant there are no curves: `curve` is -1 and `position` NaN.
 
     Given the pose, joint vectors that are uniform in limits lie along the curves with density `1 / sqrt(det J Jᵀ)` per arc
-    length (coarea formula: Federer, Geometric Measure Theory, 1969, theorem 3.2.12), not evenly.
+    length (coarea formula: Federer, Geometric Measure Theory, 1969, theorem 3.2.12), not evenly. Those of a model with a
+    density p(q) of its own lie with `p(q) / sqrt(det J Jᵀ)`; `law` says which.
 
     Args:
         q: Joint vectors [rad, m], shape (m, n), in limits; m = 0 when nothing reaches the pose.
         weight: Probability given the pose of the piece of curve that each sample stands for, all its windings together,
-            shape (m,); sums to 1. Without curves: `1 / sqrt(det J Jᵀ)` relative to the other samples.
+            shape (m,); sums to 1. Without curves: the density relative to the other samples.
         curve: Which curve each is on, shape (m,), from 0.
         position: Arc length from the curve's beginning [rad; arm lengths for joints that slide], shape (m,).
         err_pos, err_rot: Distance [m] and angle [rad] of the tip from the pose by forward kinematics, shape (m,).
         length: Arc length of each curve, shape (c,).
         closed: Whether a curve comes back to its beginning, up to full turns of joints that have room for them,
             shape (c,); otherwise both ends are at limits.
+        law: `exact` where joints are uniform in limits, `learned` by the model's density of its own configurations.
     """
 
     q: FloatArray
@@ -43,6 +46,7 @@ class SelfMotion:
     err_rot: FloatArray
     length: FloatArray
     closed: NDArray[np.bool_]
+    law: Law
 
     def __post_init__(self) -> None:
         assert (
@@ -93,6 +97,7 @@ class SelfMotionBatch(Sequence[SelfMotion]):
         length, closed: As in `SelfMotion`, pose by pose, C rows.
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,).
         curve_offsets: Pose i owns the curves `curve_offsets[i]:curve_offsets[i + 1]`, shape (B + 1,).
+        law: As in `SelfMotion`.
     """
 
     q: FloatArray
@@ -105,6 +110,7 @@ class SelfMotionBatch(Sequence[SelfMotion]):
     closed: NDArray[np.bool_]
     offsets: IntArray
     curve_offsets: IntArray
+    law: Law = Law.EXACT
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -128,6 +134,7 @@ class SelfMotionBatch(Sequence[SelfMotion]):
             self.err_rot[rows],
             self.length[curves],
             self.closed[curves],
+            self.law,
         )
 
     def __iter__(self) -> Iterator[SelfMotion]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from ik_mdn.model import ArmModel, SavedModel
+    from ik_mdn.model import ArmModel, Postures, SavedModel
     from ik_mdn.solver.engine_numba import OneCall
     from ik_mdn.solver.proposers import CompiledModel
 
@@ -217,7 +217,7 @@ class IKSolver:
                 `q_seed`), "margin" (to the nearest limit) or "manipulability" (sqrt det J Jᵀ). Default: "distance"
                 with `q_seed`, otherwise "weight".
             max_solutions: Keep only so many of the best per target; default: all. 1 with rank "weight" stops at the
-                first that is found, from the eight heaviest seeds if possible.
+                first that is found, from the eight heaviest seeds if possible (not where p(q) was learned).
             windings: Also every other winding of each solution inside the limits (continuous joints keep one), of each
                 up to the 256 nearest to `q_seed` or to the middle of the limits; a log line says where there are more.
             thorough: Go on adding seeds (random ones, draws from the mixture, and such that lead across folds) until
@@ -237,8 +237,8 @@ class IKSolver:
 
         Returns:
             `SolutionBatch` of length B (1 for a single target), numpy arrays. Weights are exact probabilities of the
-            solutions found where the arm has as many joints as the task has constraints, for joints uniform in limits;
-            `Solutions.law` says what they are, `Solutions.proposal_weight` what the model makes of them.
+            solutions found where the arm has as many joints as the task has constraints, for joints uniform in limits, or
+            distributed as in the model's own configurations; `Solutions.law` says what they are, `Solutions.proposal_weight` what the model makes of them.
 
         Raises:
             ShapeError, PoseError: The targets, `q_seed` or an option make no sense, or do not go together.
@@ -256,11 +256,12 @@ class IKSolver:
             draws=draws,
             restarts=restarts,
             thorough=thorough,
-            first=max_solutions == 1 and by == "weight" and not (thorough or windings),
+            first=max_solutions == 1 and by == "weight" and not (thorough or windings or self.postures),
             seed=seed,
             max_jump=max_jump,
+            spread=SEEDS if self.postures else 0,  # what is improbable is a solution too
         )
-        order = Order(by, windings, max_jump, max_solutions, closest)
+        order = Order(by, windings, max_jump, max_solutions, closest, self.postures)
         T, device = plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
         if T is None or slow or not self._compiled:
@@ -293,8 +294,8 @@ class IKSolver:
                 proposed = replace(proposed, found=proposed.found.take(finite))
             return collect(engine, problem, proposed, Law.PROPOSALS, order)
         outcome = search(engine, problem, effort)
-        square = self.task.n_constraints == self.arm.n_joints
-        law = Law.EXACT if square and not effort.first else Law.PROPOSALS
+        spare = self.arm.n_joints - self.task.n_constraints
+        law = Law.PROPOSALS if effort.first else Law.of(spare, self.postures)
         batch = collect(engine, problem, outcome, law, order)
         return with_closest(problem, batch, seed=effort.seed) if order.closest else batch
 
@@ -326,6 +327,11 @@ class IKSolver:
         seeds = "a model's seeds" if self.has_model else "random seeds"
         return f"IKSolver(arm {self.arm.name!r}, task {self.task.name!r}, {seeds})"
 
+    @property
+    def postures(self) -> Postures | None:
+        """How the arm is usually held, p(q), as the model learned it; None: anywhere in limits alike."""
+        return None if self._model is None else self._model.postures
+
     @cached_property
     def _compiled_model(self) -> CompiledModel | None:
         """The model for compiled code, with the weights that it has at the first call."""
@@ -335,7 +341,7 @@ class IKSolver:
     @cached_property
     def _one_call(self) -> OneCall | None:
         """The compiled call, where compiled code can do the work."""
-        if self._compiled is None:
+        if self._compiled is None or self.postures is not None:
             return None
         call: OneCall = self._compiled.OneCall(self.arm, self.task, self._compiled_model)
         return call

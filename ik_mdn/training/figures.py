@@ -16,7 +16,7 @@ from sim.rendering import BLUE, GREY, RED, new_figure, save_figure
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from ik_mdn.training.selection import MixtureCandidate, ModelSelection
+    from ik_mdn.training.scores import MixtureCandidate, ModelSelection
 
 
 def plot_training(metrics: Sequence[Path], out: Path) -> None:

@@ -6,7 +6,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,16 @@ from sim.files import claim_folder, locked, whole_file, write_json
 
 COLUMNS = ("step", "seconds", "loss", "floor")
 _MAY_CHANGE = ("minutes", "steps")  # a run may be given more time
+
+
+class Progress(NamedTuple):
+    """How far training has come, for a callback."""
+
+    step: int
+    fraction: float  # of the budget, 0 to 1
+    loss: float  # mean since the last report
+    floor: float
+    seconds: float  # of training, over all resumes
 
 
 class RunFolder:

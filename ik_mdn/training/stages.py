@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork
 from ik_mdn.training.config import TrainConfig
-from ik_mdn.training.streams import PoseStream
+from ik_mdn.training.streams import PoseStream, Source
 
 _FIRST_SHARE = 0.25  # of the budget for the density of one joint; the others' takes the rest
 
@@ -32,7 +32,9 @@ class Stage:
     share: float
 
 
-def stages(model: ArmModel, config: TrainConfig, dataset: Path | str | None = None) -> list[Stage]:
+def stages_of(
+    model: ArmModel, config: TrainConfig, dataset: Path | str | None = None, source: Source | None = None
+) -> list[Stage]:
     """The networks of a model, those of the joints drawn first before the others.
 
     The likelihood of a chain is the sum over its factors, whose parameters are apart, so each is trained by itself.
@@ -41,6 +43,7 @@ def stages(model: ArmModel, config: TrainConfig, dataset: Path | str | None = No
         model: Freshly built.
         config: The whole budget.
         dataset: Folder to take configurations from, or None for fresh samples.
+        source: Draws joint vectors to train on instead, see `PoseStream`.
 
     Raises:
         DatasetError: The dataset is missing, unfinished or of another arm.
@@ -49,12 +52,12 @@ def stages(model: ArmModel, config: TrainConfig, dataset: Path | str | None = No
     whole, first, start = model.arm, 0, 0.0
     while isinstance(model, ChainModel):
         drawn = model.split.joint
-        stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first)
+        stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first, source=source)
         share = _FIRST_SHARE * (1 - start)
         name = f"joint-{first + drawn + 1}"
         found.append(Stage(name, model.first, stream, _part_of(config, share), start, share))
         first, start, model = first + (drawn == 0), start + share, model.rest
-    stream = PoseStream(model, dataset, whole=whole, first=first)
+    stream = PoseStream(model, dataset, whole=whole, first=first, source=source)
     found.append(Stage("others" if found else "", model, stream, _part_of(config, 1 - start), start, 1 - start))
     return found
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
 _AHEAD = 64  # batches that a GPU draws at once: it takes as long as for one
+Source: TypeAlias = Callable[[int, torch.Generator], Tensor]  # joint vectors of the whole arm (count, n), float64
 
 
 class Stream(Protocol):
@@ -51,7 +52,7 @@ class Stream(Protocol):
 
 
 class PoseStream:
-    """Encoded poses and reduced joint vectors of an arm, q uniform in limits or from a dataset folder.
+    """Encoded poses and reduced joint vectors of an arm, q uniform in limits, from a dataset folder or from a source.
 
     Args:
         model: Whose arm and features to use.
@@ -59,6 +60,7 @@ class PoseStream:
         drawn: Which joint is all that y holds, (B, 1); None for the whole joint vector.
         whole: The arm that the dataset is of, where the model's is a part of it.
         first: Which of its joints is the model's first.
+        source: Draws joint vectors of the whole arm instead.
 
     Raises:
         DatasetError: The dataset is missing, unfinished or of another arm.
@@ -72,8 +74,9 @@ class PoseStream:
         drawn: int | None = None,
         whole: Arm | None = None,
         first: int = 0,
+        source: Source | None = None,
     ) -> None:
-        self.arm, self.features, self.drawn = model.arm, model.features, drawn
+        self.arm, self.features, self.drawn, self.source = model.arm, model.features, drawn, source
         self.whole, self.joints = whole or model.arm, slice(first, first + model.arm.n_joints)
         self.dataset = Path(dataset) if dataset is not None else None
         if self.dataset is not None:
@@ -89,6 +92,8 @@ class PoseStream:
         Returns:
             Features (count, n_in), float32, and reduced joint vectors (count, n), float64 [rad, m].
         """
+        if self.source is not None:
+            return self._encode(self.source(count, generator)[:, self.joints])
         device = generator.device
         low, high = (torch.tensor(end, device=device) for end in (self.arm.sample_min, self.arm.sample_max))
         unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator, device=device)

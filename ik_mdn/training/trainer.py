@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,13 +17,14 @@ from torch import Tensor
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
 from ik_mdn.model import ArmModel, ConditionalNetwork, MixtureHead, choose_device, model_for, spread_means
 from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.configurations import own_configurations
 from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import compiled_nll, compiles_for
 from ik_mdn.training.optimizers import build_optimizers, group_of, states_of, step_by
 from ik_mdn.training.processes import Processes, rank
 from ik_mdn.training.recording import RecordedStep
-from ik_mdn.training.runs import RunFolder
-from ik_mdn.training.stages import Stage, stages
+from ik_mdn.training.runs import Progress, RunFolder
+from ik_mdn.training.stages import Stage, stages_of
 from ik_mdn.training.streams import Stream
 from sim.arm import Arm
 from sim.errors import TrainingError
@@ -37,16 +38,6 @@ _PREPARE_SAMPLES = 16_384
 _LOG_EVERY = 50  # steps between rows of the metrics file, and between looks at whether a GPU's numbers are finite
 _SAVE_EVERY_S = 30.0
 _WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so many steps, or so much of a short run
-
-
-class Progress(NamedTuple):
-    """How far training has come, for a callback."""
-
-    step: int
-    fraction: float  # of the budget, 0 to 1
-    loss: float  # mean since the last report
-    floor: float
-    seconds: float  # of training, over all resumes
 
 
 def train(
@@ -73,7 +64,8 @@ def train(
         arm: The arm.
         config: Budget and model.
         task: Which part of the pose counts; default: `sim.default_task`.
-        dataset: Folder written by `ik-mdn generate`; default: fresh samples without end.
+        dataset: Folder written by `ik-mdn generate`, or file or folder of joint vectors of one's own (`read_joints`), of
+            which the density p(q) is learned too (`OwnConfigurations`); default: fresh samples without end.
         run_folder: Where state and metrics are kept; a second call with the same arguments goes on from there.
         out: Write the model here as soon as it is trained, and again with its report card; default: nowhere.
         on_progress: Called every few steps.
@@ -85,24 +77,30 @@ def train(
     Raises:
         TrainingError: The loss or gradient became NaN, or the run folder holds a run with another config, or another
             process is training in it.
-        DatasetError: The dataset is damaged or of another arm.
+        DatasetError: The dataset is damaged or of another arm, or its joint vectors cannot be used.
         OSError: The model could not be written; found before training where that can be.
     """
-    from ik_mdn.evaluation import measure_report
+    from ik_mdn.evaluation import measure_report, recalibrate
     from ik_mdn.solver import IKSolver
 
     if out is not None:
         check_writable(out)
+    own = own_configurations(arm, dataset, seed=config.seed)
     model = build_model(arm, config, task=task)
+    model.postures = None if own is None else own.learned.postures
     identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None}
-    summary = _train_stages(stages(model, config, dataset), run_folder, identity, on_progress)
+    identity |= {"rows": own.digest} if own else {}
+    parts = stages_of(model, config, dataset if own is None else None, own.draw if own else None)
+    summary = _train_stages(parts, run_folder, identity, on_progress)
+    if model.kind == "mdn":
+        recalibrate(model)
     solver = IKSolver(arm, model)
     model.report.values["training"] = summary
     if rank():
         return solver  # the first process measures and writes
     if out is not None:
         solver.save(out)
-    model.report.values.update(measure_report(solver, training=summary))
+    model.report.values.update(measure_report(solver, training=summary, **(own.scoring() if own else {})))
     if out is not None:
         solver.save(out)
     return solver

@@ -16,7 +16,7 @@ from sim.dataset import generate
 
 @pytest.fixture(autouse=True)
 def short_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(solver: object, *, training: dict[str, Any]) -> dict[str, Any]:
+    def measure(solver: object, *, training: dict[str, Any], **own: Any) -> dict[str, Any]:
         return {"training": training, "raw": {"err_pos": {"median": 1.0}}}
 
     monkeypatch.setattr("ik_mdn.evaluation.report.measure_report", measure)
@@ -39,7 +39,7 @@ def test_what_cannot_be_read_or_written_is_found_before_the_work_and_leaves_noth
     generate(sim.load_arm("planar2"), tmp_path / "right", count=100, workers=1)
     before = names(tmp_path)
     for options, places, message in (
-        (["--dataset", str(tmp_path / "no")], {}, "no dataset in"),
+        (["--dataset", str(tmp_path / "no")], {}, "no joint vectors in"),
         (["--dataset", str(tmp_path / "other")], {}, "was made for another arm"),
         ([], {"out": "right"}, "Is a directory"),
         ([], {"out": "right/dataset.json/m.safetensors"}, "Not a directory"),

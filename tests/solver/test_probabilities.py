@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+import torch
 
+from ik_mdn.model.checkpoint import load_model
+from ik_mdn.model.postures import Postures
 from ik_mdn.solver import IKSolver, self_motion
 from ik_mdn.solver.branches import wind
 from ik_mdn.solver.probabilities import Law, count_windings, normalise, solution_weights
@@ -41,6 +46,74 @@ def test_a_solution_made_the_pose_as_often_as_its_weight_says(name: str, winding
     assert found.law is Law.EXACT
     assert miss <= 3
     assert abs(np.mean(surplus)) < 4 * np.std(surplus) / np.sqrt(len(surplus)), np.mean(surplus)
+
+
+def with_postures(name: str, *, spread: float) -> tuple[IKSolver, Postures]:
+    """A shipped model that was told how its arm is held: two postures, correlated, and a tenth spread evenly."""
+    model, rng = load_model(name), np.random.default_rng(4)
+    n, reach = model.arm.n_joints, 0.6 * model.arm.sample_max
+    tril = spread * (np.eye(n) + np.tril(rng.uniform(-0.5, 0.5, (2, n, n)), -1))
+    model.postures = Postures(model.arm, np.zeros(2), rng.uniform(-reach, reach, (2, n)), tril, 0.1)
+    return IKSolver(model.arm, model), model.postures
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "windings"), [("ur5e", False), ("xarm6", True), ("xarm6", False), ("planar2", False)])
+def test_a_solution_made_the_pose_as_often_as_said_where_joints_are_held_in_a_way_of_their_own(
+    name: str, windings: bool
+) -> None:
+    solver, postures = with_postures(name, spread=0.7)
+    q = postures.sample(1000, torch.Generator().manual_seed(3)).numpy()
+    batch = solver.solve(forward_kinematics(solver.arm, q), windings=windings)
+    surplus, miss = [], 0
+    for made_by, found in zip(q, batch, strict=True):
+        near = made_by if windings else made_by + 2 * np.pi * np.round((found.q - made_by) / (2 * np.pi))
+        row = generating(found.q, near)
+        miss += row is None
+        if row is not None:
+            for measured in (log_volume(solver.arm, found.q), postures.log_prob(found.q)):
+                surplus.append(measured[row] - found.weight @ measured)
+            assert (np.diff(found.weight) <= 0).all()
+    assert batch.law is Law.LEARNED
+    assert miss <= 5
+    error = np.reshape(surplus, (-1, 2))
+    assert (np.abs(error.mean(0)) < 4 * error.std(0) / np.sqrt(len(error))).all(), error.mean(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["panda", "iiwa"])
+def test_self_motions_are_weighed_by_how_the_arm_is_held(name: str) -> None:
+    solver, postures = with_postures(name, spread=0.5)
+    q = postures.sample(300, torch.Generator().manual_seed(3)).numpy()
+    motions, surplus = self_motion(solver, forward_kinematics(solver.arm, q), count=400, seeds=128), []
+    assert motions.law is motions[0].law is Law.LEARNED
+    for made_by, motion in zip(q, motions, strict=True):
+        distance = np.abs(motion.q - made_by).max(axis=1, initial=0.0)
+        row = int(distance.argmin()) if len(distance) else -1
+        if row >= 0 and distance[row] <= 0.6 * motion.spacing[motion.curve[row]]:  # else its curve was missed
+            measured = postures.log_prob(motion.q)
+            surplus.append(postures.log_prob(made_by) - motion.weight @ measured)
+    assert len(surplus) >= 0.9 * len(q)
+    assert abs(np.mean(surplus)) < 4 * np.std(surplus) / np.sqrt(len(surplus)), np.mean(surplus)
+
+
+def test_points_on_curves_are_ordered_by_the_density_along_them() -> None:
+    solver, postures = with_postures("panda", spread=0.5)
+    T = forward_kinematics(solver.arm, postures.sample(3, torch.Generator().manual_seed(3)).numpy())
+    for found in solver.solve(T):
+        density = postures.log_prob(found.q) - log_volume(solver.arm, found.q)
+        assert found.law is Law.LEARNED_DENSITY
+        np.testing.assert_allclose(found.weight, np.exp(density) / np.exp(density).sum(), rtol=1e-6, atol=1e-300)
+        assert (np.diff(found.weight) <= 0).all()
+
+
+def test_the_first_of_a_learned_law_is_the_most_probable_also_where_only_one_is_wanted() -> None:
+    solver, postures = with_postures("ur5e", spread=0.5)
+    T = forward_kinematics(solver.arm, postures.sample(20, torch.Generator().manual_seed(3)).numpy())
+    every, one = solver.solve(T), solver.solve(T, max_solutions=1)
+    np.testing.assert_array_equal(one.best, every.best)
+    assert one.law is Law.LEARNED
+    assert json.loads(json.dumps(every[0].to_dict()))["law"] == "learned"
 
 
 def turning(arm: Arm) -> FloatArray:

@@ -13,7 +13,7 @@ import torch
 
 from ik_mdn.model import choose_device
 from ik_mdn.training import TrainConfig, Trainer
-from ik_mdn.training.stages import stages
+from ik_mdn.training.stages import stages_of
 from ik_mdn.training.trainer import build_model
 from sim import load_arm
 from sim.errors import UnknownNameError
@@ -61,14 +61,14 @@ def test_devices_that_are_not_here_are_named() -> None:
 def test_a_run_goes_on_on_another_device(tmp_path: Path) -> None:
     """What a GPU's run leaves behind but for the state of its random numbers, which is of another kind."""
     arm, config = load_arm("planar2"), TrainConfig(steps=60, width=16, blocks=1, components=2, batch_size=64)
-    (part,) = stages(build_model(arm, config), config)
+    (part,) = stages_of(build_model(arm, config), config)
     first = Trainer(part.network, config, part.stream, run_folder=tmp_path)
     first.step, first.seconds = 50, 1.0
     first.generator = SimpleNamespace(get_state=lambda: torch.zeros(16, dtype=torch.uint8))  # type: ignore[assignment]
     first.save_state()
     assert first.folder is not None
     first.folder.close()
-    (part,) = stages(build_model(arm, config), config)
+    (part,) = stages_of(build_model(arm, config), config)
     second = Trainer(part.network, TrainConfig(**{**vars(config), "device": "cpu"}), part.stream, run_folder=tmp_path)
     assert second.step == 50
     second.run()
@@ -80,7 +80,7 @@ def test_a_gpu_learns_what_the_cpu_learns() -> None:
     losses = {}
     for device in ("cpu", "cuda"):
         config = TrainConfig(steps=400, width=32, blocks=1, components=4, batch_size=512, device=device)
-        (part,) = stages(build_model(load_arm("planar2"), config), config)
+        (part,) = stages_of(build_model(load_arm("planar2"), config), config)
         seen: list[float] = []
         Trainer(part.network, config, part.stream).run(lambda at, seen=seen: seen.append(at.loss))  # type: ignore[misc]
         losses[device] = seen[-1]

@@ -72,7 +72,7 @@ def test_a_killed_process_is_started_again_and_training_ends(tmp_path: Path) -> 
 def test_what_several_processes_cannot_do_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ik_mdn.training import TrainConfig, Trainer, build_model
     from ik_mdn.training.processes import Processes
-    from ik_mdn.training.stages import stages
+    from ik_mdn.training.stages import stages_of
     from sim import load_arm
     from sim.errors import TrainingError
 
@@ -81,6 +81,6 @@ def test_what_several_processes_cannot_do_is_refused(tmp_path: Path, monkeypatch
         (TrainConfig(minutes=1.0), "give steps, and no minutes"),
         (TrainConfig(steps=10, batch_size=64), "batch_size is 64; 3 processes need a multiple"),
     ):
-        (part,) = stages(build_model(load_arm("planar2"), config), config)
+        (part,) = stages_of(build_model(load_arm("planar2"), config), config)
         with pytest.raises(TrainingError, match=message):
             Trainer(part.network, config, part.stream)

@@ -14,7 +14,8 @@ from ik_mdn.cli import main
 from ik_mdn.model.config import Covariance
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.figures import draw_choice
-from ik_mdn.training.selection import MixtureCandidate, Score, choose, one_standard_error
+from ik_mdn.training.scores import MixtureCandidate, Score, one_standard_error
+from ik_mdn.training.selection import choose
 from ik_mdn.training.toys import FixedStream, three_answers
 from sim.errors import ShapeError
 

@@ -156,7 +156,7 @@ def test_the_model_is_written_before_its_report_card_is_measured(
 def test_a_place_that_cannot_be_written_to_is_found_before_training(arm: sim.Arm, tmp_path: Path) -> None:
     with pytest.raises(IsADirectoryError):
         ik_mdn.train(arm, TrainConfig(minutes=1000), out=tmp_path, run_folder=tmp_path / "run")
-    with pytest.raises(sim.IKError, match="no dataset in"):
+    with pytest.raises(sim.IKError, match="no joint vectors in"):
         ik_mdn.train(arm, TrainConfig(minutes=1000), dataset=tmp_path / "no", run_folder=tmp_path / "run")
     assert not list(tmp_path.iterdir())
 

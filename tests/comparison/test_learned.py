@@ -1,0 +1,71 @@
+"""Learned densities side by side: the same time, samples and poses for each, scored by forward kinematics."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+import sim
+from ik_mdn.cli import main
+from ik_mdn.comparison.learned import DRAWS, POSES, PUBLISHED, LearnedResult, compare_learned
+from sim.errors import IKError, ShapeError
+from sim.task import default_task
+
+NEEDED = "zuko and sbi are not installed"
+
+
+def test_published_rows_say_their_numbers_and_where_they_are_from() -> None:
+    by_name = {each.name: each for each in PUBLISHED}
+    assert by_name["PAIK"].pos_mean == 3.56e-3
+    assert math.degrees(by_name["PAIK"].rot_mean or 0) == pytest.approx(1.94, abs=0.005)
+    assert by_name["IKFlow"].pos_mean == 6.66e-3
+    assert math.degrees(by_name["IKFlow"].rot_mean or 0) == pytest.approx(2.03, abs=0.005)
+    assert by_name["NODEIK"].pos_mean == 3.2e-3
+    assert math.degrees(by_name["NODEIK"].rot_mean or 0) == pytest.approx(0.3, abs=0.005)
+    assert by_name["GraphDiff-IK"].pos_mean == 3.47e-3
+    assert all(each.source for each in PUBLISHED)
+
+
+@pytest.mark.slow
+def test_each_is_trained_as_long_and_learns_something() -> None:
+    pytest.importorskip("zuko", reason=NEEDED)
+    pytest.importorskip("sbi", reason=NEEDED)
+    arm = sim.load_arm("planar2")
+    results = list(compare_learned(arm, default_task(arm), 3.0))
+    assert [each.name for each in results] == ["MDN, ours", "neural spline flow, circular (zuko)", "MDN of sbi"]
+    for each in results:
+        assert each.seconds == pytest.approx(3.0, abs=1.5)
+        assert each.samples > 0
+        assert 0 < each.pos_median < 2 * arm.reach
+        assert each.us_per_draw > 0
+
+
+def test_what_cannot_be_compared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("zuko", reason=NEEDED)
+    pytest.importorskip("sbi", reason=NEEDED)
+    arm = sim.load_arm("planar2")
+    with pytest.raises(ShapeError, match="for some seconds; got 'planar2' and 0"):
+        next(compare_learned(arm, default_task(arm), 0.0))
+    monkeypatch.setitem(__import__("sys").modules, "zuko", None)
+    with pytest.raises(IKError, match=r"pip install 'ik-mdn\[flows\]'"):
+        next(compare_learned(arm, default_task(arm), 1.0))
+
+
+def test_the_command_shows_them_and_the_published_ones_of_panda(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def quick(arm: Any, task: Any, seconds: float, *, seed: int) -> list[LearnedResult]:
+        return [LearnedResult("MDN, ours", seconds, POSES * DRAWS, 10, 0.01, 0.009, 0.1, 0.09, 0.9, 1.5)]
+
+    monkeypatch.setattr("ik_mdn.comparison.learned.compare_learned", quick)
+    monkeypatch.setattr("ik_mdn.comparison.compare_learned", quick, raising=False)
+    options = ["--count", "3", "--learned", "7", "--no-meshes"]
+    assert main(["compare", "planar2", *options, "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["learned"][0]["seconds"] == 7
+    assert main(["compare", "panda", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "published" in shown
+    assert "PAIK" in shown
