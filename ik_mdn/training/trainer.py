@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -203,7 +204,7 @@ class Trainer:
             TrainingError: The loss or a gradient is not finite. On this, as on Ctrl-C, the state is saved first.
         """
         try:
-            with interrupts_wait() as check_interrupt:
+            with interrupts_wait() as check_interrupt, _matrix_precision("high"):
                 try:
                     self._train(on_progress, check_interrupt)
                 finally:
@@ -388,3 +389,14 @@ class Trainer:
             self.generator.set_state(state)
         else:
             self.generator.manual_seed(self.processes.seed(self.config.seed) + self.step)
+
+
+@contextmanager
+def _matrix_precision(kind: str) -> Iterator[None]:
+    """How exact matrix products of single precision are on a GPU ("high": TF32, with which draws came out as good)."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(kind)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
