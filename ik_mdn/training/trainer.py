@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ik_mdn.solver import IKSolver
 
 _PREPARE_SAMPLES = 16_384
+_WORTH_RECALIBRATING = 1_000_000  # samples; after fewer the density is in the wrong places, and widths are no help
 _LOG_EVERY = 50  # steps between rows of the metrics file, and between looks at whether a GPU's numbers are finite
 _SAVE_EVERY_S = 30.0
 _WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so many steps, or so much of a short run
@@ -93,7 +94,7 @@ def train(
     identity |= {"rows": own.digest} if own else {}
     parts = stages_of(model, config, dataset if own is None else None, own.draw if own else None)
     summary = _train_stages(parts, run_folder, identity, on_progress)
-    if model.kind == "mdn":
+    if model.kind == "mdn" and summary["samples"] >= _WORTH_RECALIBRATING:
         recalibrate(model)
     solver = IKSolver(arm, model)
     model.report.values["training"] = summary

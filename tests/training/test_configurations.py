@@ -15,6 +15,8 @@ import pytest
 import sim
 from ik_mdn.control.controller import Controller
 from ik_mdn.control.decision import CostWeights
+from ik_mdn.model.checkpoint import read_model
+from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.solver import IKSolver
 from ik_mdn.training.config import TrainConfig
@@ -110,6 +112,21 @@ def test_the_report_card_is_of_rows_held_out_and_says_the_law(solvers: dict[int,
     assert report["postures"]["trained_on"] == "draws from the learned density"
     assert report["postures"]["nll"] < report["postures"]["nll_uniform"] - 1
     assert report["log_score"]["exact"] < report["log_score"]["uniform"] - 0.3
+
+
+@pytest.mark.slow
+def test_training_ends_with_a_recalibration_that_is_kept(
+    tmp_path: Path, arm: sim.Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wider(model: Any) -> None:
+        Recalibration(1.5, 0.7).put_on(model)
+
+    monkeypatch.setattr("ik_mdn.training.trainer._WORTH_RECALIBRATING", 0)
+    monkeypatch.setattr("ik_mdn.evaluation.recalibrate", wider, raising=False)
+    train(arm, replace(SMALL, steps=5), out=tmp_path / "m.safetensors")
+    kept = read_model(tmp_path / "m.safetensors")
+    assert kept.recalibration == Recalibration(1.5, 0.7)
+    assert kept.report.values["calibration"] == {"blur": SMALL.floor, "width": 1.5, "power": 0.7}
 
 
 def test_few_rows_are_replaced_by_draws_and_many_are_not(
