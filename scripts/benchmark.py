@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -29,10 +30,12 @@ import tyro
 from benchmarking.picture import draw_recall
 from benchmarking.sections import Measurement, Settings
 from benchmarking.tables import all_tables
-from results import FIGURES, RESULTS, run_script
+from results import FIGURES, RESULTS, in_order, run_script
 
 from ik_mdn.cli.console import progress, write_json
+from ik_mdn.cli.options import Address, EngineName
 from sim.arm import load_arm
+from sim.executor import Engine
 
 ARMS = ("ur5e", "puma560", "xarm6", "panda", "iiwa")
 QUICK = Settings(poses=200, slow=60, singles=40, singular=20, many=3, rounds=3)
@@ -51,6 +54,8 @@ def main(
     seed: int = Settings.seed,
     quick: bool = False,
     again: bool = False,
+    engine: EngineName = "local",
+    address: Address = None,
     runs: Path = Path("runs/benchmark"),
     out: Path = RESULTS / "benchmark.json",
     figure: Path = FIGURES / "recall_time.png",
@@ -69,32 +74,47 @@ def main(
         seed: Of all poses and restarts.
         quick: Few poses and rounds, to see that everything runs; writes beside the full results.
         again: Measure finished sections again.
+        engine: Where arms are measured. Methods take turns within an arm wherever that is; two arms on one machine disturb
+            each other, so a cluster should have a machine for each, and the threads of one arm fill it.
         runs: Where finished sections and built modules are kept.
         out: The results as JSON.
         figure: Recall against time.
     """
-    torch.set_num_threads(threads)
     settings = Settings(poses, min(slow, poses), singles, singular, many, rounds, threads, seed)
     if quick:
         settings = replace(QUICK, threads=threads, seed=seed)
         out, figure, runs = Path("out/benchmark.json"), Path("out/recall_time.png"), runs / "quick"
     results: dict[str, Any] = {"settings": asdict(settings), "machine": _machine(), "arms": {}}
+    where = Engine(engine, 1, address, cpus=threads)
     with progress() as bar:
-        for name in arms:
-            task = bar.add_task(f"{name}: models", total=None)
-            measurement = Measurement(load_arm(name), settings, runs, again=again)
-            bar.update(task, total=len(measurement.sections))
-
-            def tell(what: str, name: str = name, task: Any = task) -> None:
-                bar.update(task, description=f"{name}: {what}"[:38])
-
-            results["arms"][name] = measurement.run(partial(bar.advance, task), tell)
-            measurement.close()
+        task = bar.add_task("benchmark", total=len(arms))
+        tell = (lambda what: bar.update(task, description=what[:38])) if engine == "local" else None
+        for name, found in in_order(
+            partial(measure_arm, settings=settings, runs=runs, again=again, tell=tell), arms, where
+        ):
+            results["arms"][name] = found
             write_json(str(out), results)
-            bar.update(task, description=name)
+            bar.advance(task)
     print(all_tables(results["arms"]))
     drawn = draw_recall(results["arms"], figure)
     print(f"{out}{f', {figure}' if drawn else ''}")
+
+
+def measure_arm(
+    name: str, *, settings: Settings, runs: Path, again: bool, tell: Callable[[str], None] | None = None
+) -> dict[str, Any]:
+    """The sections of one arm.
+
+    Args:
+        name: Of the arm.
+        settings, runs, again: See `main`.
+        tell: Called with what comes next.
+    """
+    torch.set_num_threads(settings.threads)
+    measurement = Measurement(load_arm(name), settings, runs, again=again)
+    found = measurement.run(lambda: None, lambda what: tell(f"{name}: {what}") if tell else None)
+    measurement.close()
+    return found
 
 
 def _machine() -> dict[str, Any]:

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 from pages.measured import comparison_tables
-from results import DATA, run_script
+from results import DATA, in_order, run_script
+
+from ik_mdn.cli.options import Address, EngineName
+from sim.executor import Engine
 
 ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
 
@@ -26,6 +30,9 @@ def main(
     seed: int = 0,
     data: Annotated[Path, tyro.conf.arg(metavar="FOLDER")] = DATA,
     report: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    *,
+    engine: EngineName = "local",
+    address: Address = None,
 ) -> None:
     """Compare all arms that have models; print the tables as Markdown.
 
@@ -37,10 +44,11 @@ def main(
         data: Pictures go to its folder figures, numbers to results.
         report: Also write the web page to this file.
     """
-    from ik_mdn.cli.compare import survey, write_report
+    from ik_mdn.cli.compare import write_report
     from ik_mdn.cli.console import report_note, write_json
 
-    surveys = [survey(each, count=count, targets=targets, seed=seed) for each in _contestants(arms)]
+    task = partial(survey_arm, count=count, targets=targets, seed=seed)
+    surveys = [each for _, each in in_order(task, _with_mixture(arms), Engine(engine, address=address))]
     values = {"count": count, "targets": targets, "seed": seed, "arms": [each.to_dict() for each in surveys]}
     write_json(str(data / "results" / "compare_arms.json"), values)
     for name, draw in (("compare_poses.png", draw_poses), ("compare_errors.png", draw_all_errors)):
@@ -51,6 +59,15 @@ def main(
         command = shlex.join(["python", "scripts/compare_arms.py", *words, "--report", str(report)])
         write_report(str(report), surveys, command=command)
     print(comparison_tables(values))
+
+
+def survey_arm(name: str, **options: int) -> Any:
+    """The survey of one arm; see `ik_mdn.cli.compare.survey`."""
+    from ik_mdn.cli.compare import survey
+    from ik_mdn.comparison import load_contestants
+    from sim.arm import load_arm
+
+    return survey(load_contestants(load_arm(name)), **options)
 
 
 def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
@@ -98,18 +115,16 @@ def draw_all_errors(surveys: Sequence[Any], out: Path) -> bool:
     return True
 
 
-def _contestants(arms: Sequence[str]) -> list[Any]:
+def _with_mixture(arms: Sequence[str]) -> list[str]:
     from ik_mdn.cli.console import report_note
-    from ik_mdn.comparison import load_contestants
     from ik_mdn.model import find_shipped
     from sim.arm import load_arm
     from sim.errors import IKError
 
-    loaded = [load_arm(name) for name in arms]
-    for arm in loaded:
-        if find_shipped(arm) is None:
-            report_note(f"{arm.name} is left out: no mixture ships for it")
-    found = [load_contestants(arm) for arm in loaded if find_shipped(arm)]
+    found = [name for name in arms if find_shipped(load_arm(name))]
+    for name in arms:
+        if name not in found:
+            report_note(f"{name} is left out: no mixture ships for it")
     if not found:
         raise IKError(f"no mixture ships for any of: {', '.join(arms)}; train them with scripts/train_models.py")
     return found

@@ -1,15 +1,17 @@
-"""What the scripts share: how they run, where results go, what is kept of a stopped run, and Markdown tables."""
+"""What the scripts share: how and where they run, where results go, what is kept of a stopped run, Markdown tables."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import tyro
 
 from ik_mdn.cli.console import guard, write_json
+from sim.executor import Engine
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 RESULTS, FIGURES = DATA / "results", DATA / "figures"
@@ -41,6 +43,21 @@ def keep(path: Path, key: Any, measure: Callable[[], Any], *, again: bool = Fals
     values = measure()
     write_json(str(path), {"key": key, "values": values})
     return values
+
+
+def in_order(task: Callable[[Any], Any], items: Sequence[Any], engine: Engine) -> Iterator[tuple[Any, Any]]:
+    """Items with their results in the order of the items, each as soon as those before it are done too.
+
+    Args:
+        task, items: See `Engine.completed`; no item is there twice.
+        engine: Where tasks run.
+    """
+    waiting, found = list(items), {}
+    with closing(engine.completed(task, items)) as done:
+        for item, result in done:
+            found[item] = result
+            while waiting and waiting[0] in found:
+                yield waiting[0], found.pop(waiting.pop(0))
 
 
 def to_markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

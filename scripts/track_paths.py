@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import torch
 import tyro
-from results import RESULTS, run_script
+from results import RESULTS, in_order, run_script
 from scipy.spatial.transform import Rotation
 
 import sim
 from ik_mdn.cli.console import progress, write_json
+from ik_mdn.cli.options import Address, EngineName
 from ik_mdn.paths.following import follow_path
 from ik_mdn.paths.path import CartesianPath, circle_path, line_path
 from ik_mdn.paths.tracked import PathStatus, Tracked
@@ -29,6 +31,7 @@ from ik_mdn.paths.tracking import track, track_many
 from ik_mdn.solver import IKSolver, solver_for
 from ik_mdn.solver.refinement import refine
 from sim.arm.arm import Arm
+from sim.executor import Engine
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, error_norms, task_error, task_jacobian
 from sim.world.motion import speed_limits
@@ -47,6 +50,8 @@ def main(
     *,
     count: int = 100,
     seed: int = 0,
+    engine: EngineName = "local",
+    address: Address = None,
     out: Path = RESULTS / "track_paths.json",
 ) -> None:
     """Follow the paths, check them, and print what came out.
@@ -57,13 +62,12 @@ def main(
         seed: Of the paths.
         out: The figures as JSON.
     """
-    torch.set_num_threads(1)
     results: dict[str, Any] = {"count": count, "seed": seed, "rate_hz": 100, "arms": {}}
     with progress() as bar:
         job = bar.add_task("following paths", total=len(arms))
-        for name in arms:
-            results["arms"][name] = run(name, count, seed)
-            show(name, results["arms"][name])
+        for name, figures in in_order(partial(run, count=count, seed=seed), arms, Engine(engine, address=address)):
+            results["arms"][name] = figures
+            show(name, figures)
             write_json(str(out), results)
             bar.advance(job)
     print(f"wrote {out}")
@@ -71,6 +75,7 @@ def main(
 
 def run(name: str, count: int, seed: int) -> dict[str, Any]:
     """The figures of one arm."""
+    torch.set_num_threads(1)
     arm = sim.load_arm(name)
     solver = solver_for(arm)
     kinds = [KINDS[0 if i % 5 < 2 else 1 if i % 5 < 4 else 2] for i in range(count)]

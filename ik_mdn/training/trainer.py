@@ -94,12 +94,12 @@ def train(
     identity |= {"rows": own.digest} if own else {}
     parts = stages_of(model, config, dataset if own is None else None, own.draw if own else None)
     summary = _train_stages(parts, run_folder, identity, on_progress)
-    if model.kind == "mdn" and summary["samples"] >= _WORTH_RECALIBRATING:
-        recalibrate(model)
     solver = IKSolver(arm, model)
     model.report.values["training"] = summary
     if rank():
         return solver  # the first process measures and writes
+    if model.kind == "mdn" and summary["samples"] >= _WORTH_RECALIBRATING:
+        recalibrate(model)
     if out is not None:
         solver.save(out)
     model.report.values.update(measure_report(solver, training=summary, **(own.scoring() if own else {})))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from results import keep, run_script, to_markdown
+from results import in_order, keep, run_script, to_markdown
+
+from sim.executor import Engine
 
 
 def test_a_measurement_is_made_once_for_each_setting(tmp_path: Path) -> None:
@@ -35,3 +38,11 @@ def test_a_script_ends_with_one_line(monkeypatch: pytest.MonkeyPatch, capsys: py
         run_script(main)
     assert stop.value.code == 130
     assert capsys.readouterr().err == "error: stopped by Ctrl-C; the same command goes on where it stopped\n"
+
+
+def test_results_come_in_the_order_of_the_items() -> None:
+    class Backwards(Engine):
+        def completed(self, task: Any, items: Any) -> Any:
+            yield from ((item, task(item)) for item in reversed(items))
+
+    assert list(in_order(str, [3, 1, 2], Backwards())) == [(3, "3"), (1, "1"), (2, "2")]

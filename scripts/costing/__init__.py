@@ -1,0 +1,1 @@
+"""What work costs: measured for one of it, and added up for a lot of it."""

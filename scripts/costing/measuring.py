@@ -1,0 +1,160 @@
+"""Unit costs, each measured in a process of its own or in turns, on the machine that runs this."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+import sim
+from ik_mdn.solver import IKSolver
+from sim.arm import Arm
+from sim.executor import Engine, EngineKind
+from sim.kinematics import forward_kinematics
+
+_POSE_BYTES = 16 * 8  # of a target
+_PEAK = """\
+import json, sys
+import sim
+kind, name, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+if kind == "generate":
+    sim.generate(sim.load_arm("ur5e"), name, count=count, shard_size=min(count, 100_000), workers=1)
+else:
+    import numpy as np, ik_mdn
+    arm = sim.load_arm("ur5e")
+    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    found = ik_mdn.IKSolver(arm).solve(sim.forward_kinematics(arm, q), restarts=1)
+peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # of this program alone
+print(json.dumps(int(peak.split()[1]) / 1024))
+"""
+
+
+def measure_generate(arm: Arm, count: int, engines: Sequence[tuple[EngineKind, int]], address: str | None) -> Any:
+    """Poses per second of `generate` by engine and workers, compiled before; start of the workers apart for processes and Ray.
+
+    Args:
+        arm: The arm.
+        count: Poses.
+        engines: Kinds and numbers of workers.
+        address: Of a Ray cluster.
+    """
+    rows = []
+    with TemporaryDirectory() as folder:
+        sim.generate(arm, Path(folder, "first"), count=1000, workers=1)
+        for kind, workers in engines:
+            begin, first = time.perf_counter(), 0.0
+
+            def tell(done: int, total: int, begin: float = begin) -> None:
+                nonlocal first
+                first = first or (time.perf_counter() - begin if done else 0.0)
+
+            size = max(1000, count // (8 * workers))
+            report = sim.generate(
+                arm,
+                Path(folder, f"{kind}-{workers}"),
+                count=count,
+                shard_size=size,
+                workers=workers,
+                engine=Engine(kind, workers, address),
+                on_progress=tell,
+            )
+            row = {"engine": kind, "workers": workers, "poses": count, "seconds": report.seconds, "first_after": first}
+            rows.append({**row, "poses_per_s": report.rate, "bytes_per_pose": report.n_bytes / count})
+    return rows
+
+
+def measure_solve(joints: Sequence[int], targets: Sequence[int], patience: float, seed: int) -> Any:
+    """Time per pose of solving without a model, by joints of a random chain and number of targets.
+
+    Args:
+        joints: Of the chains.
+        targets: Numbers of them, rising; those that would take longer than `patience` [s] are left out.
+        patience: See there.
+        seed: Of chains and targets.
+    """
+    rows = []
+    for n in joints:
+        arm = random_chain(n, seed)
+        solver, rng = IKSolver(arm), np.random.default_rng(seed)
+        T = forward_kinematics(arm, rng.uniform(arm.sample_min, arm.sample_max, (max(targets), n)))
+        solver.solve(T[:1])
+        each = 0.0
+        for count in targets:
+            if each * count > patience:
+                break
+            begin, cpu = time.perf_counter(), time.process_time()
+            found = solver.solve(T[:count])
+            seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+            each = seconds / count
+            row = {"joints": n, "task": solver.task.name, "targets": count, "us_per_pose": 1e6 * each}
+            rows.append({**row, "cpu_us_per_pose": 1e6 * cpu / count, "solved": float(found.solved.mean())})
+    return rows
+
+
+def measure_memory(counts: Sequence[int]) -> Any:
+    """Peak memory [MiB] of a process that generates, or solves, so many poses; a solved batch holds its own targets."""
+    rows = []
+    for kind in ("generate", "solve"):
+        for count in counts:
+            with TemporaryDirectory() as folder:
+                done = subprocess.run(
+                    [sys.executable, "-c", _PEAK, kind, folder, str(count)], capture_output=True, text=True, check=True
+                )
+            held = count * _POSE_BYTES / 2**20 if kind == "solve" else 0.0
+            rows.append({"what": kind, "poses": count, "peak_mib": json.loads(done.stdout), "targets_mib": held})
+    return rows
+
+
+def measure_training(arm: Arm, steps: int, batch_size: int) -> dict[str, Any]:
+    """Samples per second of one training process with the default network, after its first tenth."""
+    import torch
+
+    from ik_mdn.training import Progress, TrainConfig, train
+
+    torch.set_num_threads(1)
+    seen: list[Progress] = []
+    config = TrainConfig(steps=steps, batch_size=batch_size, seed=0)
+
+    class Enough(Exception):
+        """Ends training before the report card."""
+
+    def look(now: Progress) -> None:
+        seen.append(now)
+        if now.step >= steps:
+            raise Enough
+
+    with suppress(Enough):
+        train(arm, config, on_progress=look)
+    first, last = seen[0], seen[-1]
+    rate = config.batch_size * (last.step - first.step) / (last.seconds - first.seconds)
+    return {"arm": arm.name, "processes": 1, "width": config.width, "samples_per_s": rate}
+
+
+def random_chain(n: int, seed: int) -> Arm:
+    """A chain of n turning joints on links of random direction, in limits of two thirds of a turn to each side."""
+    rng = np.random.default_rng([seed, n])
+    offsets = np.tile(np.eye(4), (n + 1, 1, 1))
+    offsets[:, :3, :3] = Rotation.random(n + 1, random_state=rng).as_matrix()
+    offsets[:, :3, 3] = rng.normal(scale=0.2, size=(n + 1, 3))
+    most = np.full(n, 2.1)
+    return Arm(
+        name=f"chain{n}",
+        base="base",
+        tip="tip",
+        joint_names=tuple(f"joint{i + 1}" for i in range(n)),
+        joint_types=("revolute",) * n,
+        offsets=offsets,
+        q_min=-most,
+        q_max=most,
+        dq_max=np.ones(n),
+        effort_max=np.full(n, 100.0),
+    )
