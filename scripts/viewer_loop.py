@@ -23,19 +23,19 @@ from sim.errors import IKError
 
 _SIZE = (960, 600)  # of the page [px]
 _SHOWN = {"x": 0, "y": 0, "width": 960, "height": 540}  # of it [px]: without the room for the bar
-_FPS = 12.0  # of a recorded page
+_PACE = 110  # of the film [ms per picture]
 _BARE = (
     "[class*=Paper], .mantine-Notifications-root {visibility: hidden !important}"  # the bar to play it by, a warning
 )
 
 
-def main(arm: str = "ur5e", /, *, out: Path = FIGURES / "viewer.webp", stops: int = 36, quality: int = 55) -> None:
+def main(arm: str = "ur5e", /, *, out: Path = FIGURES / "viewer.webp", stops: int = 24, quality: int = 60) -> None:
     """Write the film.
 
     Args:
         arm: A built-in arm.
         out: The file, WebP or GIF.
-        stops: Pictures, 12 a second.
+        stops: Pictures.
         quality: Of a WebP, 0 to 100.
 
     Raises:
@@ -48,7 +48,7 @@ def main(arm: str = "ur5e", /, *, out: Path = FIGURES / "viewer.webp", stops: in
         record_page(page, Session.load(load_arm(arm)), stops=stops)
         with open_browser() as browser:
             first, *others = film(browser, page, stops)
-    first.save(out, save_all=True, append_images=others, duration=round(1000 / _FPS), loop=0, quality=quality, method=6)
+    first.save(out, save_all=True, append_images=others, duration=_PACE, loop=0, quality=quality)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB")
 
 
@@ -59,11 +59,12 @@ def film(browser: Any, path: Path, stops: int) -> list[Image.Image]:
     page.goto(path.as_uri())
     page.wait_for_selector("#ik-now table")
     page.wait_for_timeout(3000)
-    time = page.locator("input").first
+    bar = page.locator(".mantine-Slider-root").first.bounding_box()
     pictures = []
     for stop in range(stops):
-        time.fill(f"{(stop + 0.5) / _FPS:.3f}")
+        page.mouse.click(bar["x"] + bar["width"] * (stop + 0.5) / stops, bar["y"] + bar["height"] / 2)
         page.wait_for_function(f"ikShown === {stop}")
+        page.wait_for_timeout(5000 if stop == 0 else 200)  # winding back to the first builds everything anew
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         style = page.add_style_tag(content=_BARE)
         pictures.append(Image.open(io.BytesIO(page.screenshot(clip=_SHOWN))).convert("RGB"))

@@ -28,7 +28,7 @@ def open_server(host: str, port: int) -> Any:
     try:
         import viser
     except ImportError as error:
-        raise IKError("the viewer needs viser; run: pip install 'viser>=1.1,<2'") from error
+        raise IKError("the viewer needs viser; run: pip install 'viser>=1.1,<2' yourdfpy") from error
     for name in ("websockets.server", "websockets", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # browsers that go away are no error
     with redirect_stdout(io.StringIO()):  # it prints a banner

@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from ik_mdn.viewer import visuals
-from ik_mdn.viewer.visuals import coarsened, link_frames, load_looks
+from ik_mdn.viewer.visuals import coarsened, lightened, link_frames, load_looks
 from sim.arm import Arm, load_arm, planar_arm
 from sim.kinematics import forward_kinematics
 from sim.world import World
@@ -114,3 +114,16 @@ def test_a_coarser_shape_has_fewer_faces_and_the_same_size() -> None:
     coarse = coarsened(visual, 0.01)
     assert len(coarse.faces) < 0.3 * len(visual.faces)
     np.testing.assert_allclose(np.ptp(coarse.vertices, axis=0), np.ptp(visual.vertices, axis=0), atol=0.02)
+
+
+def test_a_lightened_shape_keeps_to_the_faces_asked_for_and_to_its_size() -> None:
+    ball, box = trimesh.creation.icosphere(5, 0.1), trimesh.creation.box((0.3, 0.2, 0.1))
+    shapes = tuple(
+        visuals.Visual(each.vertices.astype(np.float32), each.faces.astype(np.uint32), visuals.GREY, 1)
+        for each in (ball, box)
+    )
+    light = lightened(shapes, 1_000, 1e-3)
+    assert 100 < sum(len(shape.faces) for shape in light) <= 1_000
+    for shape, lighter in zip(shapes, light, strict=True):
+        np.testing.assert_allclose(np.ptp(lighter.vertices, axis=0), np.ptp(shape.vertices, axis=0), atol=0.03)
+    assert len(light[1].faces) == len(box.faces)  # which has none to spare
