@@ -22,7 +22,7 @@ from ik_mdn.solver.options import check_counts, check_flags, check_numbers, chec
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch
-from ik_mdn.solver.threads import at_most
+from ik_mdn.solver.threads import FREE, at_most
 from sim.arm import Arm
 from sim.arrays import FloatArray, is_tensor
 from sim.errors import CheckpointError, ShapeError
@@ -59,9 +59,8 @@ class IKSolver:
         model: A trained model of this arm, its path, or the name of a shipped one; without it the seeds are random joint
             vectors in limits.
         task: A `Task`, its name, or None for the model's (else the arm's default).
-        threads: Most threads that a call works with; results do not depend on it. None: as many as torch uses, or where
-            it is not loaded `OMP_NUM_THREADS` or one per processor. All solvers of a process share one pool; one may be
-            used by several threads at once. Draws go by way of torch, which counts its own threads.
+        threads: Most threads of a call, from one pool for all solvers; results do not depend on it. None: as torch, or
+            where it is not loaded `OMP_NUM_THREADS` or one per processor. Several threads may use a solver at once.
 
     Raises:
         ShapeError: The arm is none, or the number of threads.
@@ -265,10 +264,12 @@ class IKSolver:
             T = self._targets(T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
-        with at_most(self.threads):
+        with FREE if self.threads is None else at_most(self.threads):
             if slow or not (device is None or device.type == "cpu") or self._one_call is None:
                 return self._search(problem, device, effort, order, refine=refine)
             try:
+                if len(T) <= _PART:
+                    return self._answered(problem, device, effort, order)
                 return joined(self._answered(part, device, effort, order) for part in problem.parts(_PART))
             except NoPoseError:
                 problem = problem._replace(T=self._targets(T_base_tip))  # which says what is wrong
