@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
 RANKS = ("weight", "distance", "margin", "manipulability")
 
+_COLUMNS = ("q", "weight", "proposal_weight", "err_pos", "err_rot")
 _LOOKED_AT = 4  # singular solutions of a target
 _WOUND = 2  # solutions wound at a time where the windings are very many; bounds memory and time
 _log = logging.getLogger(__name__)
@@ -115,11 +117,32 @@ def replaced(batch: SolutionBatch, poses: IntArray, others: SolutionBatch) -> So
     every = np.concatenate([pose[stays], poses[others.pose_index]])
     order, status = every.argsort(kind="stable"), batch.status_index.copy()
     status[poses] = others.status_index
-    names = ("q", "weight", "proposal_weight", "err_pos", "err_rot")
-    columns = {name: np.concatenate([getattr(batch, name)[stays], getattr(others, name)])[order] for name in names}
+    columns = {name: np.concatenate([getattr(batch, name)[stays], getattr(others, name)])[order] for name in _COLUMNS}
     offsets = every[order].searchsorted(np.arange(len(batch) + 1))
     closest = {int(poses[i]): near for i, near in others.closest.items()}
     return SolutionBatch(**columns, offsets=offsets, status_index=status, law=batch.law, closest=closest)
+
+
+def joined(parts: Iterator[SolutionBatch]) -> SolutionBatch:
+    """One or more batches as one; each is let go before the next one is asked for, so that little is held twice."""
+    batch = next(parts)
+    law, closest, offsets, status = batch.law, dict(batch.closest), [batch.offsets], [batch.status_index]
+    columns = {name: getattr(batch, name) for name in _COLUMNS}
+    for number, part in enumerate(parts):
+        if number == 0:
+            columns = {name: np.array(column) for name, column in columns.items()}  # that own their memory
+            del batch
+        poses = sum(len(each) for each in status)
+        closest |= {poses + i: near for i, near in part.closest.items()}
+        offsets.append(part.offsets[1:] + len(columns["q"]))
+        status.append(part.status_index)
+        for name, column in columns.items():
+            more = getattr(part, name)
+            column.resize((len(column) + len(more), *column.shape[1:]), refcheck=False)  # in place
+            column[len(column) - len(more) :] = more
+    return SolutionBatch(
+        **columns, offsets=np.concatenate(offsets), status_index=np.concatenate(status), law=law, closest=closest
+    )
 
 
 def _place(status: Status) -> int:

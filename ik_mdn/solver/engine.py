@@ -44,9 +44,14 @@ class Problem(NamedTuple):
         """Whether the time is over."""
         return self.deadline < math.inf and time.monotonic() > self.deadline
 
-    def of(self, poses: IntArray) -> Problem:
+    def of(self, poses: IntArray | slice) -> Problem:
         """The same for some of the targets, by number."""
         return self._replace(T=self.T[poses], near=None if self.near is None else self.near[poses])
+
+    def parts(self, most: int) -> Iterator[Problem]:
+        """The same for some targets after others, one or more times; for all at once where there is a deadline."""
+        step = most if self.deadline == math.inf else max(1, len(self.T))
+        return (self.of(slice(i, i + step)) for i in range(0, max(1, len(self.T)), step))
 
     @property
     def is_redundant(self) -> bool:

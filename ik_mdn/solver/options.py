@@ -113,10 +113,11 @@ def rank_for(rank: Rank | None, has_seed: bool, max_jump: float | None) -> Rank:
 
 
 def plain_targets(T_base_tip: Any) -> FloatArray | None:
-    """The solver's own copy of matrices (B, 4, 4), for compiled code, which checks them; None where they are not."""
+    """Matrices (B, 4, 4) as compiled code takes them, which checks them; None where they are none."""
     plain = type(T_base_tip) is np.ndarray and T_base_tip.dtype.kind == "f"  # not complex, masked, text ...
     if plain and T_base_tip.shape[-2:] == (4, 4) and T_base_tip.ndim <= 3:
-        return np.array(T_base_tip, dtype=np.float64, order="C").reshape(-1, 4, 4)
+        writable = T_base_tip if T_base_tip.flags.writeable else T_base_tip.copy()  # another kind to compiled code
+        return np.ascontiguousarray(writable, np.float64).reshape(-1, 4, 4)
     return None
 
 

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.solver.approach import with_closest
-from ik_mdn.solver.collecting import Order, Rank, collect, replaced
+from ik_mdn.solver.collecting import Order, Rank, collect, joined, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
 from ik_mdn.solver.engines import compiled_engine
 from ik_mdn.solver.options import check_counts, check_flags, check_numbers, checked_seed, plain_targets, rank_for
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Effort, propose, search
 from ik_mdn.solver.solutions import SolutionBatch
-from ik_mdn.solver.threads import at_most
+from ik_mdn.solver.threads import FREE, at_most
 from sim.arm import Arm
 from sim.arrays import FloatArray, is_tensor
 from sim.errors import CheckpointError, ShapeError
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
 SEEDS = 32  # per target in the first round
+_PART = 1 << 14  # targets solved before their solutions are put behind those before; bounds the memory
 RESTARTS = 6  # rounds of random seeds, each twice as many as before: 2,016 in all
 
 _log = logging.getLogger(__name__)
@@ -58,12 +59,8 @@ class IKSolver:
         model: A trained model of this arm, its path, or the name of a shipped one; without it the seeds are random joint
             vectors in limits.
         task: A `Task`, its name, or None for the model's (else the arm's default).
-        threads: Most threads that a call works with; results do not depend on it. None: as many as torch uses, or where
-            it is not loaded `OMP_NUM_THREADS` or one per processor.
-
-    All solvers of a process share one pool of threads. A solver may be used by several threads at once: nothing that a
-    call changes is seen by another, but for code and tables that are made once. (Draws and `thorough` of a model go by
-    way of torch, which counts its own threads.)
+        threads: Most threads of a call, from one pool for all solvers; results do not depend on it. None: as torch, or
+            where it is not loaded `OMP_NUM_THREADS` or one per processor. Several threads may use a solver at once.
 
     Raises:
         ShapeError: The arm is none, or the number of threads.
@@ -268,18 +265,25 @@ class IKSolver:
             T = self._targets(T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
-        with at_most(self.threads):
+        with FREE if self.threads is None else at_most(self.threads):
             if slow or not (device is None or device.type == "cpu") or self._one_call is None:
                 return self._search(problem, device, effort, order, refine=refine)
             try:
-                batch, left = self._one_call.answer(problem, effort, by, max_solutions)
+                if len(T) <= _PART:
+                    return self._answered(problem, device, effort, order)
+                return joined(self._answered(part, device, effort, order) for part in problem.parts(_PART))
             except NoPoseError:
                 problem = problem._replace(T=self._targets(T_base_tip))  # which says what is wrong
                 return self._search(problem, device, effort, order, refine=True)
-            if left is None:
-                return batch
-            again = self._search(problem.of(left), device, effort._replace(lost=not effort.first), order, refine=True)
-            return replaced(batch, left, again)
+
+    def _answered(self, problem: Problem, device: torch.device | None, effort: Effort, order: Order) -> SolutionBatch:
+        """Solutions by the one compiled call, and by a search where that is not enough."""
+        assert self._one_call is not None
+        batch, left = self._one_call.answer(problem, effort, order.rank, order.max_solutions)
+        if left is None:
+            return batch
+        effort = effort._replace(lost=not effort.first)
+        return replaced(batch, left, self._search(problem.of(left), device, effort, order, refine=True))
 
     def _search(
         self, problem: Problem, device: torch.device | None, effort: Effort, order: Order, *, refine: bool
@@ -349,7 +353,4 @@ class IKSolver:
     @cached_property
     def _compiled(self) -> ModuleType | None:
         """The compiled engine's module where it can do what this solver does: no model, or a mixture."""
-        compiled = compiled_engine()
-        if compiled is None:
-            return None
-        return compiled if self._model is None or self._model.kind == "mdn" else None
+        return compiled_engine() if self._model is None or self._model.kind == "mdn" else None

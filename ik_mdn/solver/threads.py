@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
 
+FREE = nullcontext()  # for work that may take as many threads as there would be anyway
 _MOST = 256  # threads of the pool, which are made as they are needed
 _most: ContextVar[int | None] = ContextVar("most_threads", default=None)
 

@@ -23,7 +23,7 @@ from ik_mdn.solver.solutions import SolutionBatch, Status
 from ik_mdn.solver.solver import IKSolver
 from ik_mdn.solver.threads import at_most, share
 from sim.arm import Arm
-from sim.errors import ShapeError
+from sim.errors import PoseError, ShapeError
 from sim.jacobians import manipulability
 from sim.task import TASKS, Task, load_task
 
@@ -193,3 +193,20 @@ def test_one_solver_serves_several_threads_at_once() -> None:
 def test_an_odd_number_of_threads_is_refused(threads: Any) -> None:
     with pytest.raises(ShapeError, match="threads"):
         IKSolver(sim.load_arm("ur5e"), threads=threads)
+
+
+def test_targets_solved_some_at_a_time_give_what_they_give_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = IKSolver.load("ur5e")
+    q, T = targets(solver.arm, 50)
+    q[::9, 4] = 1e-5  # some are left open
+    T[::9] = sim.forward_kinematics(solver.arm, q[::9])
+    T[20, :3, 3] = 9.0  # and one is out of reach
+    together = solver.solve(T, closest=True)
+    monkeypatch.setattr("ik_mdn.solver.solver._PART", 7)
+    parts = solver.solve(T, closest=True)
+    for field in ("q", "weight", "proposal_weight", "err_pos", "err_rot", "offsets", "status_index"):
+        np.testing.assert_allclose(getattr(parts, field), getattr(together, field), rtol=1e-14, atol=0)
+    assert list(parts.closest) == list(together.closest) == [20]
+    T[30, 0, 0] = 2.0
+    with pytest.raises(PoseError, match="no rotation"):
+        solver.solve(T)

@@ -44,7 +44,7 @@ from ik_mdn.solver.kernels.threads import take_number
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 _ALL = (1 << GROUP) - 1
-_LOST = 2e-9  # squared residual below which a seed that is given up may have been on its way to a root
+_LOST = 1e-11  # squared residual below which a seed that is given up may have been on its way to a root
 _FOLD_SHARE, _FOLD_LEAST = 0.3, 0.02  # no seed across a fold where a root is so near to it [of the way; rad, m]
 
 
