@@ -14,7 +14,7 @@ _MOST = 12  # seeds of a target that are lost and looked after
 _NEAR = 0.01  # error [m], [rad] below which a refined seed is in a valley, if
 _WEAK = 3e-3  # the smallest singular value there is no larger
 _FAR = 4.6  # how far along it seeds go [rad, arm lengths]: π in each of two joints that turn against each other
-_COUNT = 32  # how many
+_COUNT = 24  # how many
 _SHIFTS = (0.25, 0.75)
 
 
@@ -38,7 +38,13 @@ def look_along(engine: Engine, problem: Problem, poses: IntArray, seeds: Seeds, 
         roots = Seeds.weightless(np.bincount(poses.searchsorted(known.pose), minlength=len(poses)), known.q)
         more, _ = engine.settle(poses, along_valleys(problem, Seeds.join([astray, roots]), shift))
         more = more.take(np.maximum(more.err_pos, more.err_rot) <= _EXACT * problem.tolerance)
-        found = Found.join([found, more.take(engine.is_new(found, more))]) if len(more.pose) else found
+        more = more.take(engine.is_new(found, more)) if len(more.pose) else more
+        if not len(more.pose):
+            break
+        found = Found.join([found, more])
+        richer = np.isin(poses, more.pose)  # where there was something there may be more
+        rows = richer.repeat(astray.counts)
+        poses, astray = poses[richer], Seeds.weightless(astray.counts[richer], astray.q[rows])
     return found
 
 

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from ik_mdn.training.configurations import read_configurations as read_configurations
     from ik_mdn.training.figures import draw_choice as draw_choice
     from ik_mdn.training.figures import plot_training as plot_training
+    from ik_mdn.training.model_training import build_model as build_model
+    from ik_mdn.training.model_training import train as train
     from ik_mdn.training.processes import rank as rank
     from ik_mdn.training.recordings import read_joints as read_joints
     from ik_mdn.training.runs import Progress as Progress
@@ -29,7 +31,5 @@ if TYPE_CHECKING:
     from ik_mdn.training.toys import three_answers as three_answers
     from ik_mdn.training.toys import two_sided as two_sided
     from ik_mdn.training.trainer import Trainer as Trainer
-    from ik_mdn.training.trainer import build_model as build_model
-    from ik_mdn.training.trainer import train as train
 else:
     __getattr__, __dir__, __all__ = public_names(__name__)

@@ -13,8 +13,8 @@ from torch import Tensor
 from ik_mdn.mixture.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.network import MixtureHead
+from ik_mdn.training import Progress, Trainer
 from ik_mdn.training.config import TrainConfig
-from ik_mdn.training.trainer import Progress, Trainer
 from kruse.coordinates import Coordinates, check_coordinates, from_mixture, period_of, to_mixture
 from kruse.problem import draw_pairs
 

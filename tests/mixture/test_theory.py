@@ -13,6 +13,7 @@ import sim
 from ik_mdn.mixture.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.network import spread_means
+from ik_mdn.training import Trainer, build_model
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream
 from ik_mdn.training.toys import (
@@ -27,7 +28,6 @@ from ik_mdn.training.toys import (
     three_answers,
     two_sided,
 )
-from ik_mdn.training.trainer import Trainer, build_model
 
 QUICK = replace(TOY_RECIPE, steps=200, width=16, start_scale=0.5)
 

@@ -18,8 +18,8 @@ from ik_mdn.solver.engine_torch import TorchEngine
 from ik_mdn.solver.folds import seeds_across_folds
 from ik_mdn.solver.kernels.network import forward
 from ik_mdn.solver.kernels.pointers import bare
+from ik_mdn.training import build_model
 from ik_mdn.training.config import TrainConfig
-from ik_mdn.training.trainer import build_model
 from sim.arm.arm import Arm
 from sim.kinematics import forward_kinematics
 from sim.task import TASKS, Task, error_norms, load_task, task_error

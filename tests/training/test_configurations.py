@@ -19,9 +19,9 @@ from ik_mdn.model.checkpoint import read_model
 from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.solver import IKSolver
+from ik_mdn.training import train
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.configurations import ENOUGH, own_configurations, read_configurations
-from ik_mdn.training.trainer import train
 from sim.arm.catalogue import planar_urdf
 from sim.arrays import FloatArray
 from sim.dataset.generation import generate

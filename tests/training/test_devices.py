@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from ik_mdn.model import choose_device
-from ik_mdn.training import TrainConfig, Trainer
+from ik_mdn.training import TrainConfig, Trainer, build_model
 from ik_mdn.training.stages import stages_of
-from ik_mdn.training.trainer import build_model
 from sim import load_arm
 from sim.errors import UnknownNameError
 

@@ -17,9 +17,9 @@ import sim
 from ik_mdn.evaluation.report import held_out
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.tensors import write_tensors
+from ik_mdn.training import Trainer, build_model
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream
-from ik_mdn.training.trainer import Trainer, build_model
 from sim.errors import TrainingError
 
 TINY = TrainConfig(steps=120, components=4, width=16, blocks=1, batch_size=128, learning_rate=5e-3)

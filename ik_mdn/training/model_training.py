@@ -1,0 +1,129 @@
+"""From an arm to a solver with a trained model: its networks one after the other, then its report card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ik_mdn.model import ArmModel, model_for
+from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.configurations import own_configurations
+from ik_mdn.training.processes import rank
+from ik_mdn.training.runs import Progress
+from ik_mdn.training.stages import Stage, stages_of
+from ik_mdn.training.trainer import Trainer
+from sim.arm import Arm
+from sim.files import check_writable
+from sim.task import Task
+
+if TYPE_CHECKING:
+    from ik_mdn.solver import IKSolver
+
+_WORTH_RECALIBRATING = 1_000_000  # samples; after fewer the density is in the wrong places, and widths are no help
+
+
+def train(
+    arm: Arm,
+    config: TrainConfig,
+    *,
+    task: Task | str | None = None,
+    dataset: Path | str | None = None,
+    run_folder: Path | str | None = None,
+    out: Path | str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> IKSolver:
+    """A solver whose model was trained on this arm, with its report card.
+
+    Minimises the negative log-likelihood (or the squared error) of configurations given their poses, q uniform in
+    limits, T = FK(q), with AdamW and averaged weights.
+
+    Example:
+        >>> config = TrainConfig(steps=20, width=16, blocks=1, components=4)  # far too few steps
+        >>> train(sim.load_arm("planar2"), config)
+        IKSolver(arm 'planar2', task 'planar_position', a model's seeds)
+
+    Args:
+        arm: The arm.
+        config: Budget and model.
+        task: Which part of the pose counts; default: `sim.default_task`.
+        dataset: Folder written by `ik-mdn generate`, or file or folder of joint vectors of one's own (`read_joints`), of
+            which the density p(q) is learned too (`OwnConfigurations`); default: fresh samples without end.
+        run_folder: Where state and metrics are kept; a second call with the same arguments goes on from there.
+        out: Write the model here as soon as it is trained, and again with its report card; default: nowhere.
+        on_progress: Called every few steps.
+
+    Returns:
+        An `IKSolver`; `solver.save(path)` keeps it. Of several processes (`torchrun`) only the first measures the report
+        card and writes.
+
+    Raises:
+        TrainingError: The loss or gradient became NaN, or the run folder holds a run with another config, or another
+            process is training in it.
+        DatasetError: The dataset is damaged or of another arm, or its joint vectors cannot be used.
+        OSError: The model could not be written; found before training where that can be.
+    """
+    from ik_mdn.evaluation import measure_report, recalibrate
+    from ik_mdn.solver import IKSolver
+
+    if out is not None:
+        check_writable(out)
+    own = own_configurations(arm, dataset, seed=config.seed)
+    model = build_model(arm, config, task=task)
+    model.postures = None if own is None else own.learned.postures
+    identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None}
+    identity |= {"rows": own.digest} if own else {}
+    parts = stages_of(model, config, dataset if own is None else None, own.draw if own else None)
+    summary = _train_stages(parts, run_folder, identity, on_progress)
+    solver = IKSolver(arm, model)
+    model.report.values["training"] = summary
+    if rank():
+        return solver  # the first process measures and writes
+    if model.kind == "mdn" and summary["samples"] >= _WORTH_RECALIBRATING:
+        recalibrate(model)
+    if out is not None:
+        solver.save(out)
+    model.report.values.update(measure_report(solver, training=summary, **(own.scoring() if own else {})))
+    if out is not None:
+        solver.save(out)
+    return solver
+
+
+def _train_stages(
+    parts: list[Stage],
+    run_folder: Path | str | None,
+    identity: Mapping[str, Any],
+    on_progress: Callable[[Progress], None] | None,
+) -> dict[str, Any]:
+    """Train one network after the other; what all of it cost."""
+    summaries: list[dict[str, Any]] = []
+    for part in parts:
+        folder = run_folder if run_folder is None or not part.name else Path(run_folder) / part.name
+        trainer = Trainer(part.network, part.config, part.stream, run_folder=folder, identity=identity)
+
+        def show(at: Progress, part: Stage = part) -> None:
+            if on_progress is not None:
+                on_progress(at._replace(fraction=part.start + part.share * at.fraction))
+
+        trainer.run(show)
+        summaries.append(trainer.summary())
+    added = ("steps", "samples", "minutes", "parameters")
+    return summaries[0] | {name: round(sum(one[name] for one in summaries), 2) for name in added}
+
+
+def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> ArmModel:
+    """An untrained model whose initial weights depend on the config's seed alone.
+
+    Args:
+        arm: The arm.
+        config: The network and the seed.
+        task: A `Task`, its name, or None for `sim.default_task`.
+
+    Raises:
+        UnknownNameError, TaskError: See `sim.task.load_task`.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return model_for(arm, task, config.model_config())
