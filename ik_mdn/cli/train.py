@@ -195,7 +195,7 @@ def _row_of_coverage(report: dict[str, Any]) -> list[str]:
         return [f"coverage of {levels} % regions", f"{shares} %"]
     at = report["calibration"]
     label = f"coverage of {levels} % regions, truth ± {at['blur']:g}"
-    return [label, f"{shares} %; widths x {at['width']:.3g}, weights ^ {at['power']:.2g}"]
+    return [label, f"{shares} %; widths x {at['width']:.3g}"]
 
 
 def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:

@@ -201,18 +201,18 @@ def _densities(
     with torch.no_grad():
         mixture = model.posterior(T)
         tally.add(model.components(T, q))
-    noise = torch.randn(q.shape, dtype=q.dtype, generator=generator)
-    blurred = q + model.config.floor * noise
+    noise = model.config.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
     draws = model.sample(T, n_draws, generator=generator).transpose(0, 1)  # (S, B, n)
     few = draws[:_PAIRED]
     with torch.no_grad():
-        log_p, log_p_blurred, log_p_draws = (model.log_prob(T, each) for each in (q, blurred, draws))
+        log_p, log_p_draws = (model.log_prob(T, each) for each in (q, draws))
+        log_p_blurred = model.log_prob(T, q, noise=noise)
     return {
         "nll": -log_p,
         "within": mixture.variance_within,
         "between": mixture.variance_between,
         "pit": pit(mixture, q),
-        "pit_blurred": pit(mixture, blurred),
+        "pit_blurred": pit(mixture, q + noise),
         "level": density_level(log_p, log_p_draws, generator=generator),
         "level_blurred": density_level(log_p_blurred, log_p_draws, generator=generator),
         "crps": angular_crps(few, q, mixture.period),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,11 +15,9 @@ if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
 
 PROMISED = (0.5, 0.8, 0.9, 0.95)  # probabilities of the regions that are to hold the truth as often
-GOOD = 0.02  # deviation of the coverage at which nothing more is tried
+GOOD = 0.01  # deviation of the coverage at which nothing more is tried
 
-_POWERS = (1.0, 0.7, 0.5, 0.35)
-_GAIN = 0.01  # in the worst deviation, for which another power is worth it
-_STEPS = 8  # of the search for the width, for each power
+_STEPS = 8  # of the search for the width
 _WIDEST = 3.0
 _DRAWS = 20
 
@@ -28,7 +25,7 @@ _DRAWS = 20
 def blurred_levels(
     model: ArmModel, T_base_tip: Tensor, q: Tensor, *, blur: float, draws: int, generator: torch.Generator
 ) -> Tensor:
-    """Probability of the smallest region around q + blur ε, ε ~ N(0, I), of each pose, (B,); see `density_level`.
+    """Probability of the smallest region that q + blur ε, ε ~ N(0, I), lies on the edge of, (B,); see `density_level`.
 
     Joint vectors that meet a pose exactly lie on a manifold that no density with a width can be calibrated to. Training
     maximises the likelihood of q + floor ε (`mixture.nll` with a blur), so with `blur = model.config.floor` this is
@@ -42,10 +39,10 @@ def blurred_levels(
         draws: Of the mixture, per pose.
         generator: Source of randomness.
     """
-    truth = q + blur * torch.randn(q.shape, dtype=q.dtype, generator=generator)
+    noise = blur * torch.randn(q.shape, dtype=q.dtype, generator=generator)
     with torch.no_grad():
         drawn = model.sample(T_base_tip, draws, generator=generator).transpose(0, 1)
-        log_p, log_p_drawn = model.log_prob(T_base_tip, truth), model.log_prob(T_base_tip, drawn)
+        log_p, log_p_drawn = model.log_prob(T_base_tip, q, noise=noise), model.log_prob(T_base_tip, drawn)
     return density_level(log_p, log_p_drawn, generator=generator)
 
 
@@ -62,39 +59,27 @@ def covered(
 def recalibrate(model: ArmModel, *, blur: float | None = None, count: int | None = None, seed: int = 0) -> None:
     """Give a model the `Recalibration` with which its regions hold the truth, blurred, as often as they promise.
 
-    For each of a few powers of the weights the width at which the coverages at `PROMISED` are right in the mean; kept is
-    the pair whose coverages deviate least (by a hundredth, for a power further from 1); a deviation up to `GOOD` ends it.
+    The width is halved into where the coverages at `PROMISED` are right in the mean; kept is the one that was tried whose
+    worst coverage deviates least.
 
     Args:
         model: A mixture; changed in place.
         blur: See `blurred_levels`; None: the model's floor.
         count: Number of poses, of their own stream; None: 2,000, or 1,000 for a chain, which evaluates a network per draw.
-        seed: Of noise and draws, the same for every pair.
+        seed: Of noise and draws, the same for every width.
     """
     count = count or (1000 if isinstance(model, ChainModel) else 2000)
     q, T = held_out(model.arm, count, seed=HELD_OUT_SEED - 1 - seed, postures=model.postures)
-    best, blur = (float("inf"), Recalibration()), model.config.floor if blur is None else blur
-
-    def deviations(given: Recalibration) -> list[float]:
-        given.put_on(model)
-        return [share - float(p) for p, share in covered(model, T, q, blur=blur, seed=seed).items()]
-
-    for power in _POWERS:
-        found, width = _balanced(lambda width, power=power: deviations(Recalibration(width, power)))  # type: ignore[misc]
-        if found < best[0] - _GAIN:
-            best = (found, Recalibration(width, power))
-        if best[0] <= GOOD:
-            break
-    best[1].put_on(model)
-
-
-def _balanced(deviations: Callable[[float], list[float]]) -> tuple[float, float]:
-    """The least worst deviation on the way to the width at which they are 0 in the mean, and its width."""
+    blur = model.config.floor if blur is None else blur
     low, high, width = -1.0, 1.0, 0.0  # powers of the widest
     best = (float("inf"), 1.0)
     for _ in range(_STEPS):
-        each = deviations(_WIDEST**width)
-        best = min(best, (max(map(abs, each)), _WIDEST**width))
-        low, high = (low, width) if sum(each) > 0 else (width, high)
+        Recalibration(_WIDEST**width).put_on(model)
+        shares = covered(model, T, q, blur=blur, seed=seed)
+        away = [share - float(p) for p, share in shares.items()]
+        best = min(best, (max(map(abs, away)), _WIDEST**width))
+        if best[0] <= GOOD:
+            break
+        low, high = (low, width) if sum(away) > 0 else (width, high)
         width = (low + high) / 2
-    return best
+    Recalibration(best[1]).put_on(model)

@@ -83,7 +83,7 @@ def measure_report(
         report["draws"]["kinematic_head"] = asdict(score_draws(model, T[:_FEWER], steps=HEAD_STEPS))
     blur, width = model.config.floor, model.recalibration
     report["coverage"] = covered(model, T[:_COVERED], q[:_COVERED], blur=blur)
-    report["calibration"] = {"blur": blur, "width": width.width, "power": width.power}
+    report["calibration"] = {"blur": blur, "width": width.width}
     solver.solve(T[:8], restarts=0)  # the first call loads the refinement kernel
     started = time.perf_counter()
     found = solver.solve(T, restarts=0)

@@ -70,22 +70,28 @@ class ChainModel(nn.Module):
         """(n,), inf where a joint slides."""
         return torch.tensor(self.arm.period)
 
-    def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+    def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
         """log p(q | T), shape (*sample, B).
 
         Args:
             T_base_tip: Targets, (B, 4, 4), float64.
             q: Joint vectors, (*sample, B, n) [rad, m].
             steps: Of the kinematic head; see `PoseModel.posterior`.
+            noise: See `PoseModel.log_prob`.
         """
-        return self.log_uncut(T_base_tip, q, steps=steps) - self.mass(T_base_tip, steps=steps).clamp_min(1e-9).log()
+        return (
+            self.log_uncut(T_base_tip, q, steps=steps, noise=noise)
+            - self.mass(T_base_tip, steps=steps).clamp_min(1e-9).log()
+        )
 
-    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
         """`log_prob` before it is divided by `mass`, (*sample, B)."""
         drawn, others = q[..., self.split.joint], self._others(q)
-        outer = self._first(T_base_tip).log_prob(drawn[..., None])
+        away = noise + torch.zeros_like(q)
+        outer = self._first(T_base_tip).log_prob((drawn + away[..., self.split.joint])[..., None])
         T = self.split.shorten(self.arm, T_base_tip, drawn)  # (*sample, B, 4, 4)
-        inner = self.rest.log_uncut(T.reshape(-1, 4, 4), others.reshape(-1, others.shape[-1]), steps=steps)
+        rows, away = others.reshape(-1, others.shape[-1]), self._others(away).reshape(-1, others.shape[-1])
+        inner = self.rest.log_uncut(T.reshape(-1, 4, 4), rows, steps=steps, noise=away)
         return outer + inner.reshape(outer.shape)
 
     def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
@@ -187,7 +193,7 @@ class ChainModel(nn.Module):
         encoded = self.features.encode(T)
         reduced = self.first.mixture(encoded.features)
         return GaussianMixture(
-            logits=reduced.logits.double() * self.recalibration.power,
+            logits=reduced.logits.double(),
             loc=reduced.loc.double() + encoded.shift[:, self.split.joint, None, None],
             scale=reduced.scale.double() * self.recalibration.width,
             period=self.first.period,

@@ -121,7 +121,7 @@ class _Graph(nn.Module):
             network, shift = model.first, shift[:, [model.split.joint]]
         logits, mean, log_scale, tangle = network.parts(features)
         scale = network.floor + log_scale.clamp(*LOG_SCALE_RANGE).exp()
-        scale = scale + torch.zeros_like(mean)  # one for each joint
+        scale = scale * model.recalibration.width + torch.zeros_like(mean)  # one for each joint
         assert isinstance(network.head, MixtureHead)
         full = network.head.shape.covariance == "full"
         factor = precision_factor(scale, tangle) if full else torch.diag_embed(scale.reciprocal())

@@ -61,21 +61,23 @@ class PoseModel(ConditionalNetwork):
         """
         return within_limits(self._unlimited(T_base_tip, steps).mixture, self.arm)
 
-    def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+    def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
         """log p(q | T), shape (*sample, B): the mixture cut at the limits, over its mass inside them.
 
         Args:
             T_base_tip: Targets, (B, 4, 4), float64.
             q: Joint vectors, (*sample, B, n) [rad, m]; those outside the limits get the value of the uncut mixture.
             steps: Of the kinematic head; see `posterior`.
+            noise: Added to every joint where its density is asked, as in training. (Joints drawn first by a `ChainModel`
+                condition the others as they are: with the noise on them others would be right.)
         """
         mixture = self._unlimited(T_base_tip, steps).mixture  # what arrived of it stands in `log_uncut` and in `mass`
-        return mixture.log_prob(q) - mass_in_limits(mixture, self.arm).clamp_min(1e-9).log()
+        return mixture.log_prob(q + noise) - mass_in_limits(mixture, self.arm).clamp_min(1e-9).log()
 
-    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0) -> Tensor:
+    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
         """`log_prob` before it is divided by `mass`, (*sample, B)."""
         mixture, arrived = self._unlimited(T_base_tip, steps)
-        return mixture.log_prob(q) + arrived.clamp_min(1e-9).log()
+        return mixture.log_prob(q + noise) + arrived.clamp_min(1e-9).log()
 
     def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
         """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach."""

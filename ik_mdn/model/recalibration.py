@@ -1,4 +1,4 @@
-"""Two numbers that make a trained density as wide as it should be, fitted on poses that training did not see."""
+"""A number that makes a trained density as wide as it should be, fitted on poses that training did not see."""
 
 from __future__ import annotations
 
@@ -19,31 +19,29 @@ NAME = "recalibration"  # of the numbers in a model's file
 
 @dataclass(frozen=True)
 class Recalibration:
-    """p(q | T) with every component wider by a factor, and weights raised to a power (temperature: Guo et al., ICML 2017).
+    """p(q | T) with every component wider by a factor (as a temperature does to classes: Guo et al., ICML 2017).
 
     Args:
         width: Factor of the standard deviations, above 0.
-        power: Of the weights, which are then scaled to sum to 1; below 1 the light components weigh more.
 
     Raises:
-        ValueError: A number is not positive and finite.
+        ValueError: It is not positive and finite.
     """
 
     width: float = 1.0
-    power: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < min(self.width, self.power) <= max(self.width, self.power) < float("inf"):
-            raise ValueError(f"a recalibration needs numbers above 0; got {self.width} and {self.power}")
+        if not 0 < self.width < float("inf"):
+            raise ValueError(f"a recalibration needs a number above 0; got {self.width}")
 
     def apply(self, mixture: GaussianMixture) -> GaussianMixture:
-        """The mixture, wider and flatter."""
+        """The mixture, wider."""
         from ik_mdn.mixture import GaussianMixture
 
         if self == Recalibration():
             return mixture
         return GaussianMixture(
-            logits=self.power * mixture.log_weights,
+            logits=mixture.logits,
             loc=mixture.loc,
             precision_tril=mixture.precision_tril / self.width,
             period=mixture.period,
@@ -57,14 +55,14 @@ class Recalibration:
                 setattr(part, NAME, self)
 
     def tensors(self) -> dict[str, NDArray[Any]]:
-        """Its numbers as they lie in a file; nothing where there is nothing to change."""
-        return {} if self == Recalibration() else {NAME: np.array([self.width, self.power])}
+        """Its number as it lies in a file; nothing where there is nothing to change."""
+        return {} if self == Recalibration() else {NAME: np.array([self.width])}
 
     @classmethod
     def of(cls, tensors: Mapping[str, NDArray[Any]]) -> Recalibration:
         """From what `tensors` gave.
 
         Raises:
-            ValueError: The numbers are damaged.
+            ValueError: The number is damaged.
         """
-        return cls(*np.asarray(tensors.get(NAME, (1.0, 1.0)), np.float64).tolist())
+        return cls(*np.asarray(tensors.get(NAME, (1.0,)), np.float64).tolist())

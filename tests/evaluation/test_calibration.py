@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from ik_mdn.evaluation import diagnostics, report
+from ik_mdn.evaluation import diagnostics
 from ik_mdn.evaluation.calibration import coverage, density_level, uniform_distance
 from ik_mdn.evaluation.health import HealthTally
+from ik_mdn.evaluation.recalibrating import covered
 from ik_mdn.mixture.mixture import GaussianMixture
 
 COUNT, FLOOR = 2000, 0.05
@@ -30,7 +31,7 @@ def as_sharp_as_the_floor(q: Tensor) -> Any:
         config=SimpleNamespace(floor=FLOOR),
         posterior=lambda T: mixture,
         components=lambda T, q: mixture,
-        log_prob=lambda T, q: mixture.log_prob(q),
+        log_prob=lambda T, q, noise=0.0: mixture.log_prob(q + noise),
         sample=lambda T, count, generator=None: mixture.sample((count,), generator).transpose(0, 1),
     )
 
@@ -51,7 +52,7 @@ def test_the_coverage_of_the_true_density_is_nominal_however_few_the_draws(n_dra
 def test_the_report_blurs_the_truth_by_the_floor() -> None:
     """A density as sharp as its floor covers the exact truth always, and the blurred one as often as it says."""
     q = 6 * torch.rand(COUNT, 2, dtype=torch.float64, generator=generator()) - 3
-    shares = report._coverage(as_sharp_as_the_floor(q), torch.zeros(COUNT, 4, 4), q)
+    shares = covered(as_sharp_as_the_floor(q), torch.zeros(COUNT, 4, 4), q, blur=FLOOR, draws=100)
     assert shares["0.5"] == pytest.approx(0.5, abs=0.04)
     assert shares["0.9"] == pytest.approx(0.9, abs=0.025)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -22,11 +23,14 @@ from ik_mdn.model import (
     inside,
     load_model,
     model_for,
+    read_tensors,
     save_model,
     spread_means,
+    write_tensors,
 )
 from ik_mdn.model.features import Encoded
 from ik_mdn.model.split import find_split
+from sim.files import data_folder
 
 SMALL = ModelConfig(components=4, width=16, blocks=1)
 
@@ -147,7 +151,11 @@ def test_a_chain_is_kept_in_a_file_and_old_files_have_none(tmp_path: Path) -> No
     q, T = held_out(model.arm, 20)
     with torch.no_grad():
         torch.testing.assert_close(again.log_prob(T, q), model.log_prob(T, q))
-    assert isinstance(load_model("panda"), PoseModel)
+    tensors, metadata = read_tensors(data_folder("models") / "ur5e.safetensors")
+    config = json.loads(metadata["config"])
+    assert config.pop("drawn_first") == []
+    write_tensors(tmp_path / "old.safetensors", tensors, {**metadata, "config": json.dumps(config)})
+    assert isinstance(load_model(tmp_path / "old.safetensors"), PoseModel)
 
 
 @pytest.mark.slow

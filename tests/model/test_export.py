@@ -59,10 +59,10 @@ def _run(file: Path, **inputs: Tensor) -> GaussianMixture:
     )
 
 
-def _check(off: dict[str, float]) -> None:
-    assert off["means"] < 1e-5
-    assert off["log_weights"] < 1e-5
-    assert off["precision_tril"] < 1e-4  # 1/σ = exp(-s): an error of 1e-5 of s = -6 is one of 6e-5 of it
+def _check(off: dict[str, float], times: float = 1.0) -> None:
+    assert off["means"] < times * 1e-5
+    assert off["log_weights"] < times * 1e-5
+    assert off["precision_tril"] < times * 1e-4  # 1/σ = exp(-s): an error of 1e-5 of s = -6 is one of 6e-5 of it
 
 
 @pytest.mark.slow
@@ -123,4 +123,4 @@ def test_the_command_says_how_near_it_is(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["export", "planar2", "--onnx", str(tmp_path / "out.onnx"), "--json", "-"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["files"] == [str(tmp_path / "out.onnx")]
-    _check(values["difference"])
+    _check(values["difference"], times=10)  # sharper by as much, and so are differences of rounding

@@ -11,7 +11,7 @@ import sim
 from ik_mdn.evaluation.drawing import score_draws
 from ik_mdn.evaluation.report import held_out
 from ik_mdn.mixture import GaussianMixture
-from ik_mdn.model import load_model
+from ik_mdn.model import PoseModel, load_model
 from ik_mdn.model.kinematic import KEPT, SHARPEST, step_means
 from sim.errors import ShapeError
 
@@ -21,7 +21,7 @@ def test_two_steps_take_draws_to_a_fraction_of_their_error_and_raise_the_likelih
     model = load_model(name)
     q, T = held_out(model.arm, 200)
     alone, stepped = (score_draws(model, T, draws=20, steps=steps) for steps in (0, 2))
-    assert stepped.pos_mean < 0.15 * alone.pos_mean
+    assert stepped.pos_mean < 0.35 * alone.pos_mean
     with torch.no_grad():
         gain = model.log_prob(T, q, steps=2) - model.log_prob(T, q)
     assert float(gain.mean()) > 0.75 * model.arm.n_joints * math.log(model.config.floor / SHARPEST)
@@ -44,4 +44,4 @@ def test_a_component_far_from_everything_loses_its_weight_and_one_that_arrives_i
 
 def test_a_redundant_arm_without_a_chain_is_refused() -> None:
     with pytest.raises(ShapeError, match="7 joints for the 6 constraints"):
-        load_model("panda").posterior(torch.eye(4, dtype=torch.float64)[None], steps=1)
+        PoseModel(sim.load_arm("panda")).posterior(torch.eye(4, dtype=torch.float64)[None], steps=1)

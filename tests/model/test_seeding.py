@@ -56,7 +56,7 @@ def test_a_diagonal_mixture_has_sigma_points_too() -> None:
 
 
 def test_sigma_points_find_the_branches_that_means_alone_miss() -> None:
-    model = load_model("xarm6")
+    model = load_model("xarm6-k1")  # one wide component
     q, T = held_out(model.arm, 300, seed=11)
     recall = {}
     for name, (seeds, weight) in {"means": model.propose(T), "sigma": model.seeds(T)}.items():
@@ -66,5 +66,4 @@ def test_sigma_points_find_the_branches_that_means_alone_miss() -> None:
         distance[(refined.err_pos > 1e-8) | (refined.err_rot > 1e-8)] = math.inf
         nearest = torch.full((len(T),), math.inf, dtype=torch.float64).scatter_reduce(0, pose, distance, "amin")
         recall[name] = (nearest < 1e-3).double().mean().item()
-    assert recall["sigma"] > 0.98
-    assert recall["sigma"] > recall["means"] + 0.01
+    assert recall["sigma"] > recall["means"] + 0.2

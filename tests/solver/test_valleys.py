@@ -44,7 +44,8 @@ def test_seeds_lie_along_the_null_direction_of_what_is_nearly_singular_alone() -
     once = np.ones(COUNT, np.int64)
     assert (along_valleys(problem, Seeds.weightless(once, q + 0.4 * np.eye(6)[4]), 0.5).counts > 0).mean() < 0.1
     seeds = along_valleys(problem, Seeds.weightless(once, q), 0.5)
-    assert (seeds.counts == (each := seeds.counts[0])).all()
+    each = seeds.counts[0]
+    assert (seeds.counts == each).all()
     assert each > 8
     moved = sim.forward_kinematics(arm, q.repeat(each, axis=0) + 1e-3 * (seeds.q - q.repeat(each, axis=0)))
     assert np.abs(moved - T.repeat(each, axis=0)).max() < 3e-5  # the tip hardly moves along them, by second order

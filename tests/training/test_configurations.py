@@ -119,14 +119,14 @@ def test_training_ends_with_a_recalibration_that_is_kept(
     tmp_path: Path, arm: sim.Arm, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wider(model: Any) -> None:
-        Recalibration(1.5, 0.7).put_on(model)
+        Recalibration(1.5).put_on(model)
 
-    monkeypatch.setattr("ik_mdn.training.trainer._WORTH_RECALIBRATING", 0)
+    monkeypatch.setattr("ik_mdn.training.model_training._WORTH_RECALIBRATING", 0)
     monkeypatch.setattr("ik_mdn.evaluation.recalibrate", wider, raising=False)
     train(arm, replace(SMALL, steps=5), out=tmp_path / "m.safetensors")
     kept = read_model(tmp_path / "m.safetensors")
-    assert kept.recalibration == Recalibration(1.5, 0.7)
-    assert kept.report.values["calibration"] == {"blur": SMALL.floor, "width": 1.5, "power": 0.7}
+    assert kept.recalibration == Recalibration(1.5)
+    assert kept.report.values["calibration"] == {"blur": SMALL.floor, "width": 1.5}
 
 
 def test_few_rows_are_replaced_by_draws_and_many_are_not(
