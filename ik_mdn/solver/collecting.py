@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from ik_mdn.solver.branches import MOST_WINDINGS, wind
 from ik_mdn.solver.continua import on_curve
 from ik_mdn.solver.engine import Engine, Found, Problem
+from ik_mdn.solver.options import Rank
 from ik_mdn.solver.probabilities import Law, count_windings, log_of_windings, solution_weights
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
@@ -19,8 +20,6 @@ from sim.arrays import BoolArray, FloatArray, IntArray
 if TYPE_CHECKING:
     from ik_mdn.model import Postures
 
-Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
-RANKS = ("weight", "distance", "margin", "manipulability")
 
 _COLUMNS = ("q", "weight", "proposal_weight", "err_pos", "err_rot")
 _LOOKED_AT = 4  # singular solutions of a target

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.solver.branches import middle
-from ik_mdn.solver.collecting import RANKS, Rank
 from ik_mdn.solver.engine import (
     SINGULAR,
     Condition,
@@ -31,9 +30,10 @@ from ik_mdn.solver.kernels.roots import mark_new
 from ik_mdn.solver.kernels.rules import FIRM, MAX_ITERATIONS, MAX_STEP, SHRINK, STALLED
 from ik_mdn.solver.kernels.settle import measure
 from ik_mdn.solver.kernels.space import Job
+from ik_mdn.solver.options import RANKS, Effort, Rank
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.proposers import CompiledModel, no_model
-from ik_mdn.solver.search import Effort, first_draws
+from ik_mdn.solver.search import first_draws
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
 from ik_mdn.solver.threads import share
 from sim.arm import Arm

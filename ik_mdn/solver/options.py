@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import math
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.solver.collecting import RANKS, Rank
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, UnknownNameError
 from sim.inputs import as_numbers
+from sim.task import Task, as_targets
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
+RANKS = ("weight", "distance", "margin", "manipulability")
+
+
+class Effort(NamedTuple):
+    """How much a search may do.
+
+    Args:
+        seeds: Most components refined per target; random seeds in the first round.
+        draws: Draws from the mixture per target, besides.
+        restarts: Most rounds of random seeds per target.
+        thorough: Go on until no new branch turns up.
+        first: Stop at a target's first solution.
+        max_jump: How near to the problem's `near` a solution is to be [rad, m]; None: anywhere.
+        seed: Of the random seeds.
+        lost: Whether targets may be met very near to singular configurations, so that seeds are lost.
+        spread: Random seeds beside a model's, which knows of some of the branches only.
+    """
+
+    seeds: int
+    draws: int
+    restarts: int
+    thorough: bool
+    first: bool
+    seed: int
+    max_jump: float | None = None
+    lost: bool = False
+    spread: int = 0
+
 
 _MOST = 1e100  # of what is measured
 _MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
@@ -119,6 +149,18 @@ def plain_targets(T_base_tip: Any) -> FloatArray | None:
         writable = T_base_tip if T_base_tip.flags.writeable else T_base_tip.copy()  # another kind to compiled code
         return np.ascontiguousarray(writable, np.float64).reshape(-1, 4, 4)
     return None
+
+
+def own_targets(task: Task, T_base_tip: Any) -> FloatArray:
+    """Checked targets (B, 4, 4), the solver's own.
+
+    Raises:
+        ShapeError, PoseError: They make no sense.
+    """
+    checked = as_targets(task, T_base_tip)
+    if checked.ndim > 3:
+        raise ShapeError(f"targets have shape {tuple(checked.shape)}; give one (4, 4) or a batch (B, 4, 4) of them")
+    return np.array(checked.reshape(-1, 4, 4), order="C")
 
 
 def checked_seed(arm: Arm, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:

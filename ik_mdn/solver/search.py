@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.continua import on_curve
 from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
+from ik_mdn.solver.options import Effort
 from ik_mdn.solver.valleys import look_along
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
@@ -30,32 +30,6 @@ _QUIET = 3  # rounds without a new branch after which a thorough search ends
 _THOROUGH = 64  # random seeds in each of its rounds, and as many draws from the mixture
 _MOST_ROUNDS = 40  # of a thorough search
 _MOST_BRANCHES = 16  # of an arm with as many joints as constraints (Lee and Liang 1988, Manseur and Doty 1989)
-
-
-class Effort(NamedTuple):
-    """How much a search may do.
-
-    Args:
-        seeds: Most components refined per target; random seeds in the first round.
-        draws: Draws from the mixture per target, besides.
-        restarts: Most rounds of random seeds per target.
-        thorough: Go on until no new branch turns up.
-        first: Stop at a target's first solution.
-        max_jump: How near to the problem's `near` a solution is to be [rad, m]; None: anywhere.
-        seed: Of the random seeds.
-        lost: Whether targets may be met very near to singular configurations, so that seeds are lost.
-        spread: Random seeds beside a model's, which knows of some of the branches only.
-    """
-
-    seeds: int
-    draws: int
-    restarts: int
-    thorough: bool
-    first: bool
-    seed: int
-    max_jump: float | None = None
-    lost: bool = False
-    spread: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,18 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.solver.approach import with_closest
-from ik_mdn.solver.collecting import Order, Rank, collect, joined, replaced
+from ik_mdn.solver.collecting import Order, collect, joined, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
 from ik_mdn.solver.engines import compiled_engine
-from ik_mdn.solver.options import check_counts, check_flags, check_numbers, checked_seed, plain_targets, rank_for
+from ik_mdn.solver.options import (
+    Effort,
+    Rank,
+    check_counts,
+    check_flags,
+    check_numbers,
+    checked_seed,
+    own_targets,
+    plain_targets,
+    rank_for,
+)
 from ik_mdn.solver.probabilities import Law
-from ik_mdn.solver.search import Effort, propose, search
+from ik_mdn.solver.search import propose, search
 from ik_mdn.solver.solutions import SolutionBatch
 from ik_mdn.solver.threads import FREE, at_most
 from sim.arm import Arm
-from sim.arrays import FloatArray, is_tensor
+from sim.arrays import is_tensor
 from sim.errors import CheckpointError, ShapeError
-from sim.task import Task, as_targets, load_task
+from sim.task import Task, load_task
 
 if TYPE_CHECKING:
     import torch
@@ -262,7 +272,7 @@ class IKSolver:
         T, device = plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
         if T is None or slow or not self._compiled:
-            T = self._targets(T_base_tip)
+            T = own_targets(self.task, T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
         with FREE if self.threads is None else at_most(self.threads):
@@ -273,7 +283,7 @@ class IKSolver:
                     return self._answered(problem, device, effort, order)
                 return joined(self._answered(part, device, effort, order) for part in problem.parts(_PART))
             except NoPoseError:
-                problem = problem._replace(T=self._targets(T_base_tip))  # which says what is wrong
+                problem = problem._replace(T=own_targets(self.task, T_base_tip))  # which says what is wrong
                 return self._search(problem, device, effort, order, refine=True)
 
     def _answered(self, problem: Problem, device: torch.device | None, effort: Effort, order: Order) -> SolutionBatch:
@@ -303,13 +313,6 @@ class IKSolver:
         batch = collect(engine, problem, outcome, law, order)
         return with_closest(problem, batch, seed=effort.seed) if order.closest else batch
 
-    def _targets(self, T_base_tip: Tensor | NDArray[np.floating]) -> FloatArray:
-        """Checked targets (B, 4, 4), the solver's own."""
-        checked = as_targets(self.task, T_base_tip)
-        if checked.ndim > 3:
-            raise ShapeError(f"targets have shape {tuple(checked.shape)}; give one (4, 4) or a batch (B, 4, 4) of them")
-        return np.array(checked.reshape(-1, 4, 4), order="C")
-
     def engine(self, problem: Problem, device: torch.device | None = None) -> Engine:
         """What does the work of a search, with this solver's model."""
         if self._compiled and (device is None or device.type == "cpu"):
@@ -320,12 +323,8 @@ class IKSolver:
         return TorchEngine(problem, self.model, device or "cpu")
 
     def __getstate__(self) -> dict[str, Any]:
-        return {
-            "arm": self.arm,
-            "_model": self._model,
-            "task": self.task,
-            "threads": self.threads,
-        }  # the rest is made anew where it is needed
+        kept = {"arm": self.arm, "_model": self._model, "task": self.task, "threads": self.threads}
+        return kept  # the rest is made anew where it is needed
 
     def __repr__(self) -> str:
         seeds = "a model's seeds" if self.has_model else "random seeds"

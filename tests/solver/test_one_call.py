@@ -12,13 +12,14 @@ import torch
 from samples import random_arm
 
 import sim
-from ik_mdn.solver.collecting import Order, Rank, collect
+from ik_mdn.solver.collecting import Order, collect
 from ik_mdn.solver.engine import NoPoseError, Problem
 from ik_mdn.solver.engine_numba import CompiledEngine, OneCall
 from ik_mdn.solver.engine_torch import TorchEngine
+from ik_mdn.solver.options import Effort, Rank
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.redundancy import self_motion
-from ik_mdn.solver.search import Effort, search
+from ik_mdn.solver.search import search
 from ik_mdn.solver.solutions import SolutionBatch, Status
 from ik_mdn.solver.solver import IKSolver
 from ik_mdn.solver.threads import at_most, share

@@ -10,7 +10,8 @@ import pytest
 
 import sim
 from ik_mdn.solver.engine import Found, Problem, Seeds
-from ik_mdn.solver.search import Effort, search
+from ik_mdn.solver.options import Effort
+from ik_mdn.solver.search import search
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.kinematics import forward_kinematics
 from sim.task import TASKS
