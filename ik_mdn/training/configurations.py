@@ -17,6 +17,7 @@ from ik_mdn.training.recordings import read_joints
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.dataset import read_batches, read_info
+from sim.remote import as_place
 
 ENOUGH = 50_000  # rows from which on a network is trained on them; fewer are learned by heart
 
@@ -116,4 +117,4 @@ def read_configurations(
 
 
 def _is_generated(dataset: Path | str) -> bool:
-    return (Path(dataset).expanduser() / "dataset.json").is_file()
+    return (as_place(str(dataset)) / "dataset.json").exists()

@@ -78,7 +78,7 @@ class PoseStream:
     ) -> None:
         self.arm, self.features, self.drawn, self.source = model.arm, model.features, drawn, source
         self.whole, self.joints = whole or model.arm, slice(first, first + model.arm.n_joints)
-        self.dataset = Path(dataset) if dataset is not None else None
+        self.dataset = dataset
         if self.dataset is not None:
             self._read(1, 0)  # checks
 
