@@ -171,7 +171,7 @@ def open_study(name: str, storage: str, arm: str, *, seed: int = 0) -> Any:
     try:
         import optuna
     except ImportError:
-        raise IKError("optuna is not installed; it comes with the extra: pip install 'ik-mdn[sweep]'") from None
+        raise IKError("optuna is not installed; it comes with the extra: pip install '.[sweep]' in the clone") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if "://" in storage:
         kept: Any = storage

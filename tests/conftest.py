@@ -14,6 +14,16 @@ with suppress(ImportError):  # what needs no torch is tested without it too
     torch.set_num_threads(1)  # the tests' tensors are small: threads that wait for each other only slow them down
 
 
+@pytest.fixture(autouse=True)
+def checks_of_distributions() -> Iterator[None]:
+    """Importing sbi switches them off for the whole process."""
+    yield
+    with suppress(ImportError):
+        from torch.distributions import Distribution
+
+        Distribution.set_default_validate_args(True)
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Ray on this machine, with two worker processes."""

@@ -30,7 +30,7 @@ def run(
 
     Features and symmetries are inside. A redundant arm gets one file per factor of its density: FILE for the joint that is
     drawn first, then one ending in .rest.onnx, which takes that joint's value too. What goes in and comes out, in which
-    units and order, stands in each file's metadata. Needs the extra: pip install 'ik-mdn[onnx]'.
+    units and order, stands in each file's metadata. Needs the extra: pip install '.[onnx]' in the clone.
 
     Args:
         onnx: The file to write.
@@ -54,7 +54,7 @@ def run(
             off = compare_onnx(trained, files, held_out(loaded, count)[1])
     except ImportError as error:
         raise ShapeError(
-            f"{error.name} is not installed; it comes with the extra: pip install 'ik-mdn[onnx]'"
+            f"{error.name} is not installed; it comes with the extra: pip install '.[onnx]' in the clone"
         ) from error
     if json:
         write_json(json, {"files": [str(file) for file in files], "poses": count, "difference": off})

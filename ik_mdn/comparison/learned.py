@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ik_mdn.evaluation import held_out, pose_errors
+from ik_mdn.mixture import checks_kept
 from ik_mdn.model import ArmModel, PoseModel, inside
 from ik_mdn.training import PoseStream, TrainConfig, Trainer, build_model, stages_of
 from sim.arm import Arm
@@ -103,10 +104,13 @@ def compare_learned(arm: Arm, task: Task, seconds: float, *, seed: int = 0) -> I
         ShapeError: The arm has a joint that slides, or the seconds are not above 0.
     """
     try:
-        import sbi.neural_nets
-        import zuko
+        with checks_kept():
+            import sbi.neural_nets
+            import zuko
     except ImportError as error:
-        raise IKError("the flow and sbi's mixture need zuko and sbi; run: pip install 'ik-mdn[flows]'") from error
+        raise IKError(
+            "the flow and sbi's mixture need zuko and sbi; run: pip install '.[flows]' in the clone"
+        ) from error
     if arm.is_prismatic.any() or not seconds > 0:
         raise ShapeError(
             f"learned densities are compared for arms whose joints all turn, for some seconds; got {arm.name!r} and {seconds}"

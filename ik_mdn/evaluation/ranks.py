@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ik_mdn.evaluation.calibration import uniform_distance
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
-from ik_mdn.mixture import nearest_image
+from ik_mdn.mixture import checks_kept, nearest_image
 from sim.errors import IKError
 
 if TYPE_CHECKING:
@@ -76,9 +76,12 @@ def simulation_based(
         IKError: The package sbi is not installed.
     """
     try:
-        from sbi.diagnostics import run_sbc, run_tarp
+        with checks_kept():
+            from sbi.diagnostics import run_sbc, run_tarp
     except ImportError as error:
-        raise IKError("simulation-based calibration needs the package sbi; run: pip install 'ik-mdn[sbi]'") from error
+        raise IKError(
+            "simulation-based calibration needs the package sbi; run: pip install '.[sbi]' in the clone"
+        ) from error
     generator, blur = torch.Generator().manual_seed(seed), model.config.floor if blur is None else blur
     q, T = held_out(model.arm, count, seed=HELD_OUT_SEED - 1000 - seed, postures=model.postures)
     truth = q + blur * torch.randn(q.shape, dtype=q.dtype, generator=generator)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -165,6 +166,16 @@ class MixtureParameters(Distribution):
         if not found or len(set(found)) < len(found) or not all(0 <= d < size for d in found):
             raise ShapeError(f"dims is {dims}; name different coordinates out of 0 to {size - 1}.", dims=dims)
         return found
+
+
+@contextmanager
+def checks_kept() -> Iterator[None]:
+    """Around the import of a package that switches off the checks of all distributions, as Pyro does, and with it sbi."""
+    before = Distribution._validate_args
+    try:
+        yield
+    finally:
+        Distribution.set_default_validate_args(before)
 
 
 def check_tensors(**given: Any) -> None:

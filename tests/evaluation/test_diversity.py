@@ -54,7 +54,7 @@ def test_exact_draws_are_alike_and_a_collapsed_model_is_not() -> None:
     _, T = held_out(solver.arm, 6)
     found = measure_diversity(solver, T, draws=60)
     assert abs(found.exact) < 0.02
-    assert found.restarts < found.raw
+    assert max(found.raw, found.refined, found.restarts) < 0.01  # 0.077 where the density is one of few Gaussians
     assert found.poses == 6
 
     class Collapsed:

@@ -56,8 +56,8 @@ class Known(nn.Module):
     def sample(self, T: Tensor, count: int, *, generator: torch.Generator | None = None) -> Tensor:
         return self.density(T).sample((count,), generator).transpose(0, 1)
 
-    def log_prob(self, T: Tensor, q: Tensor) -> Tensor:
-        return self.density(T).log_prob(q)
+    def log_prob(self, T: Tensor, q: Tensor, *, noise: Tensor | float = 0.0) -> Tensor:
+        return self.density(T).log_prob(q + noise)
 
 
 STREAM: dict[int, tuple[Tensor, Tensor]] = {}
