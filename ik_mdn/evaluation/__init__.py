@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ik_mdn.evaluation.diagnostics import Evaluation as Evaluation
     from ik_mdn.evaluation.diagnostics import evaluate as evaluate
     from ik_mdn.evaluation.diversity import measure_diversity as measure_diversity
+    from ik_mdn.evaluation.drawing import draw_errors as draw_errors
     from ik_mdn.evaluation.figures import draw_evaluation as draw_evaluation
     from ik_mdn.evaluation.formatting import DEGREES as DEGREES
     from ik_mdn.evaluation.formatting import degrees as degrees

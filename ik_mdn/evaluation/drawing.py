@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from ik_mdn.evaluation.metrics import pose_errors
+from sim.arm import Arm
+from sim.task import Task
 
 if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
@@ -48,17 +50,20 @@ def score_draws(model: ArmModel, T_base_tip: Tensor, *, draws: int = 50, steps: 
         steps: Of the kinematic head; see `PoseModel.posterior`.
         seed: Of the draws.
     """
+    q = model.sample(T_base_tip, draws, steps=steps, generator=torch.Generator().manual_seed(seed))
+    errors = draw_errors(model.arm, model.task, q, T_base_tip)
+    return DrawScores(steps=steps, poses=len(T_base_tip), draws=draws, **errors)
+
+
+def draw_errors(arm: Arm, task: Task, q: Tensor, T_base_tip: Tensor) -> dict[str, float]:
+    """The errors of draws (B, S, n) for targets (B, 4, 4), by the names that they have in `DrawScores`."""
     from ik_mdn.model import inside
 
-    q = model.sample(T_base_tip, draws, steps=steps, generator=torch.Generator().manual_seed(seed))
-    err_pos, err_rot = pose_errors(model.arm, model.task, q, T_base_tip[:, None])
-    return DrawScores(
-        steps=steps,
-        poses=len(T_base_tip),
-        draws=draws,
-        pos_mean=float(err_pos.mean()),
-        pos_median=float(err_pos.median()),
-        rot_mean=float(err_rot.mean()),
-        rot_median=float(err_rot.median()),
-        in_limits=float(inside(q, model.arm).double().mean()),
-    )
+    err_pos, err_rot = pose_errors(arm, task, q, T_base_tip[:, None])
+    return {
+        "pos_mean": float(err_pos.mean()),
+        "pos_median": float(err_pos.median()),
+        "rot_mean": float(err_rot.mean()),
+        "rot_median": float(err_rot.median()),
+        "in_limits": float(inside(q, arm).double().mean()),
+    }
