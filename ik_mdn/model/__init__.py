@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.config import ModelConfig as ModelConfig
     from ik_mdn.model.config import Targets as Targets
     from ik_mdn.model.devices import choose_device as choose_device
+    from ik_mdn.model.devices import number_by_torchrun as number_by_torchrun
     from ik_mdn.model.export import compare_onnx as compare_onnx
     from ik_mdn.model.export import write_onnx as write_onnx
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
-
-import torch
+from typing import TYPE_CHECKING
 
 from sim.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def number_by_torchrun(name: str) -> int | None:
+    """One of the numbers that `torchrun` gives its processes, such as "RANK"; None where it did not start this one."""
+    return int(os.environ[name]) if "TORCHELASTIC_RUN_ID" in os.environ else None
 
 
 def choose_device(name: str = "auto") -> torch.device:
@@ -17,7 +24,8 @@ def choose_device(name: str = "auto") -> torch.device:
     Raises:
         UnknownNameError: There is no such device here.
     """
-    own = int(os.environ.get("LOCAL_RANK", 0)) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+    import torch
+
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -25,4 +33,4 @@ def choose_device(name: str = "auto") -> torch.device:
     if name not in here:
         why = "" if count else " (torch finds no CUDA device)"
         raise UnknownNameError(f"no device {name!r}; here are: {', '.join(here)}{why}", name=name)
-    return torch.device(name, own % count) if name == "cuda" else torch.device(name)
+    return torch.device(name, (number_by_torchrun("LOCAL_RANK") or 0) % count) if name == "cuda" else torch.device(name)

@@ -7,11 +7,11 @@ averaged is one flat gradient per step: networks of this size have nothing to ov
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from ik_mdn.model import number_by_torchrun
 from sim.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _STRIDE = 1_000_003  # between the seeds of processes
 
 def rank() -> int:
     """Which of torchrun's processes this is; 0 for the first, and where there is only one."""
-    return int(os.environ.get("RANK", 0)) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+    return number_by_torchrun("RANK") or 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ class Processes:
         Args:
             device: Where this one trains: a GPU's talk over NCCL, others over Gloo.
         """
-        if "TORCHELASTIC_RUN_ID" not in os.environ:
+        restarts = number_by_torchrun("TORCHELASTIC_RESTART_COUNT")
+        if restarts is None:
             return cls()
         import torch.distributed as dist
         from torch._C._distributed_c10d import PrefixStore
@@ -55,7 +56,7 @@ class Processes:
         if not dist.is_initialized():
             store, number, size = next(rendezvous("env://"))
             # torchrun's store outlives the processes that it starts again, and holds the addresses of those before
-            store = PrefixStore(f"start {os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+            store = PrefixStore(f"start {restarts}", store)
             backend = "nccl" if device.type == "cuda" else "gloo"
             dist.init_process_group(backend, store=store, rank=number, world_size=size)
             atexit.register(dist.destroy_process_group)
