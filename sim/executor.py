@@ -134,7 +134,9 @@ def _connect(address: str | None) -> tuple[Any, bool]:
     try:
         import ray
     except ImportError:
-        raise IKError("the engine 'ray' is not installed; it comes with the extra: pip install 'ik-mdn[ray]'") from None
+        raise IKError(
+            "the engine 'ray' is not installed; it comes with the extra: pip install '.[ray]' in the clone"
+        ) from None
     if ray.is_initialized():
         return ray, False
     where = address or os.environ.get("RAY_ADDRESS") or "local"

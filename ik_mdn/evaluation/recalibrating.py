@@ -1,4 +1,4 @@
-"""Whether a model's regions hold what they promise, and the two numbers that make them do so."""
+"""Whether a model's regions hold what they promise, and the width that makes them do so."""
 
 from __future__ import annotations
 

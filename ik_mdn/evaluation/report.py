@@ -48,8 +48,8 @@ def measure_report(
         postures: What was learned of p(q), taken over as it is.
 
     Returns:
-        `training`, `postures`, `law` (what weights are, see `Solutions.law`), the pose set, raw errors of the model's answers (median, p95, max; nothing trimmed), and for a
-        mixture: NLL, errors of draws (`draws`, see `DrawScores`) from the network alone and with the kinematic head, the
+        `training`, `postures`, `law` (what weights are, see `Solutions.law`), the pose set, raw errors of the model's answers
+        (median, p95, max; nothing trimmed), and for a mixture: NLL, errors of draws (`draws`, see `DrawScores`) from the network alone and with the kinematic head, the
         share solved in limits from the mixture's seeds alone (`solved`), the time per pose, and how
         often its 50, 80, 90 and 95 % regions hold the generating configuration blurred by the floor (`coverage`, with the
         blur and the model's `Recalibration` in `calibration`); unless the arm is redundant for

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
 RANKS = ("weight", "distance", "margin", "manipulability")
 
+_MOST = 1e100  # of what is measured
+_MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
+
 
 class Effort(NamedTuple):
     """How much a search may do.
@@ -46,10 +49,6 @@ class Effort(NamedTuple):
     max_jump: float | None = None
     lost: bool = False
     spread: int = 0
-
-
-_MOST = 1e100  # of what is measured
-_MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
 
 
 def check_flags(**flags: Any) -> None:

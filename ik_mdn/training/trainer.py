@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,9 +27,6 @@ from ik_mdn.training.runs import Progress, RunFolder
 from ik_mdn.training.streams import Stream
 from sim.errors import TrainingError
 from sim.files import parse_json
-
-if TYPE_CHECKING:
-    pass
 
 _PREPARE_SAMPLES = 16_384
 _LOG_EVERY = 50  # steps between rows of the metrics file, and between looks at whether a GPU's numbers are finite
