@@ -9,23 +9,27 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from results import DATA, run_script
 
 from ik_mdn.cli import train as train_command
+from ik_mdn.cli.console import progress
+from ik_mdn.model import load_model, save_model
+from ik_mdn.training import add_proposer
 from ik_mdn.training.config import TrainConfig
 
 PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001)
-SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001)
+SQUARE = TrainConfig(steps=31_800, components=24, width=192, blocks=3, batch_size=4096, floor=0.001)
 REDUNDANT = replace(SQUARE, width=240)
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
     | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)
     | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
 )
-KINDS = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
+KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
+PROPOSER = "proposer"
 
 _MODELS = DATA / "models"
 
@@ -39,15 +43,28 @@ def main(
 
     Args:
         only: Arms to train for.
-        kinds: Of mdn, mse, k1.
+        kinds: Of mdn, mse, k1; "proposer" trains that of a shipped mixture anew, and nothing else.
         runs: Where states and metrics are kept.
     """
     for arm in only:
         for kind in kinds:
+            if kind == PROPOSER:
+                _train_proposer(arm, runs / f"{arm}-{kind}")
+                continue
             name = arm if kind == "mdn" else f"{arm}-{kind}"
             config = replace(RECIPES[arm], **KINDS[kind])
             out = _MODELS / f"{name}.safetensors"
             train_command.run(arm, config=config, both_targets=kind == "mse", out=out, run_folder=runs / name)
+
+
+def _train_proposer(arm: str, run_folder: Path) -> None:
+    model = load_model(arm)
+    with progress() as bar:
+        task = bar.add_task(f"{arm}: proposer", total=1.0)
+        add_proposer(
+            model, RECIPES[arm], run_folder=run_folder, on_progress=lambda at: bar.update(task, completed=at.fraction)
+        )
+    save_model(model, _MODELS / f"{arm}.safetensors")
 
 
 if __name__ == "__main__":

@@ -55,6 +55,7 @@ class ChainModel(nn.Module):
         self.report = ReportCard()
         self.postures: Postures | None = None  # p(q), where it is not uniform
         self.recalibration = Recalibration()
+        self.proposer: SavedModel | None = None  # what solving starts from, where it is not this model's own means
 
     def saved(self) -> SavedModel:
         """The model as it is now, as plain numbers."""
@@ -253,7 +254,7 @@ def model_for(arm: Arm, task: Task | str | None = None, config: ModelConfig | No
 def from_saved(saved: SavedModel) -> ArmModel:
     """The model of plain numbers in torch, in evaluation mode."""
     model = model_for(saved.arm, saved.task, saved.config)
-    model.report, model.postures = saved.report, saved.postures
+    model.report, model.postures, model.proposer = saved.report, saved.postures, saved.proposer
     saved.recalibration.put_on(model)
     model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
     return model.eval()

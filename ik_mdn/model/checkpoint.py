@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.chain import ArmModel
 
 FORMAT = "ik-mdn/1"
+_PROPOSER = "proposer."  # before the names of a proposer's weights
 _FIELDS = ("format", "arm", "fingerprint", "task", "config", "report")
 SUFFIXES = {"mdn": "", "mse": "-mse", "k1": "-k1"}  # kind of a shipped model → what its name adds to the arm's
 
@@ -64,12 +65,13 @@ def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
         "arm": json.dumps(model.arm.to_dict()),
         "fingerprint": model.arm.fingerprint,
         "task": model.task.name,
-        "config": json.dumps(asdict(model.config)),
+        "config": json.dumps(asdict(model.config) | _proposer_config(model)),
         "report": json.dumps(model.report.values),
     }
     assert tuple(metadata) == _FIELDS
     postures = {} if model.postures is None else model.postures.tensors()
-    write_tensors(path, {**model.weights, **postures, **model.recalibration.tensors()}, metadata)
+    proposer = {} if model.proposer is None else {_PROPOSER + name: w for name, w in model.proposer.weights.items()}
+    write_tensors(path, {**model.weights, **proposer, **postures, **model.recalibration.tensors()}, metadata)
 
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
@@ -99,11 +101,15 @@ def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
     tensors, metadata = read_tensors(path)
     _check_format(metadata, path)
     try:
-        config, report = _config(parse_json(metadata["config"])), ReportCard(parse_json(metadata["report"]))
+        declared, report = parse_json(metadata["config"]), ReportCard(parse_json(metadata["report"]))
         arm = _matching_arm(_stored_arm(metadata), arm, path)
-        weights = {name: value for name, value in tensors.items() if name != NAME and not name.startswith(PREFIX)}
-        extras = (report, Postures.of(arm, tensors), Recalibration.of(tensors))
-        return SavedModel(arm, load_task(arm, metadata["task"]), config, weights, *extras)
+        task, proposer = load_task(arm, metadata["task"]), None
+        if small := declared.pop("proposer", None):
+            weights = {n.removeprefix(_PROPOSER): w for n, w in tensors.items() if n.startswith(_PROPOSER)}
+            proposer = SavedModel(arm, task, _config(small), weights)
+        weights = {n: w for n, w in tensors.items() if n != NAME and not n.startswith((PREFIX, _PROPOSER))}
+        extras = (report, Postures.of(arm, tensors), Recalibration.of(tensors), proposer)
+        return SavedModel(arm, task, _config(declared), weights, *extras)
     except CheckpointError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, IKError) as error:
@@ -167,6 +173,10 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
     if arm.fingerprint != metadata["fingerprint"]:
         raise ValueError(f"its chain has the fingerprint {arm.fingerprint}, not {metadata['fingerprint']}")
     return arm
+
+
+def _proposer_config(model: SavedModel) -> dict[str, Any]:
+    return {} if model.proposer is None else {"proposer": asdict(model.proposer.config)}
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:

@@ -40,6 +40,7 @@ class PoseModel(ConditionalNetwork):
         self.report = ReportCard()
         self.postures: Postures | None = None  # p(q), where it is not uniform
         self.recalibration = Recalibration()
+        self.proposer: SavedModel | None = None  # what solving starts from, where it is not this model's own means
 
     def saved(self) -> SavedModel:
         """The model as it is now, as plain numbers."""

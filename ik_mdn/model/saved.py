@@ -37,6 +37,8 @@ class SavedModel:
         report: What was measured of it.
         postures: How its arm is usually held, where it was trained on such joint vectors; None: anywhere in limits alike.
         recalibration: What its densities are made wider by.
+        proposer: A small mixture whose means are what solving starts from, so that it need not wait for the density's
+            network; None: the density's own means are.
 
     Raises:
         ValueError: The weights are not those of such a network.
@@ -49,6 +51,7 @@ class SavedModel:
     report: ReportCard = field(default_factory=ReportCard, repr=False)
     postures: Postures | None = field(default=None, repr=False)
     recalibration: Recalibration = field(default_factory=Recalibration)
+    proposer: SavedModel | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         declared = self._declared()
@@ -63,7 +66,7 @@ class SavedModel:
     def of(cls, model: Any) -> SavedModel:
         """A `PoseModel` or `ChainModel` as it is now."""
         weights = {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
-        extras = (model.report, model.postures, model.recalibration)
+        extras = (model.report, model.postures, model.recalibration, model.proposer)
         return cls(model.arm, model.task, model.config, weights, *extras)
 
     @cached_property

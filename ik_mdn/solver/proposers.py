@@ -34,8 +34,9 @@ class CompiledModel:
 
     def __init__(self, model: SavedModel | ArmModel) -> None:
         self.saved = model if isinstance(model, SavedModel) else model.saved()
-        self._links, last = _taken_apart(self.saved)
-        self._last = _last_of(last, with_axes=not self._links)
+        self._source = self.saved.proposer or self.saved
+        self._links, last = _taken_apart(self._source)
+        self._last = _last_of(last, with_axes=not (self._links or self.saved.proposer))
 
     @cached_property
     def network(self) -> ArmModel:
@@ -43,6 +44,11 @@ class CompiledModel:
         from ik_mdn.model import from_saved
 
         return from_saved(self.saved)
+
+    @cached_property
+    def density(self) -> CompiledModel:
+        """The model itself, where another one proposes."""
+        return CompiledModel(replace(self.saved, proposer=None)) if self.saved.proposer else self
 
     @cached_property
     def proposer(self) -> Proposer:
@@ -65,7 +71,7 @@ class CompiledModel:
             rows=int(np.prod([link.strata for link in links])),
             most_in=max([self._last.layers.n_in, *(link.layers.n_in for link in links)]),
             most_out=max([self._last.layers.n_out, *(link.layers.n_out for link in links)]),
-            places=_places(self.saved),
+            places=_places(self._source),
             first=sum(not link.is_last for link in links),
         )
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from ik_mdn.model import ModelConfig
 from sim.errors import TrainingError
 
+_PROPOSER_FLOOR = 0.003  # [rad, m] its trunk is too small to be sharper
 _LARGEST_COUNT = 10**15  # of seeds and steps: torch takes 64 bits, and a float still counts up to here
 
 
@@ -31,6 +32,8 @@ class TrainConfig(ModelConfig):
         ordering_weight: Of the penalty that keeps component means in order along the first joint; 0 is off.
         noise: Standard deviation of Gaussian noise on the scaled features (noise regularisation); 0 is off.
         average: Decay of the running average of the weights that becomes the model.
+        proposer_width: Width of a small mixture of two blocks that is trained last, for solving to start from; 0, or a
+            model that is no wider itself, is none.
         device: Where to train: "cpu", "cuda" (or "cuda:1" …), or "auto", the GPU where there is one. A run may go on
             on another device; runs are equal bit for bit on the CPU only.
 
@@ -54,6 +57,7 @@ class TrainConfig(ModelConfig):
     ordering_weight: float = 0.0
     noise: float = 0.0
     average: float = 0.999
+    proposer_width: int = 96
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -67,9 +71,11 @@ class TrainConfig(ModelConfig):
         for name in ("seed", "minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative; got {getattr(self, name)}")
-        for name in ("seed", "steps", "batch_size"):
+        for name in ("seed", "steps", "batch_size", "proposer_width"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) > _LARGEST_COUNT:
                 raise TrainingError(f"{name} must be a whole number up to {_LARGEST_COUNT}; got {getattr(self, name)}")
+        if self.proposer_width < 0:
+            raise TrainingError(f"proposer_width must not be negative; got {self.proposer_width}")
         if not 0 <= self.average < 1:
             raise TrainingError(f"average must be in [0, 1); got {self.average}")
         super().__post_init__()
@@ -80,6 +86,13 @@ class TrainConfig(ModelConfig):
         if self.minutes:
             return self.minutes
         return float("inf") if self.steps else 10.0
+
+    def for_proposer(self) -> TrainConfig | None:
+        """How the proposer is trained, with the whole budget; None where there is none."""
+        if self.kind != "mdn" or self.components == 1 or not 0 < self.proposer_width < self.width:
+            return None
+        floor = max(self.floor, _PROPOSER_FLOOR)
+        return replace(self, width=self.proposer_width, blocks=2, covariance="diagonal", drawn_first=(), floor=floor)
 
     def model_config(self) -> ModelConfig:
         """The part that describes the network."""

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ik_mdn.model import ArmModel, model_for
+from ik_mdn.model import ArmModel, SavedModel, model_for
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.configurations import own_configurations
 from ik_mdn.training.processes import rank
 from ik_mdn.training.runs import Progress
-from ik_mdn.training.stages import Stage, stages_of
+from ik_mdn.training.stages import Stage, proposer_stage, stages_of
 from ik_mdn.training.trainer import Trainer
 from sim.arm import Arm
 from sim.files import check_writable
@@ -75,8 +75,10 @@ def train(
     model.postures = None if own is None else own.learned.postures
     identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None}
     identity |= {"rows": own.digest} if own else {}
-    parts = stages_of(model, config, dataset if own is None else None, own.draw if own else None)
-    summary = _train_stages(parts, run_folder, identity, on_progress)
+    given = (None if own else dataset, own.draw if own else None)
+    parts, last = stages_of(model, config, *given), proposer_stage(model, config, *given)
+    summary = _train_stages([*parts, *([last] if last else [])], run_folder, identity, on_progress)
+    model.proposer = SavedModel.of(last.network) if last else None
     solver = IKSolver(arm, model)
     model.report.values["training"] = summary
     if rank():
@@ -91,6 +93,26 @@ def train(
     return solver
 
 
+def add_proposer(
+    model: ArmModel,
+    config: TrainConfig,
+    *,
+    run_folder: Path | str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Give a trained model a new proposer, in the share of the budget that `train` has for it.
+
+    Args:
+        model: The model.
+        config: The whole budget that it was trained with.
+        run_folder, on_progress: As for `train`.
+    """
+    last = proposer_stage(model, config)
+    if last is not None:
+        _train_stages([last], run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
+    model.proposer = SavedModel.of(last.network) if last else None
+
+
 def _train_stages(
     parts: list[Stage],
     run_folder: Path | str | None,
@@ -101,7 +123,9 @@ def _train_stages(
     summaries: list[dict[str, Any]] = []
     for part in parts:
         folder = run_folder if run_folder is None or not part.name else Path(run_folder) / part.name
-        trainer = Trainer(part.network, part.config, part.stream, run_folder=folder, identity=identity)
+        trainer = Trainer(
+            part.network, part.config, part.stream, teacher=part.teacher, run_folder=folder, identity=identity
+        )
 
         def show(at: Progress, part: Stage = part) -> None:
             if on_progress is not None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork
+import torch
+
+from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork, PoseModel
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream, Source
 
 _FIRST_SHARE = 0.25  # of the budget for the density of one joint; the others' takes the rest
+_PROPOSER_SHARE = 0.2  # of the whole budget
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Stage:
         stream: What it is trained on.
         config: With its part of the budget.
         start, share: Where in the whole budget it begins, and how much of it it takes.
+        teacher: The network that it is to propose like, instead of being trained by likelihood.
     """
 
     name: str
@@ -30,6 +34,7 @@ class Stage:
     config: TrainConfig
     start: float
     share: float
+    teacher: ConditionalNetwork | None = None
 
 
 def stages_of(
@@ -49,17 +54,41 @@ def stages_of(
         DatasetError: The dataset is missing, unfinished or of another arm.
     """
     found: list[Stage] = []
-    whole, first, start = model.arm, 0, 0.0
+    whole, first, start, end = model.arm, 0, 0.0, 1 - (_PROPOSER_SHARE if config.for_proposer() else 0.0)
     while isinstance(model, ChainModel):
         drawn = model.split.joint
         stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first, source=source)
-        share = _FIRST_SHARE * (1 - start)
+        share = _FIRST_SHARE * (end - start)
         name = f"joint-{first + drawn + 1}"
         found.append(Stage(name, model.first, stream, _part_of(config, share), start, share))
         first, start, model = first + (drawn == 0), start + share, model.rest
     stream = PoseStream(model, dataset, whole=whole, first=first, source=source)
-    found.append(Stage("others" if found else "", model, stream, _part_of(config, 1 - start), start, 1 - start))
+    share = end - start
+    found.append(Stage("others" if found else "", model, stream, _part_of(config, share), start, share))
     return found
+
+
+def proposer_stage(
+    model: ArmModel, config: TrainConfig, dataset: Path | str | None = None, source: Source | None = None
+) -> Stage | None:
+    """A small mixture to train last, or None where the config wants none.
+
+    It imitates the components of the model. Those of a chain have no fixed places, so there it is trained by likelihood.
+
+    Args:
+        model: Trained by then.
+        config, dataset, source: As for `stages_of`.
+    """
+    small = config.for_proposer()
+    if small is None:
+        return None
+    with torch.random.fork_rng():
+        torch.manual_seed(small.seed)
+        network = PoseModel(model.arm, model.task, small.model_config())
+    stream = PoseStream(network, dataset, source=source)
+    teacher = None if isinstance(model, ChainModel) else model
+    part = _part_of(small, _PROPOSER_SHARE)
+    return Stage("proposer", network, stream, part, 1 - _PROPOSER_SHARE, _PROPOSER_SHARE, teacher)
 
 
 def _part_of(config: TrainConfig, share: float) -> TrainConfig:

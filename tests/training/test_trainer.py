@@ -17,7 +17,7 @@ import sim
 from ik_mdn.evaluation.report import held_out
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.tensors import write_tensors
-from ik_mdn.training import Trainer, build_model
+from ik_mdn.training import Trainer, build_model, train
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream
 from sim.errors import TrainingError
@@ -356,3 +356,25 @@ def test_unknown_kinds_and_targets_are_refused() -> None:
         TrainConfig(targets="quat")  # type: ignore[arg-type]
     with pytest.raises(sim.IKError, match="components must be a whole number, at least 1"):
         TrainConfig(components=0)
+
+
+def test_a_wide_model_gets_a_proposer_trained_in_its_budget_and_a_narrow_one_none(tmp_path: Path) -> None:
+    arm = sim.load_arm("planar3")
+    config = TrainConfig(steps=20, width=24, blocks=1, components=4, batch_size=64, proposer_width=8)
+    solver = train(arm, config, run_folder=tmp_path / "run")
+    assert solver.model is not None
+    small = solver.model.proposer
+    assert small is not None
+    assert (small.config.width, small.config.components) == (8, 4)
+    assert (small.config.drawn_first, small.config.covariance) == ((), "diagonal")
+    again = train(arm, config, run_folder=tmp_path / "run").model  # from the states of the finished run
+    assert again is not None
+    assert again.proposer is not None
+    for name, array in small.weights.items():
+        np.testing.assert_array_equal(again.proposer.weights[name], array)
+    untrained = build_model(arm, replace(config, width=8, blocks=2, covariance="diagonal", drawn_first=()))
+    assert not np.array_equal(small.weights["head.out.weight"], untrained.saved().weights["head.out.weight"])
+    for other in (replace(config, proposer_width=0), replace(config, proposer_width=24), replace(config, components=1)):
+        model = train(arm, replace(other, steps=2)).model
+        assert model is not None
+        assert model.proposer is None
