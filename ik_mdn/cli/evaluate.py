@@ -148,6 +148,10 @@ def _mode_rows(result: Evaluation) -> list[list[str]]:
             "log score of weights: exact, network, uniform",
             f"{weights.exact:.3f}, {weights.network:.3f}, {weights.uniform:.3f} nats",
         ],
+        [
+            "network's weights above the exact law, expected",
+            f"{weights.excess:.4f} ± {weights.excess_error:.4f} nats",
+        ],
     ]
 
 
