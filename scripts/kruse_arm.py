@@ -120,9 +120,9 @@ def _ablate(train: TrainConfig, runs: Path) -> dict[str, Any]:
         if name == "as above":
             rows["weights not averaged"] = evaluate(trained.last, truth, seed=train.seed, refined=False)
     cells = [
-        (*scores_cells(name, row.raw)[:4], f"{100 * row.centre:.1f} %", f"{row.nll:.3f}") for name, row in rows.items()
+        (*scores_cells(name, row.raw)[:5], f"{100 * row.centre:.1f} %", f"{row.nll:.3f}") for name, row in rows.items()
     ]
-    header = ("left out or changed", *HEADER[1:5], "NLL [nats]")
+    header = ("left out or changed", *HEADER[1:6], "NLL [nats]")
     print(f"\n{train.steps} steps each, raw draws, {ABLATION_TARGETS} other targets:\n\n{to_markdown(header, cells)}")
     return {"steps": train.steps, "rows": {name: asdict(row) for name, row in rows.items()}}
 
