@@ -21,11 +21,10 @@ _TURN = 2 * np.pi
 def network_weights(model: ArmModel, T_base_tip: FloatArray, found: SolutionBatch) -> FloatArray:
     """The probability that a network by itself gives each solution of each pose, whatever the exact law says.
 
-    Each component's weight is shared among the solutions by their densities under the component made wider (its share for a
-    solution that no other is near to is all of it, as is that of a proposal that refinement leads there). A network learns
-    of the limits only as a smooth function: a solution beside a limit has about half of its weight, and of the first and
-    the last joint, where the pose's symmetries were divided out of them, it cannot know anything. So what it gives is
-    multiplied by the windings in limits and divided by the number of them that the network sees, which is smeared.
+    Each component's weight is shared among the solutions by their densities under it, after it was made wider. A network
+    learns where limits are only smeared: a solution beside one gets about half of its weight. Of the limits of the first and
+    the last joint it cannot know anything where the pose's symmetries were divided out of them. So what it gives is
+    multiplied by the number of windings in limits and divided by the number that it sees.
 
     Args:
         model: A mixture. Of one that draws joints before others it is the share of proposals, `Solutions.proposal_weight`.
