@@ -26,8 +26,9 @@ def kruse_page(found: Mapping[str, Any]) -> str:
         "raw-larger-12000-steps": "x itself, larger, longest",
     }
     for key, name in names.items():
-        rows += _kruse_rows(name, found[key]) if key in found else []
+        rows += _kruse_rows(name, found[key])
     ablations = found["ablations"]
+    seeds = " ".join(map(str, range(found["black_box"]["seeds"])))
     less = [[name, *_scores(row["raw"]), f"{100 * row['centre']:.1f} %"] for name, row in ablations["rows"].items()]
     header = ["model", "Err_post", "Err_resim [m²]", "mean distance [m]", "spread", "within 5 cm of (1.5, 0)"]
     return page(
@@ -42,7 +43,7 @@ def kruse_page(found: Mapping[str, Any]) -> str:
         to_markdown(header, less),
         made_by(
             "kruse_arm.json",
-            "python scripts/kruse_arm.py --larger-steps 3000 --ablations\npython scripts/kruse_arm.py --black-box",
+            f"python scripts/kruse_arm.py --larger-steps 3000 --ablations\npython scripts/kruse_arm.py --black-box --seeds {seeds}",
         ),
     )
 
