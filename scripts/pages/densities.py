@@ -53,6 +53,7 @@ def learned_page(found: Mapping[str, Any]) -> str:
     from ik_mdn.comparison import PUBLISHED
     from ik_mdn.evaluation import degrees, millimetres, percent
 
+    measured = found.get("arms", [found])  # the command writes one arm by itself
     header = ["density", "arm", "trained", "samples", "parameters", "position, mean / median [mm]"]
     header += ["rotation, mean / median [°]", "in limits", "µs per draw"]
     rows = [
@@ -62,14 +63,14 @@ def learned_page(found: Mapping[str, Any]) -> str:
             f"{degrees(one['rot_mean'])} / {degrees(one['rot_median'])}",
             *(percent(one["in_limits"]), f"{one['us_per_draw']:.1f}"),
         ]
-        for arm in found["arms"]
+        for arm in measured
         for one in arm["learned"]
     ]
     published = [
         [one.name, millimetres(one.pos_mean), "–" if one.rot_mean is None else degrees(one.rot_mean), one.source]
         for one in PUBLISHED
     ]
-    arms = " ".join(arm["arm"] for arm in found["arms"])
+    arms = " ".join(arm["arm"] for arm in measured)
     return page(
         "Learned densities side by side",
         "Trained from the same stream of samples, each as long on one core, at settings that were not tuned for any of them; 50 "
