@@ -132,7 +132,9 @@ def _mode_rows(result: Evaluation) -> list[list[str]]:
     if modes is None or weights is None:
         rows = [["modes", "not compared: more joints than constraints, the solutions form a continuum"]]
         if (along := result.diversity) is not None:
-            shown = ", ".join(f"{value:.4f}" for value in (along.raw, along.refined, along.restarts, along.exact))
+            means = (along.raw, along.refined, along.restarts, along.exact)
+            error = max(along.errors.values(), default=float("nan"))
+            shown = ", ".join(f"{value:.4f}" for value in means) + f" (standard errors up to {error:.4f})"
             label = f"MMD² of {along.draws} draws to exact ones along the curves ({along.poses} poses)"
             rows += [[f"{label}: raw, refined, random restarts, exact", shown]]
         return rows
@@ -147,6 +149,10 @@ def _mode_rows(result: Evaluation) -> list[list[str]]:
         [
             "log score of weights: exact, network, uniform",
             f"{weights.exact:.3f}, {weights.network:.3f}, {weights.uniform:.3f} nats",
+        ],
+        [
+            "network's weights above the exact law, expected",
+            f"{weights.excess:.4f} ± {weights.excess_error:.4f} nats",
         ],
     ]
 

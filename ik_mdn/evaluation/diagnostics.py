@@ -17,7 +17,7 @@ from ik_mdn.evaluation.matching import LEAST_MASS, ModeScores, mode_scores
 from ik_mdn.evaluation.metrics import ErrorSummary, pose_errors, summarise_errors
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.scores import energy_score
-from ik_mdn.evaluation.weights import WeightScores, score_weights
+from ik_mdn.evaluation.weights import WeightScores, measure_weights
 from ik_mdn.mixture import find_modes
 from sim.errors import CheckpointError, ShapeError
 
@@ -171,7 +171,7 @@ def evaluate(
     modes = None if redundant else _score_modes(solver, model, T[:mode_count], say)
     curves = solver.arm.n_joints == solver.task.n_constraints + 1
     diversity = measure_diversity(solver, T[: min(mode_count, _CURVES)], seed=seed) if curves else None
-    weights = None if redundant else score_weights(solver.arm, solver.solve(T, windings=True), q.numpy())
+    weights = None if redundant else measure_weights(solver, q, T)
     return Evaluation(
         arm=solver.arm.name,
         task=solver.task.name,

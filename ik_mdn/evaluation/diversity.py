@@ -29,6 +29,7 @@ class Diversity:
         refined: The same after refinement, those that meet the pose in limits.
         restarts: Random joint vectors after refinement, without any network.
         exact: Other exact draws: what chance alone gives.
+        errors: Standard error of each of these four means, by its name.
         poses, draws: How many poses, and draws of each.
     """
 
@@ -36,6 +37,7 @@ class Diversity:
     refined: float
     restarts: float
     exact: float
+    errors: dict[str, float]
     poses: int
     draws: int
 
@@ -100,7 +102,8 @@ def measure_diversity(solver: IKSolver, T_base_tip: Tensor, *, draws: int = 100,
             if len(q) >= 2:
                 values[name].append(mmd2(q, exact, period))
     means = {name: float(np.mean(each)) if each else float("nan") for name, each in values.items()}
-    return Diversity(**means, poses=len(T), draws=draws)
+    errors = {name: float(np.std(each, ddof=1)) / len(each) ** 0.5 for name, each in values.items() if len(each) > 1}
+    return Diversity(**means, errors=errors, poses=len(T), draws=draws)
 
 
 def _refined(solver: IKSolver, T: FloatArray, q: FloatArray) -> Tensor:

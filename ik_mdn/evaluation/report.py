@@ -16,7 +16,7 @@ from ik_mdn.evaluation.matching import LEAST_MASS, NEAR
 from ik_mdn.evaluation.metrics import joint_distance, pose_errors, summarise_errors
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.recalibrating import covered
-from ik_mdn.evaluation.weights import score_weights
+from ik_mdn.evaluation.weights import measure_weights
 from ik_mdn.model import ChainModel
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
@@ -94,8 +94,7 @@ def measure_report(
     if square:
         report["recall"] = float(_found_again(solver, found, q).mean())
         report["branches"] = _branch_recall(solver, T[:_FEWER])
-        wound = solver.solve(T[:_FEWER], windings=True)
-        report["log_score"] = asdict(score_weights(solver.arm, wound, q[:_FEWER].numpy()))
+        report["log_score"] = asdict(measure_weights(solver, q[:_FEWER], T[:_FEWER]))
     return report
 
 

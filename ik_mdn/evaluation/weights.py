@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ik_mdn.evaluation.metrics import joint_distance
 from sim.arrays import FloatArray
 
 if TYPE_CHECKING:
-    from ik_mdn.solver import SolutionBatch
+    from ik_mdn.solver import IKSolver, SolutionBatch
     from sim.arm import Arm
 
 _EVEN = 0.01  # share of the proposals' probability that is spread evenly: what no proposal led to is not impossible
@@ -25,34 +26,60 @@ class WeightScores:
 
     Args:
         exact: Under `Solutions.weight`, the exact law: the least that any statement can have in the mean.
-        network: Under `Solutions.proposal_weight`, 1 % of it spread evenly: what the model believes.
+        network: Under what the model by itself believes (`ik_mdn.solver.network_weights`), 1 % of it spread evenly.
         uniform: Under the same probability for every solution.
+        excess: By how much the network's is expected to be above the exact law's if that is true, KL(exact ‖ network): the
+            same as their difference in the mean, with much less noise, since it does not hang on which solution made the pose.
+        excess_error: Its standard error.
         poses: How many poses count.
     """
 
     exact: float
     network: float
     uniform: float
+    excess: float
+    excess_error: float
     poses: int
 
 
-def score_weights(arm: Arm, found: SolutionBatch, q: FloatArray) -> WeightScores:
+def measure_weights(solver: IKSolver, q: Tensor, T_base_tip: Tensor) -> WeightScores:
+    """The log scores of a solver's weights and of its network's own, every winding counted.
+
+    Args:
+        solver: With a mixture, of an arm with as many joints as the task has constraints.
+        q: Joint vectors [rad, m], shape (B, n).
+        T_base_tip: The poses that they made, shape (B, 4, 4).
+    """
+    from ik_mdn.solver import network_weights
+
+    assert solver.model is not None
+    found = solver.solve(T_base_tip, windings=True)
+    return score_weights(solver.arm, found, q.numpy(), network_weights(solver.model, T_base_tip.numpy(), found))
+
+
+def score_weights(arm: Arm, found: SolutionBatch, q: FloatArray, believed: FloatArray) -> WeightScores:
     """The log scores of a batch's weights (Good, Rational decisions, J. R. Stat. Soc. B 14(1), 1952).
 
     Args:
         arm: The arm, with as many joints as the task has constraints.
         found: Solutions of the poses of q; where windings have no rows of their own, a solution stands for all its own.
         q: Joint vectors that made the poses [rad, m], shape (B, n).
+        believed: What the network gives each row of the batch, summing to 1 over each pose, (M,).
 
     Returns:
         The scores; nan where no pose counts.
     """
-    logs, period = [], torch.tensor(arm.period)
-    for made_by, solutions in zip(q, found, strict=True):
+    logs, excess, period = [], [], torch.tensor(arm.period)
+    for made_by, solutions, share in zip(q, found, np.split(believed, found.offsets[1:-1]), strict=True):
         distance = joint_distance(torch.from_numpy(solutions.q), torch.from_numpy(made_by), period).numpy()
         if len(distance) and distance.min() <= _SAME:
-            row, count = int(distance.argmin()), len(distance)
-            share = solutions.proposal_weight[row] / max(float(solutions.proposal_weight.sum()), 1e-300)
-            logs.append((solutions.weight[row], (1 - _EVEN) * share + _EVEN / count, 1 / count))
-    exact, network, uniform = -np.log(np.array(logs)).mean(axis=0) if logs else [float("nan")] * 3
-    return WeightScores(float(exact), float(network), float(uniform), len(logs))
+            row, true = int(distance.argmin()), np.maximum(solutions.weight, 1e-300)
+            network = (1 - _EVEN) * share + _EVEN / len(share)
+            logs.append((true[row], network[row], 1 / len(share)))
+            excess.append((true * np.log(true / network)).sum())
+    if not logs:
+        nan = float("nan")
+        return WeightScores(nan, nan, nan, nan, nan, 0)
+    exact, network, uniform = (-np.log(np.array(logs)).mean(axis=0)).tolist()
+    error = float(np.std(excess)) / len(excess) ** 0.5
+    return WeightScores(exact, network, uniform, float(np.mean(excess)), error, len(logs))

@@ -141,7 +141,7 @@ def _mixtures(model: ArmModel, T: Tensor, q: Tensor) -> Iterator[tuple[GaussianM
         drawn = q[:, model.split.joint]
         T, q, given = model.split.shorten(model.arm, T, drawn), model._others(q), torch.column_stack([given, drawn])
         model = model.rest
-    yield model._unlimited(T, 0).mixture, given
+    yield model.uncut(T).mixture, given
 
 
 def _export(graph: _Graph) -> Any:

@@ -60,7 +60,7 @@ class PoseModel(ConditionalNetwork):
         Raises:
             ShapeError: Steps for an arm with more joints than the task has constraints.
         """
-        return within_limits(self._unlimited(T_base_tip, steps).mixture, self.arm)
+        return within_limits(self.uncut(T_base_tip, steps).mixture, self.arm)
 
     def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
         """log p(q | T), shape (*sample, B): the mixture cut at the limits, over its mass inside them.
@@ -72,21 +72,21 @@ class PoseModel(ConditionalNetwork):
             noise: Added to every joint where its density is asked, as in training. (Joints drawn first by a `ChainModel`
                 condition the others as they are: with the noise on them others would be right.)
         """
-        mixture = self._unlimited(T_base_tip, steps).mixture  # what arrived of it stands in `log_uncut` and in `mass`
+        mixture = self.uncut(T_base_tip, steps).mixture  # what arrived of it stands in `log_uncut` and in `mass`
         return mixture.log_prob(q + noise) - mass_in_limits(mixture, self.arm).clamp_min(1e-9).log()
 
     def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
         """`log_prob` before it is divided by `mass`, (*sample, B)."""
-        mixture, arrived = self._unlimited(T_base_tip, steps)
+        mixture, arrived = self.uncut(T_base_tip, steps)
         return mixture.log_prob(q + noise) + arrived.clamp_min(1e-9).log()
 
     def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
         """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach."""
-        mixture, arrived = self._unlimited(T_base_tip, steps)
+        mixture, arrived = self.uncut(T_base_tip, steps)
         return arrived * mass_in_limits(mixture, self.arm)
 
-    def _unlimited(self, T_base_tip: Tensor, steps: int) -> Stepped:
-        """The mixture as if no joint had limits, and what of it arrived at the target after steps."""
+    def uncut(self, T_base_tip: Tensor, steps: int = 0) -> Stepped:
+        """The mixture as if no joint had limits, (B,), and what of it arrived at the target after steps; see `posterior`."""
         encoded = self.features.encode(T_base_tip)
         reduced = self.mixture(encoded.features)
         mixture = GaussianMixture(
@@ -153,12 +153,12 @@ class PoseModel(ConditionalNetwork):
             ShapeError: The model is a regressor.
         """
         with torch.no_grad():
-            whole = self._unlimited(T_base_tip, steps).mixture
+            whole = self.uncut(T_base_tip, steps).mixture
 
             def draw(rows: Tensor, last: bool) -> Tensor:
                 if last:
                     return self.posterior(T_base_tip[rows], steps=steps).sample((count,), generator=generator)
-                part = whole if len(rows) == len(T_base_tip) else self._unlimited(T_base_tip[rows], steps).mixture
+                part = whole if len(rows) == len(T_base_tip) else self.uncut(T_base_tip[rows], steps).mixture
                 return part.sample((count,), generator=generator)
 
             rows = torch.arange(len(T_base_tip), device=T_base_tip.device)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SLACK = 1e-9  # [rad] beyond a limit that still counts as inside, as for solutions
 
 _TURN = 2 * np.pi
-_LEAST = 1e-150  # manipulability below which a solution counts as exactly singular: as good as certain
+LEAST = 1e-150  # manipulability below which a solution counts as exactly singular: as good as certain
 
 
 class Law(Word):
@@ -67,7 +67,7 @@ def solution_weights(
     Returns:
         Shape (M,), each the probability of all windings of a solution; sums to 1 over each pose that has rows.
     """
-    log_weight = -np.log(np.maximum(manipulability, _LEAST))
+    log_weight = -np.log(np.maximum(manipulability, LEAST))
     log_weight += np.log(count_windings(arm, q)) if postures is None else log_of_windings(postures, q)
     return normalise(offsets, log_weight)
 

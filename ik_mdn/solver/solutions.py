@@ -66,7 +66,8 @@ class Solutions:
         err_pos: Distance of the tip from the target by forward kinematics [m], shape (m,).
         err_rot: Angle between tip and target by forward kinematics [rad], shape (m,).
         proposal_weight: Share of the proposals (a model's components by their weight, or random seeds) that led to each
-            solution, shape (m,): what the model believes, and 0 for what only restarts found.
+            solution, shape (m,); 0 for what only restarts found. What the model by itself believes is told better by
+            `ik_mdn.solver.network_weights`.
         law: What `weight` is: exact for an arm with as many joints as the task has constraints, otherwise, and where
             the search stopped at the first solution, the proposals' share.
         status: How solving ended: why there are solutions, or none.

@@ -245,7 +245,7 @@ class IKSolver:
         Returns:
             `SolutionBatch` of length B (1 for a single target), numpy arrays. Weights are exact probabilities of the
             solutions found where the arm has as many joints as the task has constraints, for joints uniform in limits, or
-            distributed as in the model's own configurations; `Solutions.law` says what they are, `Solutions.proposal_weight` what the model makes of them.
+            distributed as in the model's own configurations; `Solutions.law` says what they are, `network_weights` what the model makes of them.
 
         Raises:
             ShapeError, PoseError: The targets, `q_seed` or an option make no sense, or do not go together.

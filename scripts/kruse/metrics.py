@@ -24,12 +24,15 @@ class Scores:
         err_resim: Mean squared distance of the re-simulated tip from the target [m²].
         distance: Mean distance [m].
         near: Share of draws within 0.05 m of the target.
+        spread: Standard deviation of draws about their mean over that of exact ones, mean over targets: 1 where draws are as
+            diverse, less where they collapse, which `err_resim` alone rewards.
     """
 
     err_post: float
     err_resim: float
     distance: float
     near: float
+    spread: float
 
 
 def score(x: Tensor, exact: Tensor, y: Tensor, *, within_exact: Tensor | None = None) -> Scores:
@@ -47,6 +50,7 @@ def score(x: Tensor, exact: Tensor, y: Tensor, *, within_exact: Tensor | None = 
         err_resim=float(miss.square().mean()),
         distance=float(miss.mean()),
         near=float((miss < NEAR).double().mean()),
+        spread=float((_deviation(x) / _deviation(exact)).mean()),
     )
 
 
@@ -54,6 +58,11 @@ def miss_distance(x: Tensor, y: Tensor) -> Tensor:
     """Distance of the re-simulated tips from their targets, (T, S) [m]."""
     distance: Tensor = torch.linalg.vector_norm(forward(x.double()) - y.double().unsqueeze(1), dim=-1)
     return distance
+
+
+def _deviation(x: Tensor) -> Tensor:
+    """Root mean square distance of draws (T, S, 4) from their mean, (T,)."""
+    return x.double().var(1).sum(-1).sqrt()
 
 
 def mmd_squared(a: Tensor, b: Tensor, *, within_b: Tensor | None = None) -> Tensor:

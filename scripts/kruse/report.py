@@ -20,12 +20,20 @@ from sim.arrays import FloatArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEADER = ("model", "Err_post", "Err_resim [m²]", "mean distance [m]", "within 5 cm of (1.5, 0)", "s per 10⁶ draws")
-PUBLISHED = (  # eminesu/invertible-architectures-benchmark, the same protocol
-    ("published: prior only", "0.242", "2.73", "", "", ""),
-    ("published: autoencoder", "0.0053", "4.1e-4", "", "", ""),
-    ("published: MDN, K = 16, full covariance, 3.0 M parameters", "0.0031", "6.7e-4", "", "55 %", "0.07"),
-    ("published: flow matching", "0.0016", "2.7e-6", "", "", "414"),
+HEADER = (
+    "model",
+    "Err_post",
+    "Err_resim [m²]",
+    "mean distance [m]",
+    "spread",
+    "within 5 cm of (1.5, 0)",
+    "s per 10⁶ draws",
+)
+PUBLISHED = (  # eminesu/invertible-architectures-benchmark, docs/fmpe.md, "Headline": one seed, times on an Apple M4
+    ("published: prior only", "0.242", "2.73", "", "", "", ""),
+    ("published: autoencoder", "0.0053", "4.1e-4", "", "", "", "7.9"),
+    ("published: MDN, K = 16, full covariance, 3.0 M parameters", "0.0031", "6.7e-4", "", "", "55 %", "0.07"),
+    ("published: flow matching, 3.0 M parameters", "0.0016", "2.7e-6", "", "", "", "414"),
 )
 FIGURE_TARGETS = (CENTRE, (0.9, 1.1), (0.3, -0.9))
 
@@ -34,14 +42,15 @@ _DRAWN_ARMS = 60
 
 def scores_cells(name: str, scores: Scores) -> tuple[str, ...]:
     """A row of the table from scores alone."""
-    return name, f"{scores.err_post:.5f}", f"{scores.err_resim:.1e}", f"{scores.distance:.4f}", "", ""
+    cells = f"{scores.err_post:.5f}", f"{scores.err_resim:.1e}", f"{scores.distance:.4f}", f"{scores.spread:.3f}"
+    return name, *cells, "", ""
 
 
 def seeds_cells(name: str, rows: Sequence[Row]) -> list[tuple[str, ...]]:
     """Rows of the table, raw and refined, as mean ± standard deviation over seeds."""
     raw = _spread_cells(name + ", raw draws", [row.raw for row in rows])
-    raw[4] = _spread([100 * row.centre for row in rows], "{:.1f}") + " %"
-    raw[5] = f"{min(row.seconds for row in rows):.3f}"
+    raw[5] = _spread([100 * row.centre for row in rows], "{:.1f}") + " %"
+    raw[6] = f"{min(row.seconds for row in rows):.3f}"
     refined = [row.refined for row in rows if row.refined is not None]
     return [tuple(raw), *([tuple(_spread_cells(name + ", refined draws", refined))] if refined else [])]
 
@@ -97,7 +106,8 @@ def _draw_arms(axes: Axes, x: FloatArray, target: tuple[float, float], colour: s
 def _spread_cells(name: str, scores: Sequence[Scores]) -> list[str]:
     post = _spread([s.err_post for s in scores], "{:.5f}")
     resim = _spread([s.err_resim for s in scores], "{:.1e}")
-    return [name, post, resim, _spread([s.distance for s in scores], "{:.4f}"), "", ""]
+    distance, spread = (_spread([getattr(s, key) for s in scores], "{:.4f}") for key in ("distance", "spread"))
+    return [name, post, resim, distance, spread, "", ""]
 
 
 def _spread(values: Sequence[float], form: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 
 from results import RESULTS, to_markdown
 
-from pages.text import CAPTIONS, page, words
+from pages.densities import diversity_page, kruse_page, learned_page
+from pages.text import CAPTIONS, made_by, page, words
 
 
 def results_pages() -> dict[str, str]:
@@ -19,6 +20,8 @@ def results_pages() -> dict[str, str]:
         "reach_suites": reach_page,
         "track_paths": paths_page,
         "kruse_arm": kruse_page,
+        "learned": learned_page,
+        "diversity": diversity_page,
         "robots": robots_page,
         "viewer": viewer_page,
         "cost": cost_page,
@@ -37,7 +40,7 @@ def comparison_page(found: Mapping[str, Any]) -> str:
         "![Distribution of the position error of each method](../../../data/figures/compare_errors.png)",
         "Random restarts through the same refinement are as exact; what the network adds is which answers there are, how "
         "probable each is, and how few steps it takes to get to all of them.",
-        _made_by(
+        made_by(
             "compare_arms.json",
             f"python scripts/compare_arms.py --count {found['count']} --targets {found['targets']} --seed {found['seed']}",
         ),
@@ -80,7 +83,7 @@ def benchmark_page(found: Mapping[str, Any]) -> str:
         f"{settings['rounds']} rounds.** Closed forms win where they exist.",
         all_tables(found["arms"]),
         "![Share of branches found against time per pose](../../../data/figures/recall_time.png)",
-        _made_by("benchmark.json", f"python scripts/benchmark.py --arms {' '.join(found['arms'])} {words}"),
+        made_by("benchmark.json", f"python scripts/benchmark.py --arms {' '.join(found['arms'])} {words}"),
     )
 
 
@@ -104,7 +107,7 @@ def reach_page(found: Mapping[str, Any]) -> str:
         "Targets reached by the controller under PyBullet's dynamics: at rest within 1 mm and 0.01 rad without a contact. "
         "In the suite `unreachable` success is to say so and not to move.",
         to_markdown(header, rows),
-        _made_by("reach_suites.json", "python scripts/reach_suites.py"),
+        made_by("reach_suites.json", "python scripts/reach_suites.py"),
     )
 
 
@@ -128,39 +131,7 @@ def paths_page(found: Mapping[str, Any]) -> str:
         "singularities. A silent switch is a change of branch without a status, looked for independently. The simple "
         "loop refines each sample from the last one.",
         to_markdown(header, rows),
-        _made_by("track_paths.json", "python scripts/track_paths.py"),
-    )
-
-
-def kruse_page(found: Mapping[str, Any]) -> str:
-    """The published density benchmark."""
-    from kruse.report import PUBLISHED
-
-    rows = [list(row[:5]) for row in PUBLISHED]
-    rows.append(["exact posterior against itself", *_scores(found["exact"]), ""])
-    names = {
-        "tip": "tip coordinates",
-        "rail": "rail coordinates",
-        "rail-larger": "rail coordinates, larger",
-        "raw": "x itself",
-        "raw-larger": "x itself, larger",
-        "raw-larger-12000-steps": "x itself, larger, longest",
-    }
-    for key, name in names.items():
-        rows += _kruse_rows(name, found[key])
-    ablations = found["ablations"]
-    less = [[name, *_scores(row["raw"]), f"{100 * row['centre']:.1f} %"] for name, row in ablations["rows"].items()]
-    header = ["model", "Err_post", "Err_resim [m²]", "mean distance [m]", "within 5 cm of (1.5, 0)"]
-    return page(
-        "The published density benchmark",
-        "The planar arm of Kruse, Ardizzone, Rother and Köthe (arXiv 2101.10763): a vertical rail and three angles, two "
-        f"numbers observed with noise of 0.01; {found['targets']:,} targets with 1,000 draws each against the exact posterior. "
-        "Err_post is the unbiased MMD², Err_resim the mean squared distance of the re-simulated tip. What to make of the "
-        "rows stands in the [notes](../../results-notes.md).",
-        to_markdown(header, rows),
-        f"What each part gains, at {ablations['steps']} steps, one seed, other targets:",
-        to_markdown(header, less),
-        _made_by("kruse_arm.json", "python scripts/kruse_arm.py --larger-steps 3000 --ablations"),
+        made_by("track_paths.json", "python scripts/track_paths.py"),
     )
 
 
@@ -191,7 +162,7 @@ def robots_page(found: Mapping[str, Any]) -> str:
         to_markdown(header, rows),
         "What was refused, and why:",
         words(["file", "tips", "reason"], refused),
-        _made_by(
+        made_by(
             "robots.json", "pip install example-robot-data airo-models\npython scripts/robots.py FOLDER [FOLDER ...]"
         ),
     )
@@ -218,7 +189,7 @@ def viewer_page(found: Mapping[str, Any]) -> str:
         f"Browser, solver and drawing share {machine['cores']} cores, WebGL is {machine['webgl']}; `load` is the number of "
         "processes that wanted a core when the dragging began. A graphics card takes most of what the page adds.",
         to_markdown(header, rows),
-        _made_by("viewer.json", "python scripts/measure_viewer.py --json data/results/viewer.json"),
+        made_by("viewer.json", "python scripts/measure_viewer.py --json data/results/viewer.json"),
     )
 
 
@@ -267,7 +238,7 @@ def cost_page(found: Mapping[str, Any]) -> str:
         "A load is the share of the time of generating in which a thing is busy; above 100 % it decides the time. Assumed: "
         + ", ".join(f"{name} {value:g}" for name, value in found["paper"][0]["assumed"].items())
         + " (SI units, minutes per model).",
-        _made_by("cost.json", "python scripts/cost.py" + (" --quick" if settings["quick"] else "")),
+        made_by("cost.json", "python scripts/cost.py" + (" --quick" if settings["quick"] else "")),
     )
 
 
@@ -319,36 +290,8 @@ def _executed_cell(result: Mapping[str, Any]) -> str:
     return f"{percent(result['reached'])} ({percent(result['touched'])})"
 
 
-def _scores(scores: Mapping[str, float]) -> list[str]:
-    return [f"{scores['err_post']:.5f}", f"{scores['err_resim']:.1e}", f"{scores['distance']:.4f}"]
-
-
-def _kruse_rows(name: str, one: Mapping[str, Any]) -> list[list[str]]:
-    """Raw and refined draws of one model: numbers of one seed, or mean and standard deviation of several."""
-    rows, about = (
-        [],
-        f"{name}, {one['parameters'] / 1e6:.2f} M parameters, {one['steps']:,} steps" if "steps" in one else name,
-    )
-    for kind in ("raw", "refined"):
-        if kind in one:
-            cells = _scores(one[kind])
-        else:
-            pairs = [one[f"{kind}.{key}"] for key in ("err_post", "err_resim", "distance")]
-            forms = ("{:.5f}", "{:.1e}", "{:.4f}")
-            cells = [" ± ".join(form.format(value) for value in pair) for form, pair in zip(forms, pairs, strict=True)]
-        centre = one["centre"][0] if isinstance(one["centre"], list) else one["centre"]
-        rows.append([f"{about}, {kind} draws", *cells, f"{100 * centre:.1f} %" if kind == "raw" else ""])
-    return rows
-
-
 def _tally(statuses: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {status}" for status, count in statuses.items())
-
-
-def _made_by(name: str, command: str) -> str:
-    return (
-        f"Made from `data/results/{name}` when these pages were built. The numbers come from\n\n```sh\n{command}\n```"
-    )
 
 
 def _read(name: str) -> Any:

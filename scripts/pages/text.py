@@ -27,3 +27,10 @@ def page(title: str, *parts: str) -> str:
     """A page by its title and its parts; empty parts are left out."""
     text = f"# {title}\n\n" + "\n\n".join(part for part in parts if part) + "\n"
     return re.sub(r"(?<=\d) (?=(%|mm|µs)(\W|$))", "\u00a0", text, flags=re.M)  # a number and its unit on one line
+
+
+def made_by(name: str, command: str) -> str:
+    """Which file of results a page was made from, and the command that measured it."""
+    return (
+        f"Made from `data/results/{name}` when these pages were built. The numbers come from\n\n```sh\n{command}\n```"
+    )

@@ -56,6 +56,8 @@ def test_exact_draws_are_alike_and_a_collapsed_model_is_not() -> None:
     assert abs(found.exact) < 0.02
     assert max(found.raw, found.refined, found.restarts) < 0.01  # 0.077 where the density is one of few Gaussians
     assert found.poses == 6
+    assert set(found.errors) == {"raw", "refined", "restarts", "exact"}
+    assert all(0 < error < 0.02 for error in found.errors.values())
 
     class Collapsed:
         """Every draw of a pose is the same solution."""

@@ -126,7 +126,7 @@ def test_within_limits_the_density_integrates_to_one_and_draws_follow_it() -> No
         first = model._first(T)
         places = model.split.shorten(model.arm, T, some[..., 0]).reshape(-1, 4, 4)
         assert isinstance(model.rest, PoseModel)
-        others = model.rest._unlimited(places, 0).mixture.log_prob(some[..., 1:].reshape(-1, 2)).reshape(some.shape[:2])
+        others = model.rest.uncut(places).mixture.log_prob(some[..., 1:].reshape(-1, 2)).reshape(some.shape[:2])
         excess = model.log_prob(T, some) - first.log_prob(some[..., :1]) - others
     torch.testing.assert_close(excess, excess[:1].expand_as(excess), atol=1e-6, rtol=0)
 

@@ -122,6 +122,9 @@ def test_scores_of_exact_draws_are_those_of_the_noise() -> None:
     assert scores.err_resim == pytest.approx(2 * NOISE**2, rel=0.06)
     assert scores.distance == pytest.approx(NOISE * math.sqrt(math.pi / 2), rel=0.03)  # Rayleigh
     assert scores.near == 1.0
+    assert scores.spread == pytest.approx(1.0)
+    middle = x.mean(1, keepdim=True)
+    assert score(middle + 0.25 * (x - middle), x, y).spread == pytest.approx(0.25)  # all near one answer
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -1,0 +1,58 @@
+"""Spread of draws along the curves of solutions of seven-joint arms: python scripts/diversity.py [ARM ...].
+
+Per arm and pose the unbiased MMD² of draws to exact draws along the self-motion: of the network alone, of the same draws
+refined, of refined random restarts, and of other exact draws (`ik_mdn.evaluation.measure_diversity`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from results import RESULTS, run_script, to_markdown
+
+from ik_mdn.cli.console import write_json
+from ik_mdn.evaluation import held_out
+from ik_mdn.evaluation.diversity import Diversity, measure_diversity
+from ik_mdn.solver import IKSolver
+
+HEADER = ("arm", "network alone", "refined", "random restarts, refined", "exact against exact")
+KINDS = ("raw", "refined", "restarts", "exact")
+
+
+def main(
+    arms: Annotated[tuple[str, ...], tyro.conf.Positional] = ("panda", "iiwa"),
+    *,
+    poses: int = 1000,
+    draws: int = 100,
+    seed: int = 0,
+    threads: int = 1,
+    out: Path = RESULTS / "diversity.json",
+) -> None:
+    """Measure, print a table and keep the figures.
+
+    Args:
+        arms: Arms with a shipped model and one joint more than the task has constraints.
+        poses: Held-out poses of each.
+        draws: Of each kind and pose.
+        seed: Of the draws; the poses are those that report cards use.
+        threads: Of torch.
+        out: The figures as JSON.
+    """
+    torch.set_num_threads(threads)
+    found: dict[str, Diversity] = {}
+    for arm in arms:
+        solver = IKSolver.load(arm, threads=threads)
+        found[arm] = measure_diversity(solver, held_out(solver.arm, poses)[1], draws=draws, seed=seed)
+    values = {arm: each.to_dict() for arm, each in found.items()}
+    rows = [
+        [arm, *(f"{each[kind]:.4f} ± {each['errors'][kind]:.4f}" for kind in KINDS)] for arm, each in values.items()
+    ]
+    print(to_markdown(HEADER, rows))
+    write_json(str(out), {"seed": seed, "arms": values})
+
+
+if __name__ == "__main__":
+    run_script(main)
