@@ -13,7 +13,7 @@ test: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/pytest
 
-# The tests with the other Pythons that are here, as far as PyTorch can be had for them.
+# A clean installation and the quick tests with each other Python that is here, 25 minutes at most.
 test-other-pythons:
 	.ci/other_pythons
 

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,26 @@ ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs" / "guides").glob("*.md"))]
 _RESULTS = ("compare_arms", "benchmark", "reach_suites", "track_paths")
+NOT_TYPED = {  # lines of the README's shell blocks that no test types in, and why
+    "make demo": "installs; its script runs in tests/scripts/test_demo.py",
+    "make test": "would run this test again",
+}
+# What the README's table says to type, and what it is typed in with here: ARM, names and numbers in small, so that it takes seconds.
+TABLE = {
+    "ik-mdn arms [ARM]": "ik-mdn arms planar2",
+    "ik-mdn generate ARM --count 10M --out FOLDER": "ik-mdn generate planar2 --count 2k --out data",
+    "ik-mdn train ARM --minutes 10": "ik-mdn train planar2 --minutes 0.03 --width 16 --blocks 1 --components 2",
+    "ik-mdn plot runs/ARM-mdn": "ik-mdn plot runs/planar2-mdn",
+    "ik-mdn evaluate ARM": "ik-mdn evaluate planar2 --count 50 --mode-count 5",
+    "ik-mdn export ARM --onnx FILE": "ik-mdn export planar2 --onnx planar2.onnx --count 20",
+    "ik-mdn choose ARM --components 1 2 4 8": "ik-mdn choose planar2 --components 1 2 --count 500 --steps 10 --folds 2",
+    "ik-mdn solve ARM --pose X Y Z QX QY QZ QW": "ik-mdn solve xarm6 --pose 0.3 0 0.2 1 0 0 0",
+    "ik-mdn reach ARM --scene shelf --suite near-limits": "ik-mdn reach xarm6 --scene shelf --suite near-limits --episodes 1",
+    "ik-mdn track ARM --pose ... --line X Y Z": "ik-mdn track xarm6 --pose 0.3 0 0.2 1 0 0 0 --line 0.05 0 0",
+    "ik-mdn compare ARM [ARM ...] --report report.html": "ik-mdn compare planar2 planar3 --report report.html --count 20",
+    "ik-mdn teach": "ik-mdn teach --only log_sum_exp",
+    "ik-mdn view ARM": "ik-mdn view planar2 --record page.html",
+}
 TYPED = ("ik-mdn arms", "ik-mdn solve", "ik-mdn compare planar2", "ik-mdn reach planar2", "ik-mdn track xarm6")
 
 
@@ -100,6 +121,28 @@ def test_a_command_of_the_pages_can_be_typed_in(
     assert main(shlex.split(line)[1:]) == 0
     out, err = capfd.readouterr()
     assert out or list(tmp_path.iterdir()), err
+
+
+def test_every_line_of_the_readme_is_typed_in_or_has_a_reason() -> None:
+    lines = {line.split(" #")[0].strip() for block in _blocks(README, "sh") for line in block.splitlines()}
+    assert lines - set(_commands()) == set(NOT_TYPED)
+    assert re.findall(r"^\| `(ik-mdn [^`]+)`", README.read_text(encoding="utf-8"), re.M) == list(TABLE)
+    for said, typed in TABLE.items():
+        fixed = [word for word in shlex.split(said) if word.islower() and "ARM" not in word and not word.isdigit()]
+        assert set(fixed) - {"..."} <= set(shlex.split(typed)), said
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_readmes_table_can_be_typed_in_one_after_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for typed in TABLE.values():
+        if "--onnx" in typed and not find_spec("onnxruntime"):
+            continue
+        assert main(shlex.split(typed)[1:]) == 0, typed
+    made = {"data", "runs", "planar2.safetensors", "report.html", "page.html"}
+    assert made <= {path.name for path in tmp_path.iterdir()}
 
 
 @pytest.mark.slow
