@@ -13,6 +13,7 @@ from ik_mdn.cli.options import (
     OPTIONAL,
     ArmName,
     Base,
+    DeviceName,
     FilePath,
     JointNumbers,
     Json,
@@ -63,6 +64,7 @@ def run(
     max_jump: Annotated[OptionalNumber, tyro.conf.arg(metavar="RAD", **OPTIONAL)] = None,
     timeout: Annotated[OptionalNumber, tyro.conf.arg(metavar="SECONDS", **OPTIONAL)] = None,
     max_solutions: Annotated[OptionalWhole, tyro.conf.arg(metavar="COUNT", **OPTIONAL)] = None,
+    device: DeviceName = "cpu",
     base: Base = None,
     tip: Tip = None,
     json: Json = None,
@@ -94,7 +96,7 @@ def run(
 
     with waiting("loading"):
         loaded = load_arm(arm, base=base, tip=tip)
-        solver = solver_for(loaded, model, task=task or _task_of_point(loaded, point))
+        solver = solver_for(loaded, model, task=task or _task_of_point(loaded, point), device=device)
     target = _read_target(point, pose, pose_file)
     near = None if q_seed is None else joint_vector(loaded, q_seed, "--q-seed", degrees=degrees)
     _tell_doubts(loaded, target, near, degrees=degrees)

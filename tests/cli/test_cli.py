@@ -167,6 +167,12 @@ def test_odd_values_are_answered_in_words(arguments: list[str], said: str, capsy
     assert "class" not in error
 
 
+@pytest.mark.parametrize("command", ["solve", "evaluate", "compare", "train"])
+def test_a_device_that_is_not_here_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "planar2", "--device", "gpu"]) == 2
+    assert "no device 'gpu'; here are: auto, cpu" in " ".join(capsys.readouterr().err.split())
+
+
 def test_messages_speak_of_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fork = tmp_path / "fork.urdf"
     joint = '<joint name="{0}" type="revolute"><parent link="a"/><child link="{0}"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint><link name="{0}"/>'
