@@ -167,6 +167,14 @@ def test_odd_values_are_answered_in_words(arguments: list[str], said: str, capsy
     assert "class" not in error
 
 
+def test_a_solution_of_seven_joints_is_no_wider_than_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "panda", "--pose", "0.4,0,0.4,1,0,0,0", "--max-solutions", "7"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    table = [line for line in printed if line[:1] in "┏┃┡│└"]
+    assert max(map(len, table)) <= 80
+    assert sum("panda_joint7 [rad]" in line for line in table) == 2  # five solutions side by side, and two below
+
+
 @pytest.mark.parametrize("command", ["solve", "evaluate", "compare", "train"])
 def test_a_device_that_is_not_here_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "planar2", "--device", "gpu"]) == 2
