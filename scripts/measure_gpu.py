@@ -68,14 +68,13 @@ def _training(device: str, *, quick: bool) -> Iterator[dict[str, Any]]:
 def _solving(device: str, *, quick: bool) -> Iterator[dict[str, Any]]:
     """Microseconds per target of all solutions of a batch."""
     for name in ARMS:
-        solver = IKSolver.load(name)
+        solver = IKSolver.load(name, device=device)
         for count in (100,) if quick else BATCHES if device != "cpu" else BATCHES[:2]:
             low, high = solver.arm.sample_min, solver.arm.sample_max
             q = np.random.default_rng(0).uniform(low, high, (count, solver.arm.n_joints))
             T = forward_kinematics(solver.arm, q)
-            targets: Any = T if device == "cpu" else torch.from_numpy(T).to(device)
-            solver.solve(targets[:50])
-            seconds = _timed(lambda: solver.solve(targets), device)  # noqa: B023 - called here
+            solver.solve(T[:50])
+            seconds = _timed(lambda: solver.solve(T), device)  # noqa: B023 - called here
             yield {"what": f"solve, {name}, {count:,} targets", "value": 1e6 * seconds / count, "unit": "µs each"}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ik_mdn.cli.console import print_table, progress, report_note, waiting, write_json
-from ik_mdn.cli.options import OPTIONAL, Base, Json, OptionalWhole, OutFile, Seed, Tip, Whole
+from ik_mdn.cli.options import OPTIONAL, Base, DeviceName, Json, OptionalWhole, OutFile, Seed, Tip, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,6 +63,7 @@ def run(
     k1: ModelFile = None,
     learned: Annotated[float | None, tyro.conf.arg(metavar="SECONDS", **OPTIONAL)] = None,
     meshes: bool = True,
+    device: DeviceName = "cpu",
     base: Base = None,
     tip: Tip = None,
     json: Json = None,
@@ -98,7 +99,7 @@ def run(
     _check_numbers(count, seed, targets)
     with waiting("loading models"):
         loaded = [load_arm(name, base=base, tip=tip) for name in arms]
-        contestants = [load_contestants(arm, model=model, mse=mse, k1=k1) for arm in loaded]
+        contestants = [load_contestants(arm, model=model, mse=mse, k1=k1, device=device) for arm in loaded]
     surveys = [survey(each, count=count, targets=targets, seed=seed, meshes=meshes) for each in contestants]
     trained = [_train_learned(each, learned, seed) for each in contestants] if learned is not None else []
     if json:
@@ -113,7 +114,7 @@ def run(
             _show_learned(contestant, densities)
     if report:
         options = {"--count": count, "--seed": seed, "--execute": targets, **special, "--report": report}
-        flags = [] if meshes else ["--no-meshes"]
+        flags = [*([] if meshes else ["--no-meshes"]), *([] if device == "cpu" else ["--device", device])]
         words = [str(word) for name, value in options.items() if value is not None for word in (name, value)]
         write_report(report, surveys, command=shlex.join(["ik-mdn", "compare", *arms, *words, *flags]))
 

@@ -33,7 +33,8 @@ from sim.files import whole_file
 
 WRONG, STOPPED, CUT_OFF = 2, 130, 141  # exit codes: wrong input, Ctrl-C, the reader of a pipe has gone
 
-_PIPE_WIDTH = 200  # of a table that nobody watches
+_PIPE_WIDTH = 200  # of a table that no terminal shows: rows to be compared stay whole
+NARROW = 80
 
 
 def plain(text: str) -> str:
@@ -142,7 +143,9 @@ class _TimeLeft(TimeRemainingColumn):
         return super().render(task) + " left"
 
 
-def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False, piped: int | None = None
+) -> None:
     """Print a table on stdout; where it is too wide for the terminal, on its side, in parts that fit.
 
     Args:
@@ -151,8 +154,9 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]
         rows: Cells, one per column in each row.
         text: Align all columns left and wrap long cells; default: only the first one, the others as numbers to the
             right, which are never cut.
+        piped: How wide it may be where no terminal shows it; None: 200.
     """
-    console = _Stdout(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    console = _Stdout(highlight=False, width=None if sys.stdout.isatty() else piped or _PIPE_WIDTH)
     if title:
         console.print(Text(plain(title), style="italic"))
     columns, rows = [plain(column) for column in columns], [[plain(cell) for cell in row] for row in rows]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ik_mdn.cli.console import print_line, print_table, progress, waiting, write_json
-from ik_mdn.cli.options import OPTIONAL, ArmName, Base, Folder, Json, ModelName, OptionalWhole, Tip, Whole
+from ik_mdn.cli.options import OPTIONAL, ArmName, Base, DeviceName, Folder, Json, ModelName, OptionalWhole, Tip, Whole
 
 if TYPE_CHECKING:
     from ik_mdn.evaluation import ErrorSummary, Evaluation
@@ -28,6 +28,7 @@ def run(
     seed: Annotated[OptionalWhole, tyro.conf.arg(**OPTIONAL)] = None,
     figures: Folder = None,
     sbi: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    device: DeviceName = "cpu",
     base: Base = None,
     tip: Tip = None,
     json: Json = None,
@@ -50,7 +51,7 @@ def run(
     with waiting("loading the model"):
         loaded = load_arm(arm, base=base, tip=tip)
         fitting = load_fitting(loaded, model)
-        solver = IKSolver(loaded, fitting)
+        solver = IKSolver(loaded, fitting, device=device)
     with progress() as bar:
         jobs = {}
 

@@ -94,6 +94,12 @@ Address = Annotated[
         **OPTIONAL,
     ),
 ]
+DeviceName = Annotated[
+    str,
+    tyro.conf.arg(
+        metavar="DEVICE", help="Where solutions are found: cpu, cuda (cuda:1, ...), or auto: a GPU where there is one."
+    ),
+]
 Seed = Annotated[
     int,
     _primitive(lambda word: _read_whole(word, _MOST_SEED), "N"),

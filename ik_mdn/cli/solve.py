@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import print_line, print_table, report_note, waiting, write_json
+from ik_mdn.cli.console import NARROW, print_line, print_table, report_note, waiting, write_json
 from ik_mdn.cli.options import (
     OPTIONAL,
     ArmName,
     Base,
+    DeviceName,
     FilePath,
     JointNumbers,
     Json,
@@ -63,6 +64,7 @@ def run(
     max_jump: Annotated[OptionalNumber, tyro.conf.arg(metavar="RAD", **OPTIONAL)] = None,
     timeout: Annotated[OptionalNumber, tyro.conf.arg(metavar="SECONDS", **OPTIONAL)] = None,
     max_solutions: Annotated[OptionalWhole, tyro.conf.arg(metavar="COUNT", **OPTIONAL)] = None,
+    device: DeviceName = "cpu",
     base: Base = None,
     tip: Tip = None,
     json: Json = None,
@@ -94,7 +96,7 @@ def run(
 
     with waiting("loading"):
         loaded = load_arm(arm, base=base, tip=tip)
-        solver = solver_for(loaded, model, task=task or _task_of_point(loaded, point))
+        solver = solver_for(loaded, model, task=task or _task_of_point(loaded, point), device=device)
     target = _read_target(point, pose, pose_file)
     near = None if q_seed is None else joint_vector(loaded, q_seed, "--q-seed", degrees=degrees)
     _tell_doubts(loaded, target, near, degrees=degrees)
@@ -191,7 +193,7 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
         ]
         for i, q in enumerate(found.q)
     ]
-    print_table(title, ["#", *joints, "weight", "error [mm]", "error [°]"], rows)
+    print_table(title, ["#", *joints, "weight", "error [mm]", "error [°]"], rows, piped=NARROW)
     print_line(f"weights ({found.law}): {found.law.about}")
     print_line(f"the first: --q-seed {as_options(found.q[0] * factor)}{' --degrees' if degrees else ''}")
 

@@ -34,17 +34,21 @@ class Contestants:
         return self.solver.model
 
 
-def load_contestants(arm: Arm, *, model: Source = None, mse: Source = None, k1: Source = None) -> Contestants:
+def load_contestants(
+    arm: Arm, *, model: Source = None, mse: Source = None, k1: Source = None, device: str | None = None
+) -> Contestants:
     """The models to compare on an arm: the ones that were named, otherwise those shipped for it.
 
     Args:
         arm: The arm.
         model, mse, k1: Names or files of the mixture, the regressor and the mixture of one component; None: shipped.
+        device: Where the solver works; see `IKSolver`.
 
     Returns:
         The models; None for a regressor or one Gaussian that does not exist.
 
     Raises:
+        UnknownNameError: There is no such device here.
         CheckpointError: There is no mixture for this arm, a file is damaged or made for another arm, or holds
             another kind of model than it is named for.
     """
@@ -57,7 +61,7 @@ def load_contestants(arm: Arm, *, model: Source = None, mse: Source = None, k1: 
                 f"the model given as {'--model' if kind == 'mdn' else '--' + kind} is {_describe(found)}; "
                 f"expected {_EXPECTED[kind]}"
             )
-    return Contestants(IKSolver(arm, mixture), **loaded)
+    return Contestants(IKSolver(arm, mixture, device=device), **loaded)
 
 
 def _is_kind(model: ArmModel, kind: str) -> bool:

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arm import Arm
-from sim.arrays import BoolArray, FloatArray, IntArray
+from sim.arrays import BoolArray, FloatArray, IntArray, is_tensor, library_of
 from sim.task import Task
 
 MERGE = 1e-4  # distance on the circle [rad, m] below which two solutions are one: where branches meet,
 # the error grows with the square of this distance, so it is the square root of the solver's tolerance
 SINGULAR = 1e-4  # smallest singular value of the task Jacobian (lengths in arm lengths) that counts as singular
 NEARLY = 1e-4  # error [m], [rad] up to which a target that no joint vector meets is nearly met: what arms repeat to
-MIN_WEIGHT = 3e-4  # seeds that weigh less are not refined
+MIN_WEIGHT = 3e-5  # seeds that weigh less are not refined
+
+ROWS = 1 << 16  # seeds that a processor refines in one go; bounds the memory
 
 _PORTION, _PORTION_TIME = 64, 0.01  # rows refined at first, and time that a portion is to take [s], under a deadline
 _OVERSHOOT = 1e-4  # refinement goes on to this share of the tolerance, so that both halves of a double root merge
@@ -60,11 +62,11 @@ class Problem(NamedTuple):
 
 
 class Seeds(NamedTuple):
-    """Joint vectors to refine for some targets, target after target."""
+    """Joint vectors to refine for some targets, target after target; tensors where an engine keeps them on a GPU."""
 
     start: IntArray  # (P + 1,) where each target's rows begin
-    q: FloatArray  # (R, n)
-    weight: FloatArray  # (R,)
+    q: Any  # (R, n)
+    weight: Any  # (R,)
 
     @property
     def counts(self) -> IntArray:
@@ -89,7 +91,7 @@ class Seeds(NamedTuple):
         order = np.concatenate([np.arange(len(part.counts)).repeat(part.counts) for part in parts]).argsort(
             kind="stable"
         )
-        q, weight = (np.concatenate(columns)[order] for columns in list(zip(*parts, strict=True))[1:])
+        q, weight = (_concatenated([part[column] for part in parts])[order] for column in (1, 2))
         return Seeds(np.sum([part.start for part in parts], axis=0), q, weight)
 
 
@@ -132,6 +134,7 @@ class Engine(Protocol):
     """The work of a search; `poses` (P,) are the numbers of some targets, ascending."""
 
     has_model: bool
+    rows: int  # seeds that it refines in one go; bounds the memory
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         """Seeds from the model: the heaviest `most` per target, component means alone where `raw`."""
@@ -182,6 +185,15 @@ def portions(count: int, problem: Problem) -> Iterator[slice]:
         yield slice(begin, begin + size)
         begin += size
         size = max(_PORTION, min(2 * size, int(size * _PORTION_TIME / max(time.monotonic() - before, 1e-6))))
+
+
+def _concatenated(columns: list[Any]) -> Any:
+    """Arrays as one; where one is a tensor, on its device."""
+    tensor = next(filter(is_tensor, columns), None)
+    if tensor is None:
+        return np.concatenate(columns)
+    torch = library_of(tensor)
+    return torch.cat([torch.as_tensor(column, device=tensor.device) for column in columns])
 
 
 def starts(counts: IntArray) -> IntArray:

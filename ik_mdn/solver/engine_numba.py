@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ik_mdn.solver.branches import middle
 from ik_mdn.solver.engine import (
+    ROWS,
     SINGULAR,
     Condition,
     Found,
@@ -61,7 +62,7 @@ class CompiledEngine:
     """
 
     def __init__(self, problem: Problem, model: CompiledModel | None) -> None:
-        self.problem, self.model, self.has_model = problem, model, model is not None
+        self.problem, self.model, self.has_model, self.rows = problem, model, model is not None, ROWS
         self.T = in_frames(problem.task, problem.T)
         self.near = middle(problem.arm)[None] if problem.near is None else problem.near
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from copy import deepcopy
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
+    ROWS,
     SINGULAR,
     Condition,
     Found,
@@ -25,10 +25,12 @@ from ik_mdn.solver.engine import (
     starts,
 )
 from ik_mdn.solver.folds import seeds_across_folds
+from ik_mdn.solver.kernels.rules import NEAR_FOLD
 from ik_mdn.solver.refinement import refine
+from ik_mdn.solver.refinement_torch import LANES
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
-from sim.jacobians import task_singular_values
+from sim.jacobians import scaled_task_jacobian, task_singular_values
 from sim.kinematics import forward_kinematics
 from sim.task import Task, error_norms, task_error
 
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
 
 _PAIRS = 1 << 22  # pairs of rows compared at a time; bounds the memory
+_ROW_BYTES = 1 << 14  # of a GPU's memory for a row of seeds: proposing it, and its state in refinement
+_MOST_ROWS = 1 << 20
 
 
 class Rows(NamedTuple):
@@ -49,13 +53,20 @@ class Rows(NamedTuple):
         """Some of the rows."""
         return Rows(self.pose[rows], self.q[rows], self.weight[rows])
 
+    def join(self, more: Rows) -> Rows:
+        """These and more, sorted by target; within a target these first."""
+        pose, q, weight = (torch.cat(columns) for columns in zip(self, more, strict=True))
+        return Rows(pose, q, weight).take(pose.argsort(stable=True))
+
 
 class TorchEngine:
     """See `ik_mdn.solver.engine.Engine`.
 
+    From the model's proposals to the distinct solutions everything stays on the device; what comes back is found.
+
     Args:
         problem: What is solved for.
-        model: Or None.
+        model: On the device, or None.
         device: Where the work is done.
     """
 
@@ -64,15 +75,13 @@ class TorchEngine:
         self.arm, self.task, T, near, self.tolerance = problem[:5]
         self.T = torch.from_numpy(T).to(device)
         self.near = None if near is None else self.T.new_tensor(near)
-        self.model, self.has_model = (
-            deepcopy(model).to(device) if model is not None and self.T.is_cuda else model,
-            model is not None,
-        )
+        self.model, self.has_model, self.rows = model, model is not None, _rows_for(self.T.device)
+        self._lanes = LANES if self.T.device.type == "cpu" else self.rows
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None
         means = raw or self.model.proposer is not None  # a proposer has no sigma points
-        return propose(self.model if raw else self._proposer, self.T[self._index(poses)], most, means=means)
+        return propose(self.model if raw else self._proposer, self.T[self._there(poses)], most, means=means)
 
     @cached_property
     def _proposer(self) -> ArmModel:
@@ -83,51 +92,61 @@ class TorchEngine:
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         assert self.model is not None
-        return draw(self.model, self.T[self._index(poses)], count, generator)
+        return draw(self.model, self.T[self._there(poses)], count, generator)
 
     def settle(
         self, poses: IntArray, seeds: Seeds, tolerance: float | None = None, *, beside: bool = False
     ) -> tuple[Found, BoolArray]:
-        found, met = self._settle(poses, seeds, tolerance or self.tolerance)
-        if not beside:
-            return found, met
-        more, _ = self._settle(poses, self._across(poses, found), tolerance or self.tolerance)
-        return Found.join([found, more.take(self.is_new(found, more))]), met
+        most, counts = tolerance or self.tolerance, self._there(seeds.counts)
+        given = Rows(self._there(poses).repeat_interleave(counts), self._there(seeds.q), self._there(seeds.weight))
+        rows, met = self._settle(given, most)
+        if beside:
+            more, _ = self._settle(self._across(rows), most)
+            rows = rows.join(more.take(self._is_new(rows, more)))
+        return measure(self.arm, self.task, self.T, rows), met[self._there(poses)].cpu().numpy()
 
-    def _settle(self, poses: IntArray, seeds: Seeds, most: float) -> tuple[Found, BoolArray]:
-        """Distinct solutions in limits that the seeds lead to, and which of the targets were met."""
-        pose, weight = self._index(poses.repeat(seeds.counts)), self.T.new_tensor(seeds.weight)
-        q = self.T.new_tensor(seeds.q)
-        error = torch.full_like(weight, torch.inf)
+    def _settle(self, seeds: Rows, most: float) -> tuple[Rows, Tensor]:
+        """Distinct solutions in limits that seeds lead to, target after target, and which of all targets were met."""
+        pose, q, error = seeds.pose, seeds.q.clone(), torch.full_like(seeds.weight, torch.inf)
+        fine, lanes = fine_tolerance(most), self._lanes
         for part in portions(len(q), self.problem):
-            refined = refine(self.arm, self.task, self.T[pose[part]], q[part], tolerance=fine_tolerance(most))
+            refined = refine(self.arm, self.task, self.T[pose[part]], q[part], tolerance=fine, lanes=lanes)
             q[part], error[part] = refined.q, torch.maximum(refined.err_pos, refined.err_rot)
         hit = error <= most
+        met = torch.zeros(len(self.T), dtype=torch.bool, device=self.T.device).index_fill_(0, pose[hit], True)
         near = None if self.near is None else self.near[pose[hit]]
         q, inside = turn_into_limits(self.arm, q[hit], near)
-        rows = self._merge(Rows(pose[hit], q, weight[hit]).take(inside), error[hit][inside], merge_distance(most))
-        return measure(self.arm, self.task, self.T, rows), np.isin(poses, pose[hit].cpu().numpy())
+        rows = Rows(pose[hit], q, seeds.weight[hit]).take(inside)
+        return self._merge(rows, error[hit][inside], merge_distance(most)), met
 
-    def _across(self, poses: IntArray, found: Found) -> Seeds:
+    def _across(self, rows: Rows) -> Rows:
         """Seeds across the folds that solutions lie beside."""
-        seeds, source = seeds_across_folds(self.arm, self.task, found.q)
-        return Seeds.weightless(np.bincount(poses.searchsorted(found.pose[source]), minlength=len(poses)), seeds)
+        rows = rows.take(weak(self.arm, self.task, rows.q, NEAR_FOLD))
+        seeds, source = seeds_across_folds(self.arm, self.task, rows.q)
+        return Rows(rows.pose[source], seeds, torch.zeros_like(seeds[:, 0]))
 
     def is_new(self, found: Found, more: Found) -> BoolArray:
-        pose = np.concatenate([found.pose, more.pose])
-        order = pose.argsort(kind="stable")  # those found come first among those of their target
-        rows = (self.T.new_tensor(np.concatenate([found.q, more.q])[order]), merge_distance(self.tolerance))
-        first = first_of_branch(self.arm, self._index(pose[order]), *rows).cpu().numpy()
-        new = np.empty(len(pose), np.bool_)
-        new[order] = first == np.arange(len(pose))
+        known, others = (Rows(*(self._there(column) for column in rows[:3])) for rows in (found, more))
+        new: BoolArray = self._is_new(known, others).cpu().numpy()
+        return new
+
+    def _is_new(self, found: Rows, more: Rows) -> Tensor:
+        """See `Engine.is_new`."""
+        pose = torch.cat([found.pose, more.pose])
+        order = pose.argsort(stable=True)  # those found come first among those of their target
+        q = torch.cat([found.q, more.q])[order]
+        first = first_of_branch(self.arm, pose[order], q, merge_distance(self.tolerance))
+        new = torch.empty_like(pose, dtype=torch.bool)
+        new[order] = first == torch.arange(len(pose), device=pose.device)
         return new[len(found.pose) :]
 
     def condition(self, q: FloatArray) -> Condition:
-        sigma = task_singular_values(self.arm, self.task, self.T.new_tensor(q))
-        return Condition((sigma[:, -1] < SINGULAR).cpu().numpy(), sigma.prod(dim=-1).cpu().numpy())
+        singular, manipulability = condition(self.arm, self.task, self._there(q))
+        return Condition(singular.cpu().numpy(), manipulability.cpu().numpy())
 
-    def _index(self, poses: IntArray) -> Tensor:
-        return torch.as_tensor(poses, device=self.T.device)
+    def _there(self, values: Any) -> Tensor:
+        """Numbers, integers as they are, on the device."""
+        return torch.as_tensor(values, device=self.T.device)
 
     def _merge(self, rows: Rows, error: Tensor, distance: float) -> Rows:
         """One row per branch, the most exact one, with the weight of all."""
@@ -147,14 +166,27 @@ def propose(model: ArmModel, T: Tensor, most: int, *, means: bool) -> Seeds:
     q = q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1]))
     heavy = weight >= MIN_WEIGHT
     heavy[:, :1] = True
-    return Seeds(starts(heavy.sum(1).cpu().numpy()), q[heavy].cpu().numpy(), weight[heavy].cpu().numpy())
+    return Seeds(starts(heavy.sum(1).cpu().numpy()), _plain(q[heavy]), _plain(weight[heavy]))
 
 
 def draw(model: ArmModel, T: Tensor, count: int, generator: np.random.Generator) -> Seeds:
     """Seeds drawn from a model's mixtures for targets (P, 4, 4), so many for each."""
     noise = torch.Generator(T.device).manual_seed(int(generator.integers(2**62)))
     q = model.sample(T, count, generator=noise).flatten(0, 1)
-    return Seeds.weightless(np.full(len(T), count), q.cpu().numpy())
+    return Seeds(starts(np.full(len(T), count)), _plain(q), _plain(torch.zeros_like(q[:, 0])))
+
+
+def _plain(values: Tensor) -> Any:
+    """On the CPU as numpy; a GPU's tensors stay there."""
+    return values.numpy() if values.device.type == "cpu" else values
+
+
+def _rows_for(device: torch.device) -> int:
+    """How many seeds to refine in one go: on a GPU as many as a quarter of the free memory holds."""
+    if device.type != "cuda":
+        return ROWS
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(ROWS, min(_MOST_ROWS, free // (4 * _ROW_BYTES)))
 
 
 def measure(arm: Arm, task: Task, T: Tensor, rows: Rows) -> Found:
@@ -167,6 +199,30 @@ def measure(arm: Arm, task: Task, T: Tensor, rows: Rows) -> Found:
     """
     errors = error_norms(task_error(task, forward_kinematics(arm, rows.q), T[rows.pose]))
     return Found(*(x.cpu().numpy() for x in (*rows, *errors)))
+
+
+def weak(arm: Arm, task: Task, q: Tensor, most: float) -> Tensor:
+    """Rows of q (R, n) whose smallest singular value may be below `most`; none of the others' is.
+
+    `|J⁻¹|` in the Frobenius norm is at least 1/σ, and an inverse costs a small part of what singular values do.
+    """
+    J = scaled_task_jacobian(arm, task, q)[1]
+    if J.shape[-2] != J.shape[-1]:
+        return torch.arange(len(q), device=q.device)
+    inverse: Tensor = torch.linalg.inv_ex(J)[0]
+    safe = inverse.square().sum((-2, -1)).sqrt() * most <= 1  # NaN is not
+    return (~safe).nonzero()[:, 0]
+
+
+def condition(arm: Arm, task: Task, q: Tensor) -> tuple[Tensor, Tensor]:
+    """Which joint vectors (R, n) are singular, (R,), and the manipulability of each, (R,)."""
+    J = scaled_task_jacobian(arm, task, q)[1]
+    square = J.shape[-2] == J.shape[-1]
+    manipulability = torch.linalg.det(J).abs() if square else torch.empty_like(J[:, 0, 0])
+    singular, rows = torch.zeros_like(manipulability, dtype=torch.bool), weak(arm, task, q, SINGULAR)
+    sigma = task_singular_values(arm, task, q[rows])
+    singular[rows], manipulability[rows] = sigma[:, -1] < SINGULAR, sigma.prod(dim=-1)
+    return singular, manipulability
 
 
 def first_of_branch(arm: Arm, pose: Tensor, q: Tensor, tolerance: float) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.solver.kernels.rules import FARTHEST, NEAR_FOLD, STEP
 from sim.arm import Arm
-from sim.arrays import FloatArray
+from sim.arrays import Array, FloatArray, constants, library_of
 from sim.jacobians import scaled_task_error, scaled_task_jacobian
 from sim.kinematics import forward_kinematics
 from sim.task import Task, error_norms, task_error
@@ -16,9 +18,7 @@ _NEIGHBOURS = 4  # nearest solutions that another one may be connected with
 _EVERYWHERE = (0.01, 0.03, 0.1, 0.3, 1.0)  # distances that a thorough search tries, to either side
 
 
-def seeds_across_folds(
-    arm: Arm, task: Task, q: FloatArray, *, thorough: bool = False
-) -> tuple[FloatArray, NDArray[np.int64]]:
+def seeds_across_folds(arm: Arm, task: Task, q: Array, *, thorough: bool = False) -> tuple[Array, Any]:
     """Seeds on the other side of the fold that each near-singular solution lies beside.
 
     Two branches that are about to meet lie along the direction v in which the tip hardly moves, the right singular
@@ -28,7 +28,7 @@ def seeds_across_folds(
     Args:
         arm: The arm.
         task: Which rows of the Jacobian count.
-        q: Solutions, shape (R, n) [rad, m].
+        q: Solutions, shape (R, n) [rad, m], numpy or torch.
         thorough: Also several fixed distances to both sides.
 
     Returns:
@@ -36,22 +36,22 @@ def seeds_across_folds(
         the arm is redundant for the task.
     """
     if not len(q) or task.n_constraints != arm.n_joints:
-        return np.empty((0, arm.n_joints)), np.empty(0, np.int64)
+        return q[:0], library_of(q).where(q[:0, 0] > 0)[0]
+    xp, unit = library_of(q), constants(arm.joint_units, like=q)
     T, J = scaled_task_jacobian(arm, task, q)
-    left, sigma, right = np.linalg.svd(J)
-    unit = arm.joint_units
+    left, sigma, right = xp.linalg.svd(J)
     u, v, weak = left[:, :, -1], right[:, -1], sigma[:, -1] < NEAR_FOLD
 
-    def error(step: float) -> FloatArray:
+    def error(step: float) -> Any:
         return scaled_task_error(arm, task, forward_kinematics(arm, q + step * v * unit), T)
 
     curvature = -((error(STEP) + error(-STEP)) * u).sum(axis=1) / STEP**2
-    steps = np.clip(-2 * sigma[:, -1] / np.where(curvature == 0, 1e-12, curvature), -FARTHEST, FARTHEST)[:, None]
+    steps = xp.clip(-2 * sigma[:, -1] / xp.where(curvature == 0, 1e-12, curvature), -FARTHEST, FARTHEST)[:, None]
     if thorough:
-        fixed = np.array([*_EVERYWHERE, *(-step for step in _EVERYWHERE)])
-        steps = np.concatenate([steps, np.broadcast_to(fixed, (len(q), len(fixed)))], axis=1)
+        fixed = constants([*_EVERYWHERE, *(-step for step in _EVERYWHERE)], like=q)
+        steps = xp.concatenate([steps, xp.broadcast_to(fixed, (len(q), len(fixed)))], axis=1)
     seeds = q[:, None] + steps[..., None] * (v * unit)[:, None]
-    source = weak.nonzero()[0].repeat(steps.shape[1])
+    source = xp.where(xp.broadcast_to(weak[:, None], steps.shape))[0]
     return seeds[weak].reshape(-1, arm.n_joints), source
 
 

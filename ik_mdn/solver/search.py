@@ -20,8 +20,7 @@ from ik_mdn.solver.valleys import look_along
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
-_ROWS = 1 << 16  # seeds refined in one go; bounds the memory
-_ROWS_IN_TIME = 1 << 12  # the same where there is a deadline
+_ROWS_IN_TIME = 1 << 12  # seeds refined in one go where there is a deadline
 _COLLECTING = 2e-6  # [s] per row found: its condition, weight and order
 _VALLEY = 8  # times as many seeds along valleys as there are at first, about
 _LAST = 32  # random seeds of what is tried last: pulled into limits, or accepted a little off the target
@@ -71,12 +70,12 @@ def propose(engine: Engine, problem: Problem, most: int) -> Outcome:
     from ik_mdn.solver.engine_torch import Rows, measure
 
     parts, n = [], len(problem.T)
-    for poses in chunks(np.arange(n), most, _ROWS):
+    for poses in chunks(np.arange(n), most, engine.rows):
         seeds = engine.propose(poses, most, raw=True)
         pose = poses.repeat(seeds.counts)
         near = None if problem.near is None else torch.from_numpy(problem.near[pose])
-        q, _ = turn_into_limits(problem.arm, torch.from_numpy(seeds.q), near)
-        rows = Rows(torch.from_numpy(pose), q, torch.from_numpy(seeds.weight))
+        q, _ = turn_into_limits(problem.arm, torch.as_tensor(seeds.q, device="cpu"), near)
+        rows = Rows(torch.from_numpy(pose), q, torch.as_tensor(seeds.weight, device="cpu"))
         parts.append(measure(problem.arm, problem.task, torch.from_numpy(problem.T), rows))
     found, none = Found.join([Found.none(problem.arm.n_joints), *parts]), np.zeros(n, np.bool_)
     return Outcome(found, none, none, none, none, refined=False)
@@ -88,7 +87,7 @@ class _Search:
     def __init__(self, engine: Engine, problem: Problem, effort: Effort) -> None:
         self.engine, self.problem, self.effort = engine, problem, effort
         self.met, self.late, self.curved = np.zeros((3, len(problem.T)), np.bool_)
-        self.rows = _ROWS if problem.deadline == math.inf else _ROWS_IN_TIME
+        self.rows = engine.rows if problem.deadline == math.inf else _ROWS_IN_TIME
         self.parts: list[Found] = []  # what each round found, chunk by chunk
 
     def run(self) -> Outcome:

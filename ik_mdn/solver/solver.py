@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ik_mdn.model import choose_device
 from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import Order, collect, joined, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
@@ -39,7 +41,6 @@ from sim.errors import CheckpointError, ShapeError
 from sim.task import Task, load_task
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
     from ik_mdn.model import ArmModel, Postures, SavedModel
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
 SEEDS = 32  # per target in the first round
 _PART = 1 << 14  # targets solved before their solutions are put behind those before; bounds the memory
+_PART_ON_GPU = 1 << 18  # the same there, where more at a time are quicker
 RESTARTS = 6  # rounds of random seeds, each twice as many as before: 2,016 in all
 
 _log = logging.getLogger(__name__)
@@ -71,11 +73,12 @@ class IKSolver:
         task: A `Task`, its name, or None for the model's (else the arm's default).
         threads: Most threads of a call, from one pool for all solvers; results do not depend on it. None: as torch, or
             where it is not loaded `OMP_NUM_THREADS` or one per processor. Several threads may use a solver at once.
+        device: Where to solve: "cpu", "cuda", "cuda:1" …, or "auto", a GPU where there is one; None: where the targets are.
 
     Raises:
         ShapeError: The arm is none, or the number of threads.
         CheckpointError: The model was made for another arm or task.
-        UnknownNameError, TaskError: See `sim.task.load_task`.
+        UnknownNameError, TaskError: See `sim.task.load_task`; or there is no such device here.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class IKSolver:
         *,
         task: Task | str | None = None,
         threads: int | None = None,
+        device: str | None = None,
     ) -> None:
         if not isinstance(arm, Arm):
             raise ShapeError(
@@ -102,6 +106,7 @@ class IKSolver:
             )
         check_counts(1, threads=1 if threads is None else threads)
         self.arm, self._model, self.threads = arm, model, threads
+        self.device = device if device in (None, "cpu") else str(choose_device(device))
         self.task = load_task(arm, task if task is not None or model is None else model.task)
         if model is not None and model.task != self.task:
             raise CheckpointError(
@@ -110,7 +115,9 @@ class IKSolver:
             )
 
     @classmethod
-    def load(cls, name_or_path: str | Path, arm: Arm | None = None, *, threads: int | None = None) -> IKSolver:
+    def load(
+        cls, name_or_path: str | Path, arm: Arm | None = None, *, threads: int | None = None, device: str | None = None
+    ) -> IKSolver:
         """A solver with a trained model.
 
         Example:
@@ -120,19 +127,19 @@ class IKSolver:
         Args:
             name_or_path: Name of an arm that has a shipped model, or path of a `.safetensors` file.
             arm: The arm that the model must fit; default: the one described in the file.
-            threads: See `IKSolver`.
+            threads, device: See `IKSolver`.
 
         Returns:
             The solver, for the model's task.
 
         Raises:
             CheckpointError: The file is damaged or made for another arm.
-            UnknownNameError: No such model.
+            UnknownNameError: No such model, or no such device here.
         """
         from ik_mdn.model import read_model
 
         model = read_model(name_or_path, arm=arm)
-        return cls(arm or model.arm, model, threads=threads)
+        return cls(arm or model.arm, model, threads=threads, device=device)
 
     @property
     def has_model(self) -> bool:
@@ -186,7 +193,7 @@ class IKSolver:
     ) -> SolutionBatch:
         """The distinct solutions in limits of each target.
 
-        The means of the model's proposer (or its own, and sigma points; those that weigh at least 3e-4) are refined,
+        The means of the model's proposer (or its own, and sigma points; those that weigh at least 3e-5) are refined,
         turned into limits, and merged where they are the same branch. Targets that are left without a solution, and all of them when
         there is no model, get random joint vectors in limits as seeds, in rounds of `seeds`, twice that, four times
         that and so on, until one leads to a solution; half of the rounds are enough to give up a target that no seed
@@ -269,34 +276,41 @@ class IKSolver:
             spread=SEEDS if self.postures else 0,  # what is improbable is a solution too
         )
         order = Order(by, windings, max_jump, max_solutions, closest, self.postures)
-        T, device = plain_targets(T_base_tip), T_base_tip.device if is_tensor(T_base_tip) else None
+        T, device = plain_targets(T_base_tip), self._device_for(T_base_tip)
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
-        if T is None or slow or not self._compiled:
+        if T is None or slow or device != "cpu" or not self._compiled:
             T = own_targets(self.task, T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
         with FREE if self.threads is None else at_most(self.threads):
-            if slow or not (device is None or device.type == "cpu") or self._one_call is None:
-                return self._search(problem, device, effort, order, refine=refine)
+            if device != "cpu":
+                parts = problem.parts(_PART_ON_GPU)
+                return joined(self._search(part, effort, order, refine=refine, device=device) for part in parts)
+            if slow or self._one_call is None:
+                return self._search(problem, effort, order, refine=refine)
             try:
                 if len(T) <= _PART:
-                    return self._answered(problem, device, effort, order)
-                return joined(self._answered(part, device, effort, order) for part in problem.parts(_PART))
+                    return self._answered(problem, effort, order)
+                return joined(self._answered(part, effort, order) for part in problem.parts(_PART))
             except NoPoseError:
                 problem = problem._replace(T=own_targets(self.task, T_base_tip))  # which says what is wrong
-                return self._search(problem, device, effort, order, refine=True)
+                return self._search(problem, effort, order, refine=True)
 
-    def _answered(self, problem: Problem, device: torch.device | None, effort: Effort, order: Order) -> SolutionBatch:
+    def _device_for(self, T_base_tip: Any) -> str:
+        """Where to solve for targets."""
+        return self.device or (str(T_base_tip.device) if is_tensor(T_base_tip) else "cpu")
+
+    def _answered(self, problem: Problem, effort: Effort, order: Order) -> SolutionBatch:
         """Solutions by the one compiled call, and by a search where that is not enough."""
         assert self._one_call is not None
         batch, left = self._one_call.answer(problem, effort, order.rank, order.max_solutions)
         if left is None:
             return batch
         effort = effort._replace(lost=not effort.first)
-        return replaced(batch, left, self._search(problem.of(left), device, effort, order, refine=True))
+        return replaced(batch, left, self._search(problem.of(left), effort, order, refine=True))
 
     def _search(
-        self, problem: Problem, device: torch.device | None, effort: Effort, order: Order, *, refine: bool
+        self, problem: Problem, effort: Effort, order: Order, *, refine: bool, device: str = "cpu"
     ) -> SolutionBatch:
         """Solutions by all rounds of seeds that an effort allows, or the model's raw modes."""
         engine = self.engine(problem, device)
@@ -313,18 +327,30 @@ class IKSolver:
         batch = collect(engine, problem, outcome, law, order)
         return with_closest(problem, batch, seed=effort.seed) if order.closest else batch
 
-    def engine(self, problem: Problem, device: torch.device | None = None) -> Engine:
+    def engine(self, problem: Problem, device: str = "cpu") -> Engine:
         """What does the work of a search, with this solver's model."""
-        if self._compiled and (device is None or device.type == "cpu"):
+        if device == "cpu" and self._compiled:
             engine: Engine = self._compiled.CompiledEngine(problem, self._compiled_model)
             return engine
         from ik_mdn.solver.engine_torch import TorchEngine
 
-        return TorchEngine(problem, self.model, device or "cpu")
+        return TorchEngine(problem, self._model_on(device), device)
+
+    def _model_on(self, device: str) -> ArmModel | None:
+        """The model on a device; of a GPU a copy with the weights that it has at the first call there."""
+        if device == "cpu" or self.model is None:
+            return self.model
+        if device not in self._copies:
+            self._copies[device] = deepcopy(self.model).to(device)
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> dict[str, ArmModel]:
+        return {}
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {"arm": self.arm, "_model": self._model, "task": self.task, "threads": self.threads}
-        return kept  # the rest is made anew where it is needed
+        kept = ("arm", "_model", "task", "threads", "device")
+        return {name: getattr(self, name) for name in kept}  # the rest is made anew where it is needed
 
     def __repr__(self) -> str:
         seeds = "a model's seeds" if self.has_model else "random seeds"

@@ -167,6 +167,20 @@ def test_odd_values_are_answered_in_words(arguments: list[str], said: str, capsy
     assert "class" not in error
 
 
+def test_a_solution_of_seven_joints_is_no_wider_than_a_page(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "panda", "--pose", "0.4,0,0.4,1,0,0,0", "--max-solutions", "7"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    table = [line for line in printed if line[:1] in "┏┃┡│└"]
+    assert max(map(len, table)) <= 80
+    assert sum("panda_joint7 [rad]" in line for line in table) == 2  # five solutions side by side, and two below
+
+
+@pytest.mark.parametrize("command", ["solve", "evaluate", "compare", "train"])
+def test_a_device_that_is_not_here_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "planar2", "--device", "gpu"]) == 2
+    assert "no device 'gpu'; here are: auto, cpu" in " ".join(capsys.readouterr().err.split())
+
+
 def test_messages_speak_of_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fork = tmp_path / "fork.urdf"
     joint = '<joint name="{0}" type="revolute"><parent link="a"/><child link="{0}"/><limit lower="-1" upper="1" effort="1" velocity="1"/></joint><link name="{0}"/>'

@@ -23,7 +23,7 @@ PLAIN = Effort(seeds=4, draws=0, restarts=4, thorough=False, first=False, seed=0
 class Script:
     """An engine that answers as it is told: for each target the call to `settle` at which it is solved, and met."""
 
-    has_model = False
+    has_model, rows = False, 1 << 16
 
     def __init__(self, solved_at: list[float], met_at: list[float] | None = None) -> None:
         self.solved_at, self.met_at = np.array(solved_at), np.array(met_at or solved_at)
