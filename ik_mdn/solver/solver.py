@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from ik_mdn.model import choose_device
 from ik_mdn.solver.approach import with_closest
 from ik_mdn.solver.collecting import Order, collect, joined, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
-from ik_mdn.solver.engines import compiled_engine
+from ik_mdn.solver.engines import Engines
 from ik_mdn.solver.options import (
     Effort,
     Rank,
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ik_mdn.model import ArmModel, Postures, SavedModel
-    from ik_mdn.solver.engine_numba import OneCall
-    from ik_mdn.solver.proposers import CompiledModel
 
 TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
 SEEDS = 32  # per target in the first round
@@ -146,16 +142,10 @@ class IKSolver:
         """Whether a model proposes where to start."""
         return self._model is not None
 
-    @cached_property
+    @property
     def model(self) -> ArmModel | None:
         """The model in torch, which is imported for it; None where seeds are random."""
-        from ik_mdn.model import SavedModel
-
-        if not isinstance(self._model, SavedModel):
-            return self._model
-        from ik_mdn.model import from_saved
-
-        return from_saved(self._model)
+        return self._engines.network
 
     def save(self, path: str | Path) -> None:
         """Write the model to one `.safetensors` file.
@@ -278,7 +268,7 @@ class IKSolver:
         order = Order(by, windings, max_jump, max_solutions, closest, self.postures)
         T, device = plain_targets(T_base_tip), self._device_for(T_base_tip)
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
-        if T is None or slow or device != "cpu" or not self._compiled:
+        if T is None or slow or device != "cpu" or not self._engines.compiled:
             T = own_targets(self.task, T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
@@ -286,7 +276,7 @@ class IKSolver:
             if device != "cpu":
                 parts = problem.parts(_PART_ON_GPU)
                 return joined(self._search(part, effort, order, refine=refine, device=device) for part in parts)
-            if slow or self._one_call is None:
+            if slow or self._engines.one_call is None:
                 return self._search(problem, effort, order, refine=refine)
             try:
                 if len(T) <= _PART:
@@ -302,8 +292,8 @@ class IKSolver:
 
     def _answered(self, problem: Problem, effort: Effort, order: Order) -> SolutionBatch:
         """Solutions by the one compiled call, and by a search where that is not enough."""
-        assert self._one_call is not None
-        batch, left = self._one_call.answer(problem, effort, order.rank, order.max_solutions)
+        assert self._engines.one_call is not None
+        batch, left = self._engines.one_call.answer(problem, effort, order.rank, order.max_solutions)
         if left is None:
             return batch
         effort = effort._replace(lost=not effort.first)
@@ -329,24 +319,11 @@ class IKSolver:
 
     def engine(self, problem: Problem, device: str = "cpu") -> Engine:
         """What does the work of a search, with this solver's model."""
-        if device == "cpu" and self._compiled:
-            engine: Engine = self._compiled.CompiledEngine(problem, self._compiled_model)
-            return engine
-        from ik_mdn.solver.engine_torch import TorchEngine
-
-        return TorchEngine(problem, self._model_on(device), device)
-
-    def _model_on(self, device: str) -> ArmModel | None:
-        """The model on a device; of a GPU a copy with the weights that it has at the first call there."""
-        if device == "cpu" or self.model is None:
-            return self.model
-        if device not in self._copies:
-            self._copies[device] = deepcopy(self.model).to(device)
-        return self._copies[device]
+        return self._engines.on(problem, device)
 
     @cached_property
-    def _copies(self) -> dict[str, ArmModel]:
-        return {}
+    def _engines(self) -> Engines:
+        return Engines(self.arm, self.task, self._model)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("arm", "_model", "task", "threads", "device")
@@ -360,22 +337,3 @@ class IKSolver:
     def postures(self) -> Postures | None:
         """How the arm is usually held, p(q), as the model learned it; None: anywhere in limits alike."""
         return None if self._model is None else self._model.postures
-
-    @cached_property
-    def _compiled_model(self) -> CompiledModel | None:
-        """The model for compiled code, with the weights that it has at the first call."""
-        assert self._compiled is not None
-        return None if self._model is None else self._compiled.CompiledModel(self._model)
-
-    @cached_property
-    def _one_call(self) -> OneCall | None:
-        """The compiled call, where compiled code can do the work."""
-        if self._compiled is None or self.postures is not None:
-            return None
-        call: OneCall = self._compiled.OneCall(self.arm, self.task, self._compiled_model)
-        return call
-
-    @cached_property
-    def _compiled(self) -> ModuleType | None:
-        """The compiled engine's module where it can do what this solver does: no model, or a mixture."""
-        return compiled_engine() if self._model is None or self._model.kind == "mdn" else None

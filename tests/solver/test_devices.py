@@ -61,11 +61,11 @@ def test_a_model_is_copied_to_a_device_once() -> None:
     solver = Elsewhere.load("planar2")
     T = reachable(solver, 3)
     solver.solve(T)
-    (copy,) = solver._copies.values()
+    (copy,) = solver._engines._copies.values()
     solver.solve(T)
-    assert list(solver._copies.values()) == [copy]
+    assert list(solver._engines._copies.values()) == [copy]
     assert copy is not solver.model
-    assert "_copies" not in pickle.loads(pickle.dumps(solver)).__dict__
+    assert "_engines" not in pickle.loads(pickle.dumps(solver)).__dict__
 
 
 def test_targets_of_numpy_are_checked_wherever_they_are_solved() -> None:

@@ -172,7 +172,7 @@ def test_rows_in_other_frames_are_solved_as_their_errors_say(task: str) -> None:
     chosen = load_task(arm, task)
     T = np.ascontiguousarray(forward_kinematics(arm, sample(arm, 40)))
     solver = IKSolver(arm, task=chosen)
-    assert solver._compiled is not None
+    assert solver._engines.compiled is not None
     found = solver.solve(T)
     assert found.solved.all()
     tips = torch.from_numpy(forward_kinematics(arm, found.q))
