@@ -5,7 +5,7 @@ in limits, share of the true branches found (the union of EAIK, ssik and our tho
 singularities, redundant arms, random restarts at equal recall, where our time goes, and the refinement against torch. Methods take turns in every
 round of timing and ratios are formed within a round; nothing is trimmed; failures count.
 
-Peers come with the extra: pip install -c constraints.txt -e '.[bench]' (eaik 1.2.2, ssik 8.2.0, roboticstoolbox-python
+Peers come with the extra: pip install -c constraints.txt -e '.[bench]' (eaik 1.2.2, ssik 8.2.0, frankik 1.0.1, roboticstoolbox-python
 1.5.0, optik-py 0.5.0, pin 4.1.0; they go together, with numpy 2.2.6, on Python 3.10 and 3.11). One that is missing, or
 cannot do an arm, is left out with the reason in the table's legend. Every peer reads the chain that we solve, written as a
 URDF without meshes, and takes part only if its forward kinematics agrees with ours to 1e-9; its answers are judged by

@@ -1,4 +1,4 @@
-"""Peers with closed forms: EAIK and ssik."""
+"""Peers with closed forms: EAIK, ssik, the Robotics Toolbox's symbolic solver, frankik."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarking.methods import Method, Prepared, Unavailable, installed_versio
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
 from sim.files import whole_file
+from sim.kinematics import forward_kinematics
 
 
 class Eaik(Method):
@@ -121,6 +122,88 @@ class Ssik(Method):
     def fk(self, q: FloatArray) -> FloatArray:
         """Its pose."""
         return np.asarray(self._module.fk(q))
+
+
+class AnalyticToolbox(Method):
+    """The Robotics Toolbox's `analytic_ik` (1.5): equations derived symbolically from Denavit-Hartenberg links.
+
+    Its own model of the Puma 560 is the one arm here that it has in that form and that is ours; the derivation, half a
+    minute, is made before the clock starts.
+
+    Args:
+        arm: The arm.
+    """
+
+    name = "Robotics Toolbox, analytic"
+    note = "all solutions in its own form of the arm; Python; no batch call"
+    slow = True
+
+    def __init__(self, arm: Arm) -> None:
+        self.version = installed_version("roboticstoolbox-python")
+        import roboticstoolbox
+
+        if arm.name != "puma560":
+            raise Unavailable("it has no model of this arm with standard Denavit-Hartenberg links")
+        self._robot = roboticstoolbox.models.DH.Puma560()
+        try:
+            self._solver = self._robot.analytic_ik()
+        except ImportError:
+            raise Unavailable("it needs SymPy: pip install -c constraints.txt -e '.[bench]'") from None
+
+    def every(self, target: Any) -> Any:
+        """Its solution object."""
+        return self._solver.solve(target)
+
+    def read(self, answer: Any) -> FloatArray:
+        """All rows."""
+        return np.asarray(answer.q, dtype=np.float64).reshape(-1, 6)
+
+    def read_first(self, answer: Any) -> FloatArray:
+        """All rows, so that one of them may be in limits."""
+        return self.read(answer)
+
+    def fk(self, q: FloatArray) -> FloatArray:
+        """Its pose."""
+        return np.asarray(self._robot.fkine(q).A)
+
+
+class Frankik(Method):
+    """frankik: He and Liu's closed form for a Franka arm given its last joint, which it samples; one solution.
+
+    Args:
+        arm: The arm, with the dimensions of a Panda and any tip behind its last link.
+    """
+
+    name = "frankik"
+    note = "samples the last joint and stops at the first value that has a solution in its own limits; one solution"
+    gives_all = False
+
+    def __init__(self, arm: Arm) -> None:
+        self.version = installed_version("frankik")
+        from frankik import FrankaKinematics
+
+        if arm.n_joints != 7:
+            raise Unavailable("it takes a Franka arm")
+        self._solver = FrankaKinematics("panda")
+        zero = np.zeros(7)
+        self._tip = np.linalg.inv(self._solver.forward(zero)) @ np.asarray(forward_kinematics(arm, zero))
+
+    def prepare(self, T: FloatArray) -> Prepared:
+        """Targets of its own tip."""
+        targets = list(np.ascontiguousarray(T @ np.linalg.inv(self._tip)))
+        return Prepared(targets, targets)
+
+    def every(self, target: Any) -> Any:
+        """One solution, or None."""
+        return self._solver.inverse(target)
+
+    def read(self, answer: Any) -> FloatArray:
+        """At most one row."""
+        return np.zeros((0, 7)) if answer is None else np.asarray(answer, dtype=np.float64).reshape(-1, 7)
+
+    def fk(self, q: FloatArray) -> FloatArray:
+        """Its pose, moved to our tip."""
+        return np.asarray(self._solver.forward(q)) @ self._tip
 
 
 def _build(chain: Path, path: Path) -> None:

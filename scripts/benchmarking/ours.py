@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarking.closed_form import Eaik, Ssik
+from benchmarking.closed_form import AnalyticToolbox, Eaik, Frankik, Ssik
 from benchmarking.description import write_chain
 from benchmarking.iterative import Bullet, Optik, Pinocchio, Toolbox
 from benchmarking.methods import Method, Prepared, Unavailable, check_agreement
@@ -19,7 +19,7 @@ from sim.arm.arm import Arm
 from sim.arrays import FloatArray
 
 OURS, THOROUGH, RESTARTS = "ours", "ours, thorough", "ours, random restarts"
-PEERS = ("EAIK", "ssik", "Robotics Toolbox", "OptIK", "Pinocchio", "PyBullet")
+PEERS = ("EAIK", "ssik", "Robotics Toolbox, analytic", "frankik", "Robotics Toolbox", "OptIK", "Pinocchio", "PyBullet")
 
 _MANY = 512  # random seeds per pose that stand for the thorough mode where there is none
 
@@ -93,6 +93,8 @@ def peer_methods(
     makers: dict[str, Callable[[], Method]] = {
         "EAIK": lambda: Eaik(arm, threads),
         "ssik": lambda: Ssik(arm, chain, folder),
+        "Robotics Toolbox, analytic": lambda: AnalyticToolbox(arm),
+        "frankik": lambda: Frankik(arm),
         "Robotics Toolbox": lambda: Toolbox(arm),
         "OptIK": lambda: Optik(arm, chain, threads, seed),
         "Pinocchio": lambda: Pinocchio(arm, chain, seed),
