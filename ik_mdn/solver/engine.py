@@ -18,7 +18,7 @@ MERGE = 1e-4  # distance on the circle [rad, m] below which two solutions are on
 # the error grows with the square of this distance, so it is the square root of the solver's tolerance
 SINGULAR = 1e-4  # smallest singular value of the task Jacobian (lengths in arm lengths) that counts as singular
 NEARLY = 1e-4  # error [m], [rad] up to which a target that no joint vector meets is nearly met: what arms repeat to
-MIN_WEIGHT = 3e-5  # seeds that weigh less are not refined
+MIN_WEIGHT = 3e-4  # seeds that weigh less are not refined
 
 ROWS = 1 << 16  # seeds that a processor refines in one go; bounds the memory
 

@@ -183,7 +183,7 @@ class IKSolver:
     ) -> SolutionBatch:
         """The distinct solutions in limits of each target.
 
-        The means of the model's proposer (or its own, and sigma points; those that weigh at least 3e-5) are refined,
+        The means of the model's proposer (or its own, and sigma points; those that weigh at least 3e-4) are refined,
         turned into limits, and merged where they are the same branch. Targets that are left without a solution, and all of them when
         there is no model, get random joint vectors in limits as seeds, in rounds of `seeds`, twice that, four times
         that and so on, until one leads to a solution; half of the rounds are enough to give up a target that no seed

@@ -32,8 +32,8 @@ class TrainConfig(ModelConfig):
         ordering_weight: Of the penalty that keeps component means in order along the first joint; 0 is off.
         noise: Standard deviation of Gaussian noise on the scaled features (noise regularisation); 0 is off.
         average: Decay of the running average of the weights that becomes the model.
-        proposer_width: Width of a small mixture of two blocks that is trained last, for solving to start from; 0, or a
-            model that is no wider itself, is none.
+        proposer_width: Width of a small mixture of two blocks that is trained last, for solving to start from, where joints
+            are drawn first; 0, or a model that is no wider itself, is none.
         device: Where to train: "cpu", "cuda" (or "cuda:1" …), or "auto", the GPU where there is one. A run may go on
             on another device; runs are equal bit for bit on the CPU only.
 
@@ -87,10 +87,8 @@ class TrainConfig(ModelConfig):
             return self.minutes
         return float("inf") if self.steps else 10.0
 
-    def for_proposer(self) -> TrainConfig | None:
-        """How the proposer is trained, with the whole budget; None where there is none."""
-        if self.kind != "mdn" or self.components == 1 or not 0 < self.proposer_width < self.width:
-            return None
+    def for_proposer(self) -> TrainConfig:
+        """How the proposer is trained, with the whole budget."""
         floor = max(self.floor, _PROPOSER_FLOOR)
         return replace(self, width=self.proposer_width, blocks=2, covariance="diagonal", drawn_first=(), floor=floor)
 

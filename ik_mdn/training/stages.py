@@ -25,7 +25,6 @@ class Stage:
         stream: What it is trained on.
         config: With its part of the budget.
         start, share: Where in the whole budget it begins, and how much of it it takes.
-        teacher: The network that it is to propose like, instead of being trained by likelihood.
     """
 
     name: str
@@ -34,7 +33,6 @@ class Stage:
     config: TrainConfig
     start: float
     share: float
-    teacher: ConditionalNetwork | None = None
 
 
 def stages_of(
@@ -54,7 +52,7 @@ def stages_of(
         DatasetError: The dataset is missing, unfinished or of another arm.
     """
     found: list[Stage] = []
-    whole, first, start, end = model.arm, 0, 0.0, 1 - (_PROPOSER_SHARE if config.for_proposer() else 0.0)
+    whole, first, start, end = model.arm, 0, 0.0, 1 - (_PROPOSER_SHARE if _has_proposer(model, config) else 0.0)
     while isinstance(model, ChainModel):
         drawn = model.split.joint
         stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first, source=source)
@@ -71,24 +69,28 @@ def stages_of(
 def proposer_stage(
     model: ArmModel, config: TrainConfig, dataset: Path | str | None = None, source: Source | None = None
 ) -> Stage | None:
-    """A small mixture to train last, or None where the config wants none.
+    """A small mixture over all joints to train last, for a chain; None where the config wants none.
 
-    It imitates the components of the model. Those of a chain have no fixed places, so there it is trained by likelihood.
+    A chain's own seeds cost a network for every value of the joint drawn first. Of one network alone they are better, and
+    next to singularities much better, than what a small one proposes.
 
     Args:
-        model: Trained by then.
+        model: Freshly built.
         config, dataset, source: As for `stages_of`.
     """
-    small = config.for_proposer()
-    if small is None:
+    if not _has_proposer(model, config):
         return None
+    small = config.for_proposer()
     with torch.random.fork_rng():
         torch.manual_seed(small.seed)
         network = PoseModel(model.arm, model.task, small.model_config())
     stream = PoseStream(network, dataset, source=source)
-    teacher = None if isinstance(model, ChainModel) else model
     part = _part_of(small, _PROPOSER_SHARE)
-    return Stage("proposer", network, stream, part, 1 - _PROPOSER_SHARE, _PROPOSER_SHARE, teacher)
+    return Stage("proposer", network, stream, part, 1 - _PROPOSER_SHARE, _PROPOSER_SHARE)
+
+
+def _has_proposer(model: ArmModel, config: TrainConfig) -> bool:
+    return isinstance(model, ChainModel) and 0 < config.proposer_width < config.width
 
 
 def _part_of(config: TrainConfig, share: float) -> TrainConfig:

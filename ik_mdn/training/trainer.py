@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,6 @@ from torch import Tensor
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
 from ik_mdn.model import ConditionalNetwork, MixtureHead, choose_device, spread_means
 from ik_mdn.training.config import TrainConfig
-from ik_mdn.training.imitation import imitate
 from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import compiled_nll, compiles_for
 from ik_mdn.training.optimizers import build_optimizers, group_of, states_of, step_by
@@ -44,8 +42,6 @@ class Trainer:
         config: How to train it.
         stream: What to train it on.
         run_folder: Where to keep state and metrics, or None to keep nothing; no other run may use it until `run` ends.
-        teacher: A trained mixture of as many components, whose components the model is to learn; None: it learns by
-            likelihood or squared error.
         identity: What else must agree (JSON types) for a run folder to be taken up again.
 
     Raises:
@@ -58,13 +54,11 @@ class Trainer:
         config: TrainConfig,
         stream: Stream,
         *,
-        teacher: ConditionalNetwork | None = None,
         run_folder: Path | str | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         self.device = choose_device(config.device)
         self.model, self.config, self.stream = model.to(self.device), config, stream
-        self.teacher = None if teacher is None else deepcopy(teacher).to(self.device)
         self.step, self.seconds = 0, 0.0
         self.processes = Processes.joined(self.device)
         if self.processes.size > 1 and (config.minutes or not config.steps):
@@ -189,10 +183,6 @@ class Trainer:
         return loss.detach(), norm
 
     def _loss(self, x: Tensor, y: Tensor, floor: Tensor) -> Tensor:
-        if self.teacher is not None:
-            with torch.no_grad():
-                shown = self.teacher.parts(x)
-            return imitate(self.model.parts(x), shown, self.model.period)
         if self.model.kind == "mse":
             return self.model.regression_loss(x, y)
         config, head = self.config, self.model.head

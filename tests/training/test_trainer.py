@@ -358,8 +358,8 @@ def test_unknown_kinds_and_targets_are_refused() -> None:
         TrainConfig(components=0)
 
 
-def test_a_wide_model_gets_a_proposer_trained_in_its_budget_and_a_narrow_one_none(tmp_path: Path) -> None:
-    arm = sim.load_arm("planar3")
+def test_a_wide_chain_gets_a_proposer_trained_in_its_budget(tmp_path: Path) -> None:
+    arm = sim.load_arm("planar:0.5,0.4,0.3,0.2")
     config = TrainConfig(steps=20, width=24, blocks=1, components=4, batch_size=64, proposer_width=8)
     solver = train(arm, config, run_folder=tmp_path / "run")
     assert solver.model is not None
@@ -374,7 +374,8 @@ def test_a_wide_model_gets_a_proposer_trained_in_its_budget_and_a_narrow_one_non
         np.testing.assert_array_equal(again.proposer.weights[name], array)
     untrained = build_model(arm, replace(config, width=8, blocks=2, covariance="diagonal", drawn_first=()))
     assert not np.array_equal(small.weights["head.out.weight"], untrained.saved().weights["head.out.weight"])
-    for other in (replace(config, proposer_width=0), replace(config, proposer_width=24), replace(config, components=1)):
+    square = replace(config, drawn_first=())
+    for other in (replace(config, proposer_width=0), replace(config, proposer_width=24), square):
         model = train(arm, replace(other, steps=2)).model
         assert model is not None
         assert model.proposer is None
