@@ -12,7 +12,7 @@ import numpy as np
 
 from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.branches import turn_into_limits
-from ik_mdn.solver.continua import on_curve
+from ik_mdn.solver.continua import curved_targets, on_curve
 from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from ik_mdn.solver.options import Effort
@@ -42,7 +42,7 @@ class Outcome:
         met: Which targets were met, in limits or not, (B,).
         late: Which targets were not finished when the time was over, (B,).
         nearly: Which targets were not met in limits, but nearly: what was found of them is off by up to `engine.NEARLY`, (B,).
-        curved: Which targets a thorough search found to be met along a curve, (B,).
+        curved: Which targets the search found to be met along a curve, (B,).
         refined: Whether anything was.
     """
 
@@ -220,10 +220,11 @@ class _Search:
         return time.monotonic() > self.problem.deadline - _COLLECTING * rows
 
     def _look_along_valleys(self) -> None:
-        """Look for roots very near to singular configurations."""
+        """Look for roots very near to singular configurations, where they are not known to lie on a curve."""
         found, most = self._found(), self.effort.seeds
+        self.curved |= curved_targets(self.problem, found, self.engine.condition(found.q).singular)
         draws = first_draws(self.problem.arm, self.effort.seed, most)
-        for poses in chunks((~self.late).nonzero()[0], _VALLEY * most, self.rows):
+        for poses in chunks((~self.late & ~self.curved).nonzero()[0], _VALLEY * most, self.rows):
             if self._is_late():
                 break
             seeds = self._proposals(poses, most) if self.engine.has_model else Seeds.repeated(len(poses), draws, 0.0)
