@@ -17,7 +17,7 @@ from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, 
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from ik_mdn.solver.options import Effort
 from ik_mdn.solver.resting import on_limits
-from ik_mdn.solver.valleys import look_along
+from ik_mdn.solver.valleys import EXACT, look_along
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
@@ -222,7 +222,8 @@ class _Search:
     def _look_along_valleys(self) -> None:
         """Look for roots very near to singular configurations, where they are not known to lie on a curve."""
         found, most = self._found(), self.effort.seeds
-        self.curved |= curved_targets(self.problem, found, self.engine.condition(found.q).singular)
+        exactly = self.problem._replace(tolerance=EXACT * self.problem.tolerance)  # a valley meets targets within more
+        self.curved |= curved_targets(exactly, found, self.engine.condition(found.q).singular)
         draws = first_draws(self.problem.arm, self.effort.seed, most)
         for poses in chunks((~self.late & ~self.curved).nonzero()[0], _VALLEY * most, self.rows):
             if self._is_late():
