@@ -59,7 +59,7 @@ def angle_between(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np.ndarra
 class FakeModel:
     """Proposes the same joint vectors for every pose."""
 
-    kind, postures = "fake", None
+    kind, postures, proposer = "fake", None, None
 
     def __init__(self, arm: Arm, q: list[list[float]], weight: list[float]) -> None:
         self.arm, self.task = arm, TASKS["planar_position"]
