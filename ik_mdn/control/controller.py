@@ -13,11 +13,11 @@ from ik_mdn.control.candidates import describe_contacts, describe_weakness, meas
 from ik_mdn.control.chooser import Chooser
 from ik_mdn.control.decision import CostWeights, Decision, ReachStatus, Tolerance, decide_nothing
 from ik_mdn.solver import refine
-from sim.arm import Arm
+from sim.arm import Arm, clip_measured
 from sim.arrays import FloatArray
 from sim.errors import IKError, ShapeError
 from sim.task import Task, as_targets
-from sim.world import ArmBody, Drive, clip_measured
+from sim.world import ArmBody, Drive
 
 _LOOKS = 9  # at the way from where an arm is stuck to its target
 _ATTEMPTS = 6  # times to ask the solver, with other seeds, while all that it gives is blocked

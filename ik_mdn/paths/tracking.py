@@ -13,13 +13,13 @@ from ik_mdn.paths.path import CartesianPath
 from ik_mdn.paths.timing import Schedule, schedule, shortest_time
 from ik_mdn.paths.tracked import PathStatus, Tracked
 from ik_mdn.solver import IKSolver, Status, refine, solver_for
-from sim.arm import LIMIT_SLACK, Arm
+from sim.arm import LIMIT_NOISE, LIMIT_SLACK, Arm, clip_measured
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, WorldError
 from sim.inputs import as_numbers
 from sim.kinematics import forward_kinematics
 from sim.task import error_norms, task_error
-from sim.world import LIMIT_NOISE, ArmBody, clip_measured
+from sim.world import ArmBody
 
 _START_TOLERANCE = 1e-3  # [rad, m] by which a start may be off the path before it is refined onto it
 _COARSE = 8  # every eighth knot is checked for collision first

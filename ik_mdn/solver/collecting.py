@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from ik_mdn.solver.branches import MOST_WINDINGS, wind
-from ik_mdn.solver.continua import on_curve
+from ik_mdn.solver.continua import curved_targets
 from ik_mdn.solver.engine import Engine, Found, Problem
 from ik_mdn.solver.options import Rank
 from ik_mdn.solver.probabilities import Law, count_windings, log_of_windings, solution_weights
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 
 _COLUMNS = ("q", "weight", "proposal_weight", "err_pos", "err_rot")
-_LOOKED_AT = 4  # singular solutions of a target
 _WOUND = 2  # solutions wound at a time where the windings are very many; bounds memory and time
 _log = logging.getLogger(__name__)
 
@@ -71,7 +70,7 @@ def collect(engine: Engine, problem: Problem, outcome: Outcome, law: Law, order:
     if rank == "manipulability" or weighed or (outcome.refined and not problem.is_redundant):
         condition = engine.condition(found.q)
     if outcome.refined and not problem.is_redundant and condition is not None:
-        curved = outcome.curved | _curved(problem, found, condition.singular & ~outcome.curved[found.pose])
+        curved = outcome.curved | curved_targets(problem, found, condition.singular & ~outcome.curved[found.pose])
         condition.manipulability[condition.singular & curved[found.pose]] = 0.0  # not to be told apart by rounding
     if weighed and condition is not None:
         owns = found.pose.searchsorted(targets)
@@ -146,18 +145,6 @@ def joined(parts: Iterator[SolutionBatch]) -> SolutionBatch:
 
 def _place(status: Status) -> int:
     return STATUSES.index(status)
-
-
-def _curved(problem: Problem, found: Found, singular: BoolArray) -> BoolArray:
-    """Of which targets a solution lies on a curve of solutions, (B,); only a few singular ones of each are looked at."""
-    curved: BoolArray = np.zeros(len(problem.T), np.bool_)
-    rows = singular.nonzero()[0]
-    if not len(rows):
-        return curved
-    pose = found.pose[rows]
-    some = np.arange(len(rows)) - pose.searchsorted(pose) < _LOOKED_AT
-    curved[pose[some][on_curve(problem, pose[some], found.q[rows[some]])]] = True
-    return curved
 
 
 def _wound(

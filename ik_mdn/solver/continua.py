@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from ik_mdn.solver.engine import SINGULAR, Problem, fine_tolerance, portions
+from ik_mdn.solver.engine import SINGULAR, Found, Problem, fine_tolerance, portions
 from ik_mdn.solver.refinement import refine
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.jacobians import scaled_task_jacobian
 
 _STEP = 0.05  # [rad, arm lengths] from a solution along the direction in which the tip stands still
 _STAYS = 0.25  # share of a step that refinement must leave of it
+_LOOKED_AT = 4  # singular solutions of a target
 
 
 def on_curve(problem: Problem, pose: IntArray, q: FloatArray) -> BoolArray:
@@ -32,6 +33,27 @@ def on_curve(problem: Problem, pose: IntArray, q: FloatArray) -> BoolArray:
     for part in portions(len(q), problem):
         result[part] = _on_curve(problem, pose[part], q[part])
     return result
+
+
+def curved_targets(problem: Problem, found: Found, singular: BoolArray) -> BoolArray:
+    """Of which targets a solution lies on a curve of solutions; only a few singular ones of each are looked at.
+
+    Args:
+        problem: What was solved for.
+        found: Solutions.
+        singular: Which of them are singular, (M,).
+
+    Returns:
+        Shape (B,).
+    """
+    curved: BoolArray = np.zeros(len(problem.T), np.bool_)
+    rows = singular.nonzero()[0]
+    if not len(rows):
+        return curved
+    pose = found.pose[rows]
+    some = np.arange(len(rows)) - pose.searchsorted(pose) < _LOOKED_AT
+    curved[pose[some][on_curve(problem, pose[some], found.q[rows[some]])]] = True
+    return curved
 
 
 def _on_curve(problem: Problem, pose: IntArray, q: FloatArray) -> BoolArray:

@@ -12,11 +12,12 @@ import numpy as np
 
 from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.branches import turn_into_limits
-from ik_mdn.solver.continua import on_curve
+from ik_mdn.solver.continua import curved_targets, on_curve
 from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from ik_mdn.solver.options import Effort
-from ik_mdn.solver.valleys import look_along
+from ik_mdn.solver.resting import on_limits
+from ik_mdn.solver.valleys import EXACT, look_along
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 
@@ -39,8 +40,8 @@ class Outcome:
         found: Solutions in limits; what the model proposed where nothing was refined.
         met: Which targets were met, in limits or not, (B,).
         late: Which targets were not finished when the time was over, (B,).
-        nearly: Which targets were not met, but nearly: what was found of them is off by up to `engine.NEARLY`, (B,).
-        curved: Which targets a thorough search found to be met along a curve, (B,).
+        nearly: Which targets were not met in limits, but nearly: what was found of them is off by up to `engine.NEARLY`, (B,).
+        curved: Which targets the search found to be met along a curve, (B,).
         refined: Whether anything was.
     """
 
@@ -106,9 +107,11 @@ class _Search:
         found = self._found()
         if self.effort.thorough and not self.problem.is_redundant:
             found = self._exhaust(found)
-        nearly, misses = np.zeros(len(self.met), np.bool_), self._near_misses(found)
-        if len(misses.pose):
-            nearly[misses.pose], found = True, Found.join([found, misses])
+        nearly = np.zeros(len(self.met), np.bool_)
+        for more in (self._near_misses(found), self._on_limits(found)):
+            if len(more.pose):
+                nearly[more.pose[np.maximum(more.err_pos, more.err_rot) > self.problem.tolerance]] = True
+                found = Found.join([found, more])
         return Outcome(found, self.met, self.late, nearly, self.curved)
 
     def _refine_proposals(self, pending: IntArray) -> IntArray:
@@ -216,10 +219,12 @@ class _Search:
         return time.monotonic() > self.problem.deadline - _COLLECTING * rows
 
     def _look_along_valleys(self) -> None:
-        """Look for roots very near to singular configurations."""
+        """Look for roots very near to singular configurations, where they are not known to lie on a curve."""
         found, most = self._found(), self.effort.seeds
+        exactly = self.problem._replace(tolerance=EXACT * self.problem.tolerance)  # a valley meets targets within more
+        self.curved |= curved_targets(exactly, found, self.engine.condition(found.q).singular)
         draws = first_draws(self.problem.arm, self.effort.seed, most)
-        for poses in chunks((~self.late).nonzero()[0], _VALLEY * most, self.rows):
+        for poses in chunks((~self.late & ~self.curved).nonzero()[0], _VALLEY * most, self.rows):
             if self._is_late():
                 break
             seeds = self._proposals(poses, most) if self.engine.has_model else Seeds.repeated(len(poses), draws, 0.0)
@@ -244,8 +249,7 @@ class _Search:
         if near is None or jump is None:
             return
         found = self._found()
-        close = np.abs(found.q - near[found.pose]).max(axis=1, initial=0.0) <= jump
-        rows = found.take(~np.isin(found.pose, found.pose[close]))
+        rows = found.take(~np.isin(found.pose, found.pose[self._is_close(found)]))
         low, high = (np.clip(near + side, *self._limits) for side in (-jump, jump))
         for part in range(0, len(rows.pose), self.rows):
             if self._is_late():
@@ -268,6 +272,21 @@ class _Search:
                 break
             parts.append(self.engine.settle(some, Seeds.repeated(len(some), draws, 0.0), NEARLY)[0])
         return Found.join(parts)
+
+    def _on_limits(self, found: Found) -> Found:
+        """Where nothing else near enough was found: what is next to `near` but for joints a hair beyond a limit."""
+        if self.problem.near is None:
+            return Found.none(self.problem.arm.n_joints)
+        left = self.met & ~self.late & ~self._is_found(found.take(self._is_close(found)))
+        rest = on_limits(self.problem, left.nonzero()[0])
+        return rest.take(self._is_close(rest))
+
+    def _is_close(self, found: Found) -> BoolArray:
+        """Which rows are no further from `near` than is asked for, (M,)."""
+        near, jump = self.problem.near, self.effort.max_jump
+        if near is None or jump is None:
+            return np.ones(len(found.pose), np.bool_)
+        return np.asarray(np.abs(found.q - near[found.pose]).max(axis=1, initial=0.0) <= jump)
 
     def _is_found(self, found: Found) -> BoolArray:
         """Which targets have solutions, (B,)."""

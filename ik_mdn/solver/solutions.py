@@ -25,7 +25,7 @@ class Status(Word):
     TOO_FAR = "too_far", "solutions in limits exist, all further from q_seed than max_jump: no continuous continuation"
     TIMED_OUT = "timed_out", "the time was over before the search was"
     CONTINUUM = "continuum", "solved in limits along a curve, of which these are samples; see self_motion"
-    NEARLY = "nearly", "nothing met the target exactly; these miss it by up to 0.1 mm and 0.1 mrad, as their errors say"
+    NEARLY = "nearly", "nothing in limits met the target; these miss by up to 0.1 mm and 0.1 mrad, as their errors say"
 
 
 STATUSES = tuple(Status)

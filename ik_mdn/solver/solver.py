@@ -194,7 +194,10 @@ class IKSolver:
 
         What is left is tried once more: of a redundant arm, joint vectors that meet the target outside the limits are
         moved along their curves into them; and where nothing meets the target, joint vectors that miss it by up to
-        1e-4 [m] and [rad] are given under the status `nearly`.
+        1e-4 [m] and [rad] are given under the status `nearly`. So is, where nothing in limits meets it, a measured
+        state: the joint vector next to `q_seed`, a joint of it up to 1e-3 beyond its limit (`sim.arm.LIMIT_NOISE`),
+        with that joint put on the limit and named in the log (`solved` where that costs no more than `tolerance`).
+        Other branches in limits come before it; `max_jump` keeps them out.
 
         Example:
             >>> solver = IKSolver.load("ur5e")

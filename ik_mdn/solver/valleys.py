@@ -9,7 +9,7 @@ from ik_mdn.solver.refinement import refine
 from sim.arrays import IntArray
 from sim.jacobians import scaled_task_jacobian
 
-_EXACT = 1e-3  # share of the tolerance up to which an error is that of a root
+EXACT = 1e-3  # share of the tolerance up to which an error is that of a root
 _MOST = 12  # seeds of a target that are lost and looked after
 _NEAR = 0.01  # error [m], [rad] below which a refined seed is in a valley, if
 _WEAK = 3e-3  # the smallest singular value there is no larger
@@ -37,7 +37,7 @@ def look_along(engine: Engine, problem: Problem, poses: IntArray, seeds: Seeds, 
         known = found.take(np.isin(found.pose, poses))
         roots = Seeds.weightless(np.bincount(poses.searchsorted(known.pose), minlength=len(poses)), known.q)
         more, _ = engine.settle(poses, along_valleys(problem, Seeds.join([astray, roots]), shift))
-        more = more.take(np.maximum(more.err_pos, more.err_rot) <= _EXACT * problem.tolerance)
+        more = more.take(np.maximum(more.err_pos, more.err_rot) <= EXACT * problem.tolerance)
         more = more.take(engine.is_new(found, more)) if len(more.pose) else more
         if not len(more.pose):
             break
@@ -59,7 +59,7 @@ def lost(problem: Problem, poses: IntArray, seeds: Seeds) -> Seeds:
     pose = poses.repeat(seeds.counts)
     ends = refine(problem.arm, problem.task, problem.T[pose], seeds.q, tolerance=fine_tolerance(problem.tolerance))
     error = np.maximum(ends.err_pos, ends.err_rot)
-    rows = ((error < _NEAR) & (error > _EXACT * problem.tolerance)).nonzero()[0]
+    rows = ((error < _NEAR) & (error > EXACT * problem.tolerance)).nonzero()[0]
     place = np.searchsorted(poses, pose[rows])
     few = np.arange(len(rows)) - place.searchsorted(place) < _MOST
     return Seeds.weightless(np.bincount(place[few], minlength=len(poses)), ends.q[rows[few]])

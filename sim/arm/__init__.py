@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from sim.arm.arm import LIMIT_SLACK as LIMIT_SLACK
     from sim.arm.arm import Arm as Arm
     from sim.arm.catalogue import builtin_arms as builtin_arms
+    from sim.arm.limits import LIMIT_NOISE as LIMIT_NOISE
+    from sim.arm.limits import clip_measured as clip_measured
     from sim.arm.loading import load_arm as load_arm
     from sim.arm.loading import planar_arm as planar_arm
     from sim.arm.meshes import find_mesh as find_mesh

@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from sim.world.ghosts import GhostWorld as GhostWorld
     from sim.world.ghosts import blend as blend
     from sim.world.ghosts import pick_apart as pick_apart
-    from sim.world.motion import LIMIT_NOISE as LIMIT_NOISE
     from sim.world.motion import RISE_TIME as RISE_TIME
     from sim.world.motion import TIME_STEP as TIME_STEP
     from sim.world.motion import Motion as Motion
-    from sim.world.motion import clip_measured as clip_measured
     from sim.world.motion import plan_motion as plan_motion
     from sim.world.motion import rest_to_rest as rest_to_rest
     from sim.world.motion import speed_limits as speed_limits

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,10 +16,7 @@ from sim.inputs import as_numbers
 if TYPE_CHECKING:
     from ruckig import Trajectory
 
-_log = logging.getLogger(__name__)
-
 TIME_STEP = 1.0 / 240.0  # [s] Bullet's own, and the grid that motions are sampled on
-LIMIT_NOISE = 1e-3  # [rad, m] by which a measured joint may be beyond its limit
 RISE_TIME = 0.4  # [s] from rest to full speed at constant acceleration: URDFs hold no such limit
 
 _DEFAULT_SPEED = np.pi  # [rad/s, or m/s] where the URDF gives no velocity limit
@@ -149,27 +145,6 @@ def speed_limits(arm: Arm) -> FloatArray:
     """Velocity limits to plan with, shape (n,): the URDF's, π where it gives none, and never above π."""
     given = np.where(np.isfinite(arm.dq_max), arm.dq_max, _DEFAULT_SPEED)
     return np.asarray(np.minimum(given, _TOP_SPEED), dtype=np.float64)
-
-
-def clip_measured(arm: Arm, q: FloatArray) -> FloatArray:
-    """Joint vectors with what is a hair beyond a limit put on it; what is farther beyond stays.
-
-    Measured states are not exact, and Bullet's limits are soft: an arm that rests on a limit is 1e-6 rad beyond it.
-
-    Args:
-        arm: Whose limits.
-        q: Shape (..., n); joints up to 1e-3 [rad, m] beyond a limit are clipped, and named in the log.
-
-    Returns:
-        The same shape.
-    """
-    inside = np.clip(q, arm.q_min, arm.q_max)
-    beyond = np.abs(q - inside)
-    hair = (beyond > 0) & (beyond <= LIMIT_NOISE)
-    for i in np.flatnonzero(hair.reshape(-1, arm.n_joints).any(axis=0)):
-        most = float(np.where(hair, beyond, 0.0)[..., i].max())
-        _log.info("%s: joint %r is %.1e beyond its limit, and is taken to be on it", arm.name, arm.joint_names[i], most)
-    return np.where(hair, inside, q)
 
 
 def _sample(trajectory: Trajectory, target: FloatArray) -> Motion:

@@ -58,6 +58,36 @@ def test_thorough_mode_ends_on_a_task_whose_jacobian_is_singular_everywhere() ->
     assert found.count.max() < 200
 
 
+def aimless() -> Arm:
+    """Three turns, the last about an axis through the tip: its position leaves that one free everywhere."""
+    offsets = np.tile(np.eye(4), (4, 1, 1))
+    offsets[0, :3, 3], offsets[2, :3, 3] = (0.3, 0, 0.1), (0.3, 0, 0.1)
+    offsets[1, :3] = [[1, 0, 0, 0.3], [0, 0, 1, 0], [0, -1, 0, 0.1]]
+    return Arm(
+        "aimless",
+        "base",
+        "tip",
+        tuple("abc"),
+        ("revolute",) * 3,
+        offsets,
+        *np.full((4, 3), 2.0) * [[-1], [1], [1], [1]],
+    )
+
+
+@pytest.mark.parametrize("options", [{}, {"thorough": True}, {"restarts": 1}])
+def test_an_arm_that_is_singular_everywhere_gets_samples_of_its_curves_and_no_more(options: dict[str, Any]) -> None:
+    """Looked at along its valleys, which are its curves, each target had 1,400 of them."""
+    arm = aimless()
+    q = sample(arm, 40).numpy()
+    solver = IKSolver(arm, task="position")
+    assert (np.linalg.svd(jacobian(arm, q)[:, :3])[1][:, -1] < 1e-12).all()
+    T = forward_kinematics(arm, q)
+    found = solver.solve(T, **options)
+    assert found.tally() == {Status.CONTINUUM: 40}
+    assert found.count.max() < 100
+    np.testing.assert_array_equal(solver.solve(T[7], **options)[0].q, found[7].q)
+
+
 @pytest.mark.parametrize("off", [1e-7, 1e-6])
 def test_beside_a_singularity_thorough_mode_ends_at_more_solutions_than_there_can_be_branches(off: float) -> None:
     """A curve misses the target by about the tolerance there: thousands of points would count as branches."""

@@ -21,7 +21,7 @@ from sim.rendering.scenery import camera_for
 from sim.world.body import ArmBody, home
 from sim.world.bullet_ik import solve_with_bullet
 from sim.world.client import _OPEN
-from sim.world.motion import Motion, clip_measured, plan_motion, speed_limits
+from sim.world.motion import Motion, plan_motion, speed_limits
 from sim.world.world import World
 
 TWO_BALLS = """<robot name="two_balls">
@@ -325,15 +325,6 @@ def test_what_bullet_refuses_is_told_by_name() -> None:
         body = world.add_arm(sim.load_arm("planar2"))
         with pytest.raises(WorldError, match="Bullet's getLinkState failed"):
             body.client.getLinkState(99, 99)
-
-
-def test_states_a_hair_beyond_a_limit_are_put_on_it_and_named(caplog: pytest.LogCaptureFixture) -> None:
-    arm = sim.load_arm("planar2")
-    q = np.array([[np.pi + 2e-6, 0.0], [0.5, np.pi + 2e-3]])
-    with caplog.at_level("INFO"):
-        np.testing.assert_array_equal(clip_measured(arm, q), [[arm.q_max[0], 0.0], [0.5, np.pi + 2e-3]])
-    assert "joint 'joint1' is 2.0e-06 beyond its limit" in caplog.text
-    assert "joint2" not in caplog.text
 
 
 def test_worlds_and_bodies_say_what_they_are() -> None:
