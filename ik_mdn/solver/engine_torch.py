@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -80,15 +79,7 @@ class TorchEngine:
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None
-        means = raw or self.model.proposer is not None  # a proposer has no sigma points
-        return propose(self.model if raw else self._proposer, self.T[self._there(poses)], most, means=means)
-
-    @cached_property
-    def _proposer(self) -> ArmModel:
-        from ik_mdn.model import from_saved
-
-        assert self.model is not None
-        return from_saved(self.model.proposer).to(self.T.device) if self.model.proposer else self.model
+        return propose(self.model, self.T[self._there(poses)], most, raw=raw)
 
     def draw(self, poses: IntArray, count: int, generator: np.random.Generator) -> Seeds:
         assert self.model is not None
@@ -158,9 +149,9 @@ class TorchEngine:
         return Rows(rows.pose[keep], rows.q[keep], weight[keep])
 
 
-def propose(model: ArmModel, T: Tensor, most: int, *, means: bool) -> Seeds:
-    """The heaviest seeds of a model for targets (P, 4, 4), at most so many each; component means alone where those are wanted."""
-    q, weight = (model.propose if means else model.seeds)(T)
+def propose(model: ArmModel, T: Tensor, most: int, *, raw: bool) -> Seeds:
+    """The heaviest seeds of a model for targets (P, 4, 4), at most so many each; raw ones are component means."""
+    q, weight = (model.propose if raw else model.seeds)(T)
     heaviest = weight.topk(min(most, weight.shape[1]), dim=1).indices
     weight = weight.gather(1, heaviest)
     q = q.gather(1, heaviest[..., None].expand(-1, -1, q.shape[-1]))

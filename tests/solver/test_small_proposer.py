@@ -26,6 +26,7 @@ from ik_mdn.solver import IKSolver
 from ik_mdn.solver.engine import Problem
 from ik_mdn.solver.engine_numba import CompiledEngine
 from ik_mdn.solver.engine_torch import TorchEngine
+from ik_mdn.solver.kernels.proposing import propose_some
 from ik_mdn.solver.proposers import CompiledModel
 from sim.errors import CheckpointError
 
@@ -59,16 +60,35 @@ def poses(model: SavedModel, count: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("arm", ["xarm6", "panda"])
-def test_both_engines_start_from_the_proposer_and_show_the_density(arm: str) -> None:
+def test_a_search_starts_from_the_density_whatever_proposes_in_one_call(arm: str) -> None:
     alone, model = pair(arm)
     problem, some = Problem(model.arm, model.task, poses(model, 20), None, 1e-8), np.arange(20)
-    small = TorchEngine(problem, in_torch(model.proposer)).propose(some, 7, raw=True)
-    own = TorchEngine(problem, in_torch(alone)).propose(some, 5, raw=True)
-    for engine in (CompiledEngine(problem, CompiledModel(model)), TorchEngine(problem, in_torch(model))):
-        for seeds, wanted in ((engine.propose(some, 7), small), (engine.propose(some, 5, raw=True), own)):
-            np.testing.assert_array_equal(seeds.start, wanted.start)
-            np.testing.assert_allclose(seeds.weight, wanted.weight, atol=1e-5)
-            np.testing.assert_allclose(seeds.q, wanted.q, atol=1e-4)
+    for raw in (False, True):
+        for engine in (TorchEngine, CompiledEngine):
+            with_it, without = (
+                (
+                    TorchEngine(problem, from_saved(each))
+                    if engine is TorchEngine
+                    else CompiledEngine(problem, CompiledModel(each))
+                ).propose(some, 5, raw=raw)
+                for each in (model, alone)
+            )
+            np.testing.assert_array_equal(with_it.q, without.q)
+
+
+def test_the_one_call_starts_from_the_proposer() -> None:
+    _, model = pair("panda")
+    assert model.proposer is not None
+    T = poses(model, 20)
+    start, weight, q = np.zeros(21, np.int64), np.empty(20 * 7), np.empty((20 * 7, 7))
+    propose_some(T, CompiledModel(model).proposer, 7, start, q, weight)
+    problem = Problem(model.arm, model.task, T, None, 1e-8)
+    wanted = TorchEngine(problem, from_saved(model.proposer)).propose(np.arange(20), 7, raw=True)
+    np.testing.assert_array_equal(start, wanted.start)
+    np.testing.assert_allclose(q[: start[-1]], wanted.q, atol=1e-4)
+    chosen = IKSolver(model.arm, model)
+    alone = IKSolver(model.arm, replace(model, proposer=None))
+    assert not np.array_equal(chosen.solve(T).q, alone.solve(T).q), "other seeds lead to other points of the curves"
 
 
 def test_the_solutions_are_the_same_ones_wherever_refinement_starts() -> None:
