@@ -520,7 +520,9 @@ def test_a_shard_with_other_columns_is_refused_before_reading(kind: str, planar2
 def test_values_that_are_no_numbers_are_refused(kind: str, planar2: sim.Arm, tmp_path: Path) -> None:
     generate(planar2, tmp_path, count=200, shard_size=100, workers=1)
     rewrite_shard(tmp_path, lambda t: with_column(t, VALUES_OF_NO_USE[kind], t.schema.field("q").type))
-    with pytest.raises(DatasetError, match=r"cannot read .*shard-00001.*column q has values that are no numbers"):
+    with pytest.raises(
+        DatasetError, match=r"cannot read .*shard-00001.*(column q has values that are no numbers|lists to be of size)"
+    ):
         list(read_batches(tmp_path, batch_size=10))
 
 

@@ -283,7 +283,7 @@ def test_a_refused_rotation_is_answered_with_the_nearest() -> None:
 
 
 def test_targets_of_every_kind_are_the_same_target() -> None:
-    from scipy.spatial.transform import RigidTransform
+    from scipy.spatial import transform
 
     T = draw_poses(1)[0]
     frozen = T.numpy().copy()
@@ -292,7 +292,9 @@ def test_targets_of_every_kind_are_the_same_target() -> None:
         frozen,
         T.tolist(),
         T.clone().requires_grad_(),
-        RigidTransform.from_matrix(T.numpy()),
+        *(
+            [transform.RigidTransform.from_matrix(T.numpy())] if hasattr(transform, "RigidTransform") else []
+        ),  # scipy 1.16
         T.numpy()[::-1][::-1],
     )
     for target in kinds:
