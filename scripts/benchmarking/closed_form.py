@@ -185,12 +185,15 @@ class Frankik(Method):
         if arm.n_joints != 7:
             raise Unavailable("it takes a Franka arm")
         self._solver = FrankaKinematics("panda")
+        self._flange = np.eye(4)  # as the hand sees it
+        self._flange[:2, :2] = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
+        self._flange[2, 3] = -0.1034
         zero = np.zeros(7)
         self._tip = np.linalg.inv(self._solver.forward(zero)) @ np.asarray(forward_kinematics(arm, zero))
 
     def prepare(self, T: FloatArray) -> Prepared:
-        """Targets of its own tip."""
-        targets = list(np.ascontiguousarray(T @ np.linalg.inv(self._tip)))
+        """Poses of the flange: its inverse takes these, its forward kinematics gives those of the hand."""
+        targets = list(np.ascontiguousarray(T @ np.linalg.inv(self._tip) @ self._flange))
         return Prepared(targets, targets)
 
     def every(self, target: Any) -> Any:
