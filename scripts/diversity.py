@@ -6,8 +6,9 @@ refined, of refined random restarts, and of other exact draws (`ik_mdn.evaluatio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -47,11 +48,14 @@ def main(
         solver = IKSolver.load(arm, threads=threads)
         found[arm] = measure_diversity(solver, held_out(solver.arm, poses)[1], draws=draws, seed=seed)
     values = {arm: each.to_dict() for arm, each in found.items()}
-    rows = [
-        [arm, *(f"{each[kind]:.4f} ± {each['errors'][kind]:.4f}" for kind in KINDS)] for arm, each in values.items()
-    ]
-    print(to_markdown(HEADER, rows))
+    print(table(values))
     write_json(str(out), {"seed": seed, "arms": values})
+
+
+def table(arms: Mapping[str, Mapping[str, Any]]) -> str:
+    """Each arm's means with their standard errors."""
+    rows = [[arm, *(f"{one[kind]:.4f} ± {one['errors'][kind]:.4f}" for kind in KINDS)] for arm, one in arms.items()]
+    return to_markdown(HEADER, rows)
 
 
 if __name__ == "__main__":

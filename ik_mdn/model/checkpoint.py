@@ -60,18 +60,21 @@ def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
     """
     if not isinstance(model, SavedModel):
         model = model.saved()
+    config, weights = asdict(model.config), dict(model.weights)
+    if model.proposer is not None:
+        config["proposer"] = asdict(model.proposer.config)
+        weights |= {_PROPOSER + name: values for name, values in model.proposer.weights.items()}
     metadata = {
         "format": FORMAT,
         "arm": json.dumps(model.arm.to_dict()),
         "fingerprint": model.arm.fingerprint,
         "task": model.task.name,
-        "config": json.dumps(asdict(model.config) | _proposer_config(model)),
+        "config": json.dumps(config),
         "report": json.dumps(model.report.values),
     }
     assert tuple(metadata) == _FIELDS
     postures = {} if model.postures is None else model.postures.tensors()
-    proposer = {} if model.proposer is None else {_PROPOSER + name: w for name, w in model.proposer.weights.items()}
-    write_tensors(path, {**model.weights, **proposer, **postures, **model.recalibration.tensors()}, metadata)
+    write_tensors(path, {**weights, **postures, **model.recalibration.tensors()}, metadata)
 
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
@@ -173,10 +176,6 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
     if arm.fingerprint != metadata["fingerprint"]:
         raise ValueError(f"its chain has the fingerprint {arm.fingerprint}, not {metadata['fingerprint']}")
     return arm
-
-
-def _proposer_config(model: SavedModel) -> dict[str, Any]:
-    return {} if model.proposer is None else {"proposer": asdict(model.proposer.config)}
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:

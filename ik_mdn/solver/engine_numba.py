@@ -68,7 +68,7 @@ class CompiledEngine:
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None
-        proposer, P = self.model.density.proposer, len(poses)
+        proposer, P = self.model.proposer, len(poses)
         if raw:
             numbers = proposer.reading.numbers.copy()
             numbers[1] = 2.0  # no component weighs enough for sigma points

@@ -55,7 +55,9 @@ class Engines:
         """The compiled call, where compiled code can do the work and nothing is known of how the arm is usually held."""
         if self.compiled is None or (self._model is not None and self._model.postures is not None):
             return None
-        call: OneCall = self.compiled.OneCall(self.arm, self.task, self._compiled_model)
+        small = None if self._model is None else self._model.proposer
+        model = self.compiled.CompiledModel(small, with_axes=False) if small else self._compiled_model
+        call: OneCall = self.compiled.OneCall(self.arm, self.task, model)
         return call
 
     @cached_property

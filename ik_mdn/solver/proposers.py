@@ -30,13 +30,13 @@ class CompiledModel:
 
     Args:
         model: A mixture.
+        with_axes: Whether wide components have sigma points, where no joint is drawn first.
     """
 
-    def __init__(self, model: SavedModel | ArmModel) -> None:
+    def __init__(self, model: SavedModel | ArmModel, *, with_axes: bool = True) -> None:
         self.saved = model if isinstance(model, SavedModel) else model.saved()
-        self._source = self.saved.proposer or self.saved
-        self._links, last = _taken_apart(self._source)
-        self._last = _last_of(last, with_axes=not (self._links or self.saved.proposer))
+        self._links, last = _taken_apart(self.saved)
+        self._last = _last_of(last, with_axes=with_axes and not self._links)
 
     @cached_property
     def network(self) -> ArmModel:
@@ -44,11 +44,6 @@ class CompiledModel:
         from ik_mdn.model import from_saved
 
         return from_saved(self.saved)
-
-    @cached_property
-    def density(self) -> CompiledModel:
-        """The model itself, where another one proposes."""
-        return CompiledModel(replace(self.saved, proposer=None)) if self.saved.proposer else self
 
     @cached_property
     def proposer(self) -> Proposer:
@@ -71,7 +66,7 @@ class CompiledModel:
             rows=int(np.prod([link.strata for link in links])),
             most_in=max([self._last.layers.n_in, *(link.layers.n_in for link in links)]),
             most_out=max([self._last.layers.n_out, *(link.layers.n_out for link in links)]),
-            places=_places(self._source),
+            places=_places(self.saved),
             first=sum(not link.is_last for link in links),
         )
 

@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from ik_mdn.training.figures import draw_choice as draw_choice
     from ik_mdn.training.figures import plot_training as plot_training
     from ik_mdn.training.model_training import add_proposer as add_proposer
-    from ik_mdn.training.model_training import build_model as build_model
     from ik_mdn.training.model_training import train as train
     from ik_mdn.training.processes import rank as rank
     from ik_mdn.training.recordings import read_joints as read_joints
     from ik_mdn.training.runs import Progress as Progress
     from ik_mdn.training.scores import ModelSelection as ModelSelection
     from ik_mdn.training.selection import choose as choose
+    from ik_mdn.training.stages import build_model as build_model
     from ik_mdn.training.stages import stages_of as stages_of
     from ik_mdn.training.streams import PoseStream as PoseStream
     from ik_mdn.training.toys import TOY_RECIPE as TOY_RECIPE

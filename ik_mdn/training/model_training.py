@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from ik_mdn.model import ArmModel, SavedModel, model_for
+from ik_mdn.model import ArmModel, SavedModel
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.configurations import own_configurations
 from ik_mdn.training.processes import rank
 from ik_mdn.training.runs import Progress
-from ik_mdn.training.stages import Stage, proposer_stage, stages_of
+from ik_mdn.training.stages import Stage, build_model, proposer_stage, stages_of
 from ik_mdn.training.trainer import Trainer
 from sim.arm import Arm
 from sim.files import check_writable
@@ -133,19 +131,3 @@ def _train_stages(
         summaries.append(trainer.summary())
     added = ("steps", "samples", "minutes", "parameters")
     return summaries[0] | {name: round(sum(one[name] for one in summaries), 2) for name in added}
-
-
-def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> ArmModel:
-    """An untrained model whose initial weights depend on the config's seed alone.
-
-    Args:
-        arm: The arm.
-        config: The network and the seed.
-        task: A `Task`, its name, or None for `sim.default_task`.
-
-    Raises:
-        UnknownNameError, TaskError: See `sim.task.load_task`.
-    """
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)
-        return model_for(arm, task, config.model_config())

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import torch
 
-from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork, PoseModel
+from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork, PoseModel, model_for
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream, Source
+from sim.arm import Arm
+from sim.task import Task
 
 _FIRST_SHARE = 0.25  # of the budget for the density of one joint; the others' takes the rest
 _PROPOSER_SHARE = 0.2  # of the whole budget
@@ -33,6 +35,22 @@ class Stage:
     config: TrainConfig
     start: float
     share: float
+
+
+def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> ArmModel:
+    """An untrained model whose initial weights depend on the config's seed alone.
+
+    Args:
+        arm: The arm.
+        config: The network and the seed.
+        task: A `Task`, its name, or None for `sim.default_task`.
+
+    Raises:
+        UnknownNameError, TaskError: See `sim.task.load_task`.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        return model_for(arm, task, config.model_config())
 
 
 def stages_of(
@@ -81,9 +99,8 @@ def proposer_stage(
     if not _has_proposer(model, config):
         return None
     small = config.for_proposer()
-    with torch.random.fork_rng():
-        torch.manual_seed(small.seed)
-        network = PoseModel(model.arm, model.task, small.model_config())
+    network = build_model(model.arm, small, task=model.task)
+    assert isinstance(network, PoseModel)  # no joint of it is drawn first
     stream = PoseStream(network, dataset, source=source)
     part = _part_of(small, _PROPOSER_SHARE)
     return Stage("proposer", network, stream, part, 1 - _PROPOSER_SHARE, _PROPOSER_SHARE)

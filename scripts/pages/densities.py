@@ -85,17 +85,16 @@ def learned_page(found: Mapping[str, Any]) -> str:
 
 def diversity_page(found: Mapping[str, Any]) -> str:
     """How draws for seven-joint arms are spread along their curves of solutions."""
-    from diversity import HEADER, KINDS
+    from diversity import table
 
     arms = found["arms"]
-    rows = [[arm, *(f"{one[kind]:.4f} ± {one['errors'][kind]:.4f}" for kind in KINDS)] for arm, one in arms.items()]
     one = next(iter(arms.values()))
     return page(
         "Spread along curves of solutions",
         f"Unbiased MMD² of {one['draws']} draws to as many exact ones along the self-motion, mean over {one['poses']:,} held-out "
         "poses ± its standard error; 0 where they are alike. Exact draws follow 1 / √det(J Jᵀ) per arc length, the density that "
         "joints uniform in limits have given the pose. Restarts start uniform in limits and use no network.",
-        to_markdown(HEADER, rows),
+        table(arms),
         made_by("diversity.json", "python scripts/diversity.py"),
     )
 
