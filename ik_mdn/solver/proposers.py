@@ -31,12 +31,13 @@ class CompiledModel:
     Args:
         model: A mixture.
         with_axes: Whether wide components have sigma points, where no joint is drawn first.
+        halves: Whether its networks may be evaluated in bfloat16, see `kernels.tiles`: for seeds that are refined.
     """
 
-    def __init__(self, model: SavedModel | ArmModel, *, with_axes: bool = True) -> None:
+    def __init__(self, model: SavedModel | ArmModel, *, with_axes: bool = True, halves: bool = False) -> None:
         self.saved = model if isinstance(model, SavedModel) else model.saved()
-        self._links, last = _taken_apart(self.saved)
-        self._last = _last_of(last, with_axes=with_axes and not self._links)
+        self._links, last = _taken_apart(self.saved, halves)
+        self._last = _last_of(last, with_axes=with_axes and not self._links, halves=halves)
 
     @cached_property
     def network(self) -> ArmModel:
@@ -88,11 +89,11 @@ def _places(model: SavedModel) -> NDArray[np.int64]:
     return np.array(places, np.int64)
 
 
-def _taken_apart(model: SavedModel) -> tuple[list[Link], SavedModel]:
+def _taken_apart(model: SavedModel, halves: bool) -> tuple[list[Link], SavedModel]:
     """The joints drawn first, and the model of the others."""
     arm, weights, links = model.arm, model.weights, []
     for joint in model.config.drawn_first:
-        links.append(_link(model, arm, joint, _below(weights, "first.")))
+        links.append(_link(model, arm, joint, _below(weights, "first."), halves))
         weights = _below(weights, "rest.")
         arm = arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, joint)
     return links, SavedModel(arm, model.task, replace(model.config, drawn_first=()), weights)
@@ -102,7 +103,9 @@ def _below(weights: Mapping[str, NDArray[np.float32]], prefix: str) -> dict[str,
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray[np.float32]]) -> Link:
+def _link(
+    model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray[np.float32]], halves: bool
+) -> Link:
     features = PoseFeatures(arm, model.task, use_symmetries=model.config.symmetries)
     shape, slides = MixtureShape(model.config.components, 1, "diagonal"), bool(arm.is_prismatic[joint])
     order = head_order(shape.components, shape.sizes)
@@ -110,7 +113,7 @@ def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray
     step = (min(float(arm.sample_max[joint]), low + period) - low) / GRID
     return Link(
         _frames(features, weights),
-        layers_of(weights, model.config, order),
+        layers_of(weights, model.config, order, halves=halves),
         density_for(len(order) // sum(shape.sizes), slides=slides),
         np.array([model.config.floor, step, period], np.float32),
         low,
@@ -122,7 +125,7 @@ def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray
     )
 
 
-def _last_of(model: SavedModel, *, with_axes: bool) -> Proposer:
+def _last_of(model: SavedModel, *, with_axes: bool, halves: bool) -> Proposer:
     """The network whose components are seeds, as if no joint were drawn before."""
     assert model.kind == "mdn"
     shape = model.shape
@@ -132,7 +135,8 @@ def _last_of(model: SavedModel, *, with_axes: bool) -> Proposer:
     numbers = np.array([model.config.floor, seeding.LEAST_WEIGHT, seeding.LEAST_STD], np.float32)
     code = measure_for(joints, *wanted[2:], filled)
     reading = Reading(shape.components, filled, joints, code, numbers, MIN_WEIGHT, seeding.SPREAD)
-    layers, none = layers_of(model.weights, model.config, whole[: filled * sum(wanted)]), np.zeros(0, np.int64)
+    layers = layers_of(model.weights, model.config, whole[: filled * sum(wanted)], halves=halves)
+    none = np.zeros(0, np.int64)
     frames = _frames(model.features, model.weights)
     return Proposer(frames, layers, reading, none, 0, 0, 1, layers.n_in, layers.n_out, none, 0)
 

@@ -1,4 +1,4 @@
-"""The network's forward pass in float32, for one pose or many: register tiles of rows by outputs.
+"""The network's forward pass, for one pose or many: register tiles of rows by outputs.
 
 The same network as `ik_mdn.model.network.Trunk` with a linear head. A row's numbers do not depend on how many rows there
 are: every output is summed up in the same order.
@@ -15,10 +15,12 @@ from llvmlite import ir
 from numba.core import cgutils
 from numpy.typing import NDArray
 
+from ik_mdn.solver.kernels import tiles
 from ik_mdn.solver.kernels.compilation import piece
 from ik_mdn.solver.kernels.emission import INT, SINGLE, Vector, Vectors, repeat
 from ik_mdn.solver.kernels.machine import address_of, invoke
 from ik_mdn.solver.kernels.pointers import Singles, ahead
+from ik_mdn.solver.kernels.tiles import INPUTS
 
 if TYPE_CHECKING:
     from ik_mdn.model import ModelConfig
@@ -42,7 +44,9 @@ class Layers(NamedTuple):
         n_in, width, n_out: Sizes; the last two are multiples of WIDE.
         blocks: Residual blocks.
         true_width: Of the width what is not filling.
-        tile, row, normalise, activate, add: Addresses of emitted functions.
+        rows: That a tile computes.
+        halves: 1 where two bfloat16 share a number, of the weights and of what they are multiplied with.
+        tile, row, normalise, activate, add, narrow: Addresses of emitted functions.
     """
 
     weights: NDArray[np.float32]
@@ -53,30 +57,37 @@ class Layers(NamedTuple):
     n_out: int
     blocks: int
     true_width: int
+    rows: int
+    halves: int
     tile: int
     row: int
     normalise: int
     activate: int
     add: int
+    narrow: int
 
 
-def layers_of(named: Mapping[str, NDArray[np.float32]], config: ModelConfig, order: NDArray[np.int64]) -> Layers:
+def layers_of(
+    named: Mapping[str, NDArray[np.float32]], config: ModelConfig, order: NDArray[np.int64], *, halves: bool = False
+) -> Layers:
     """A network's parameters.
 
     Args:
         named: Its weights by their names, with a linear head.
         config: Of it.
         order: Which number of the head each output is, -1 for one that stands for no component.
+        halves: Multiply in bfloat16 where the processor has registers for it, in float32 elsewhere.
     """
+    halves = halves and tiles.has_tiles()
     true_width, n_in = config.width, len(named["centre"])
     blocks = [f"trunk.blocks.{i}" for i in range(config.blocks)]
     width = _filled(true_width)
     weights, biases = list[Any](), list[Any]()
     for place, layer in enumerate(["trunk.input", *(f"{block}.{place}" for block in blocks for place in (1, 3))]):
-        _add(weights, biases, named[f"{layer}.weight"], named[f"{layer}.bias"], width if place else n_in)
+        _add(weights, biases, named[f"{layer}.weight"], named[f"{layer}.bias"], width if place else n_in, halves)
     known = order >= 0
     last = np.where(known[:, None], named["head.out.weight"][order], 0.0)
-    _add(weights, biases, last, np.where(known, named["head.out.bias"][order], _NEVER), width)
+    _add(weights, biases, last, np.where(known, named["head.out.bias"][order], _NEVER), width, halves)
     norms = [*(f"{block}.0" for block in blocks), "trunk.norm"]
     rows = [(named[f"{norm}.weight"], named[f"{norm}.bias"], np.ones(true_width)) for norm in norms]
     scales = np.zeros((len(rows), 3, width), np.float32)
@@ -90,15 +101,17 @@ def layers_of(named: Mapping[str, NDArray[np.float32]], config: ModelConfig, ord
         _filled(len(order)),
         len(blocks),
         true_width,
-        *_code(),
+        tiles.ROWS if halves else ROWS,
+        int(halves),
+        *_code(halves),
     )
 
 
-def _add(weights: list[Any], biases: list[Any], W: Any, b: Any, n_in: int) -> None:
+def _add(weights: list[Any], biases: list[Any], W: Any, b: Any, n_in: int, halves: bool) -> None:
     """Put a layer's weights (outputs, inputs) and bias behind those of the layers before."""
     full = np.zeros((_filled(len(W)), n_in), np.float32)
     full[: len(W), : W.shape[1]] = W
-    weights.extend(full[i : i + WIDE].T.ravel() for i in range(0, len(full), WIDE))
+    weights.append(tiles.packed(full) if halves else full.reshape(-1, WIDE, n_in).transpose(0, 2, 1).ravel())
     biases.append(np.concatenate([b, np.zeros(len(full) - len(b))]).astype(np.float32))
 
 
@@ -114,18 +127,26 @@ def _aligned(values: Any) -> NDArray[np.float32]:
     return raw[first : first + len(values)]
 
 
-@lru_cache(maxsize=1)
-def _code() -> tuple[int, ...]:
+@lru_cache(maxsize=2)
+def _code(halves: bool) -> tuple[int, ...]:
+    if halves:
+        tile = row = address_of("multiply", (), "ffffiiii", tiles.emit_multiply)
+    else:
+        tile = address_of("tile", (ROWS,), "ffffiiii", partial(_tile, ROWS))
+        row = address_of("row", (1,), "ffffiiii", partial(_tile, 1))
     return (
-        address_of("tile", (ROWS,), "ffffiii", partial(_tile, ROWS)),
-        address_of("row", (1,), "ffffiii", partial(_tile, 1)),
+        tile,
+        row,
         address_of("normalise", (), "fffii", _normalise),
         address_of("activate", (), "fi", _activate),
         address_of("add", (), "ffi", _add_row),
+        address_of("narrow", (), "ffiii", tiles.emit_narrow) if halves else 0,
     )
 
 
-def _tile(rows: int, builder: Any, x: Any, W: Any, bias: Any, out: Any, n_in: Any, from_row: Any, to_row: Any) -> None:
+def _tile(
+    rows: int, builder: Any, x: Any, W: Any, bias: Any, out: Any, n_in: Any, from_row: Any, to_row: Any, _: Any
+) -> None:
     """WIDE outputs of some rows: bias + x W; rows of x and of out are `from_row` and `to_row` numbers apart."""
     o = Vectors(builder, _LANES, SINGLE)
     sums = [[cgutils.alloca_once_value(builder, o.load(bias, j).ir) for j in range(_ACROSS)] for _ in range(rows)]
@@ -193,19 +214,19 @@ def forward(x: Singles, count: int, layers: Layers, out: Singles, scratch: Singl
         count: Rows.
         layers: The network.
         out: Written: rows of `n_out`.
-        scratch: Three times as many rows of `width`.
+        scratch: Four times as many rows of `width`.
     """
     width, size = layers.width, count * layers.width
-    hidden, scaled, middle = scratch, ahead(scratch, size), ahead(scratch, 2 * size)
-    place, row = _affine(x, count, layers, layers.n_in, width, 0, 0, hidden)
+    hidden, scaled, middle, narrow = scratch, ahead(scratch, size), ahead(scratch, 2 * size), ahead(scratch, 3 * size)
+    place, row = _affine(x, count, layers, layers.n_in, width, 0, 0, hidden, narrow)
     for k in range(layers.blocks):
         _normalise_rows(hidden, count, layers, k, scaled)
-        place, row = _affine(scaled, count, layers, width, width, place, row, middle)
+        place, row = _affine(scaled, count, layers, width, width, place, row, middle, narrow)
         invoke(layers.activate, (middle, size))
-        place, row = _affine(middle, count, layers, width, width, place, row, scaled)
+        place, row = _affine(middle, count, layers, width, width, place, row, scaled, narrow)
         invoke(layers.add, (hidden, scaled, size))
     _normalise_rows(hidden, count, layers, layers.blocks, scaled)
-    _affine(scaled, count, layers, width, layers.n_out, place, row, out)
+    _affine(scaled, count, layers, width, layers.n_out, place, row, out, narrow)
 
 
 @piece
@@ -219,14 +240,27 @@ def _normalise_rows(x: Singles, count: int, layers: Layers, k: int, out: Singles
 
 @piece
 def _affine(
-    x: Singles, count: int, layers: Layers, n_in: int, n_out: int, place: int, row: int, out: Singles
+    x: Singles,
+    count: int,
+    layers: Layers,
+    n_in: int,
+    n_out: int,
+    place: int,
+    row: int,
+    out: Singles,
+    narrow: Singles,
 ) -> tuple[int, int]:
     """One layer of all rows; where the next one's weights and biases are."""
+    left, size = x, n_in
+    if layers.halves > 0:
+        left, size = narrow, (n_in + INPUTS - 1) // INPUTS * (INPUTS // 2)
+        invoke(layers.narrow, (x, narrow, n_in, size, count))
     for j in range(0, n_out, WIDE):
-        W, bias, b = ahead(layers.weights, place + j * n_in), ahead(layers.biases, row + j), 0
+        W, bias, b = ahead(layers.weights, place + j * size), ahead(layers.biases, row + j), 0
         while b < count:
-            rows = ROWS if b + ROWS <= count else 1
-            tile = layers.tile if rows == ROWS else layers.row
-            invoke(tile, (ahead(x, b * n_in), W, bias, ahead(out, b * n_out + j), n_in, n_in, n_out))
+            full = b + layers.rows <= count
+            rows = layers.rows if full else count - b if layers.halves > 0 else 1
+            given = (ahead(left, b * size), W, bias, ahead(out, b * n_out + j), size, size, n_out, rows)
+            invoke(layers.tile if full else layers.row, given)
             b += rows
-    return place + n_in * n_out, row + n_out
+    return place + size * n_out, row + n_out

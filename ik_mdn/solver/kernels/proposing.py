@@ -19,7 +19,7 @@ from ik_mdn.solver.kernels.strata import PLACE, expand, link_in, scale_of
 from sim.arrays import FloatArray, IntArray
 
 _LANES = 8
-_ROWS_AT_A_TIME = 72
+_ROWS_AT_A_TIME = 96
 _POWER_STEPS = 5
 
 
@@ -186,7 +186,7 @@ def draft_in(memory: Doubles, used: int, proposer: Proposer, poses: int, most: i
     x = ahead(memory, used)
     raw = ahead(x, (rows * proposer.most_in + 31) // 2)
     hidden = ahead(raw, rows * proposer.most_out // 2)
-    components = ahead(hidden, 3 * rows * proposer.layers.width // 2)
+    components = ahead(hidden, 4 * rows * proposer.layers.width // 2)
     shift = ahead(components, (2 + reading.joints) * reading.filled * proposer.rows // 2)
     place = ahead(shift, 2 * rows)
     T = ahead(place, PLACE)
@@ -205,7 +205,7 @@ def draft_in(memory: Doubles, used: int, proposer: Proposer, poses: int, most: i
         key,
         as_ints(what),
     )
-    numbers = (proposer.most_in + proposer.most_out + 3 * proposer.layers.width) // 2 + 18 + proposer.drawn
+    numbers = (proposer.most_in + proposer.most_out + 4 * proposer.layers.width) // 2 + 18 + proposer.drawn
     components = (2 + reading.joints) * reading.filled * proposer.rows // 2
     return draft, used + rows * (numbers + 1) + components + PLACE + 2 * most + 32
 
