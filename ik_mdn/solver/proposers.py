@@ -103,9 +103,7 @@ def _below(weights: Mapping[str, NDArray[np.float32]], prefix: str) -> dict[str,
     return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
 
 
-def _link(
-    model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray[np.float32]], halves: bool
-) -> Link:
+def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray[np.float32]], halves: bool) -> Link:
     features = PoseFeatures(arm, model.task, use_symmetries=model.config.symmetries)
     shape, slides = MixtureShape(model.config.components, 1, "diagonal"), bool(arm.is_prismatic[joint])
     order = head_order(shape.components, shape.sizes)
