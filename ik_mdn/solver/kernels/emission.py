@@ -121,6 +121,10 @@ class Vectors:
         """Square root."""
         return self._call("llvm.sqrt", x)
 
+    def fused(self, a: Value, b: Value, c: Value) -> Vector:
+        """a b + c, rounded once."""
+        return self._call("llvm.fma", a, b, c)
+
     def size(self, x: Value) -> Vector:
         """Absolute value."""
         return self._call("llvm.fabs", x)
@@ -199,10 +203,10 @@ class Vectors:
         first = self.builder.mul(_as_int(place), ir.Constant(INT, self.lanes))
         return self.builder.bitcast(self.builder.gep(array, [first]), self.kind.as_pointer())
 
-    def _call(self, name: str, x: Value) -> Vector:
-        kind = ir.FunctionType(self.kind, [self.kind])
+    def _call(self, name: str, *given: Value) -> Vector:
+        kind = ir.FunctionType(self.kind, [self.kind] * len(given))
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"{name}.v{self.lanes}f{self.bits}")
-        return Vector(self, self.builder.call(function, [self.spread(x).ir]))
+        return Vector(self, self.builder.call(function, [self.spread(x).ir for x in given]))
 
     def _reduce(self, name: str, kinds: list[Any], values: list[Any], flags: tuple[str, ...]) -> Any:
         kind, full = ir.FunctionType(self.scalar, kinds), f"llvm.vector.reduce.{name}.v{self.lanes}f{self.bits}"

@@ -130,7 +130,8 @@ def _aligned(values: Any) -> NDArray[np.float32]:
 @lru_cache(maxsize=2)
 def _code(halves: bool) -> tuple[int, ...]:
     if halves:
-        tile = row = address_of("multiply", (), "ffffiiii", tiles.emit_multiply)
+        tile = address_of("multiply", (), "ffffiiii", tiles.emit_multiply)
+        row = address_of("multiply_row", (), "ffffiiii", tiles.emit_multiply_row)
     else:
         tile = address_of("tile", (ROWS,), "ffffiiii", partial(_tile, ROWS))
         row = address_of("row", (1,), "ffffiiii", partial(_tile, 1))
@@ -258,9 +259,10 @@ def _affine(
     for j in range(0, n_out, WIDE):
         W, bias, b = ahead(layers.weights, place + j * size), ahead(layers.biases, row + j), 0
         while b < count:
-            full = b + layers.rows <= count
-            rows = layers.rows if full else count - b if layers.halves > 0 else 1
+            rows = min(layers.rows, count - b)
+            if rows < layers.rows and layers.halves == 0:
+                rows = 1
             given = (ahead(left, b * size), W, bias, ahead(out, b * n_out + j), size, size, n_out, rows)
-            invoke(layers.tile if full else layers.row, given)
+            invoke(layers.row if rows == 1 else layers.tile, given)
             b += rows
     return place + size * n_out, row + n_out

@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numpy.typing import NDArray
 
-from ik_mdn.solver.kernels.emission import INT, repeat
+from ik_mdn.solver.kernels.emission import INT, SINGLE, Vector, Vectors, repeat
 
 ROWS = 16  # rows of a register, at most
 INPUTS = 32  # inputs that an instruction takes: sizes are filled up to a multiple
@@ -120,6 +120,41 @@ def emit_multiply(
     for c in _SUMS:
         call("tilestored64", _BYTE(c), bytes_at(out, INT(c * _OUTPUTS)), out_apart)
     call("tilerelease")
+
+
+def emit_multiply_row(
+    builder: Any, x: Any, W: Any, bias: Any, out: Any, size: Any, from_row: Any, to_row: Any, rows: Any
+) -> None:
+    """The same of one row, in vector registers, which for so few are faster; the same numbers bit for bit.
+
+    The order of sums is that of the tiles' instruction, TDPBF16PS: of 32 inputs first those with even numbers, one after
+    the other, beside those with odd ones; then these two; then with what was there before.
+    """
+    o = Vectors(builder, _OUTPUTS, SINGLE)
+    sums = [cgutils.alloca_once_value(builder, o.load(bias, c).ir) for c in _SUMS]
+
+    def both(slot: Any) -> tuple[Vector, Vector]:
+        bits = builder.bitcast(slot.ir, o.ints)
+        halves = (
+            builder.shl(bits, ir.Constant(o.ints, [16] * 16)),
+            builder.and_(bits, ir.Constant(o.ints, [-65536] * 16)),
+        )
+        return Vector(o, builder.bitcast(halves[0], o.kind)), Vector(o, builder.bitcast(halves[1], o.kind))
+
+    def add(k: Any) -> None:
+        left, right = builder.gep(x, [builder.mul(k, INT(_SLOTS))]), builder.gep(W, [builder.mul(k, INT(_BYTES))])
+        parts = [[o.spread(0.0), o.spread(0.0)] for _ in _SUMS]
+        for slot in range(_SLOTS):
+            numbers = both(o.number(left, slot))
+            for c in _SUMS:
+                for half, weight in enumerate(both(o.load(right, c * _SLOTS + slot))):
+                    parts[c][half] = o.fused(numbers[half], weight, parts[c][half])
+        for c, (even, odd) in zip(_SUMS, parts, strict=True):
+            builder.store((Vector(o, builder.load(sums[c])) + (even + odd)).ir, sums[c])
+
+    repeat(builder, builder.udiv(size, INT(_SLOTS)), add)
+    for c in _SUMS:
+        o.store(out, c, Vector(o, builder.load(sums[c])))
 
 
 def _shapes(builder: Any, rows: Any) -> Any:
