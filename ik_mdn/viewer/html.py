@@ -209,7 +209,7 @@ def curve_html(share: FloatArray, name: str) -> str:
     stops = ", ".join(f"rgb{_blue(float(value))} {100 * (i + 0.5) / len(share):.1f}%" for i, value in enumerate(share))
     return (
         f'<div style="{_TEXT}"><div style="color:#6b7280">{escape(name)}</div>'
-        f'<div class="curve" style="height:12px;border-radius:3px;background:linear-gradient(90deg, {stops})"></div></div>'
+        f'<div class="curve" style="height:12px;border:1px solid #d5d9e0;border-radius:3px;background:linear-gradient(90deg, {stops})"></div></div>'
     )
 
 
