@@ -65,6 +65,8 @@ class Answer:
             return self._count()
         if self.status is Status.SINGULAR:
             return f"Singular: branches meet here, at the edge of the workspace or in a singularity. {self._count()}"
+        if self.status is Status.CONTINUUM:
+            return f"A continuum of solutions though no joint is to spare: {len(self)} samples of it are shown."
         return self._reason()
 
     def _count(self) -> str:
@@ -85,7 +87,7 @@ class Answer:
             return (
                 f"Too far: there are solutions, but every one turns a joint by more than {jump} from where it stands."
             )
-        return f"No solution: {self.status.about}."
+        return f"{'No solution' if not len(self) else self.status.value.capitalize()}: {self.status.about}."
 
 
 @dataclass(frozen=True, eq=False)

@@ -97,7 +97,7 @@ def tip_spread(model: ArmModel, T_base_target: FloatArray, most: int) -> tuple[F
     return np.maximum(lengths, 1e-4), axes, forward_kinematics(model.arm, loc[heavy])[:, :3, 3]
 
 
-def plane_variance(model: ArmModel, T_base_target: FloatArray, side: int = 64) -> FloatArray:
+def plane_variance(model: ArmModel, T_base_target: FloatArray, side: int = 128) -> FloatArray:
     """How much the components disagree across a planar arm's workspace.
 
     The trace of the between-component variance, Σₖ πₖ |μₖ - μ|² (circular), of p(q | T) with T moved over the plane;

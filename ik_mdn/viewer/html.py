@@ -209,7 +209,7 @@ def curve_html(share: FloatArray, name: str) -> str:
     stops = ", ".join(f"rgb{_blue(float(value))} {100 * (i + 0.5) / len(share):.1f}%" for i, value in enumerate(share))
     return (
         f'<div style="{_TEXT}"><div style="color:#6b7280">{escape(name)}</div>'
-        f'<div class="curve" style="height:12px;border-radius:3px;background:linear-gradient(90deg, {stops})"></div></div>'
+        f'<div class="curve" style="height:12px;border:1px solid #d5d9e0;border-radius:3px;background:linear-gradient(90deg, {stops})"></div></div>'
     )
 
 
@@ -223,14 +223,14 @@ def heat_png(level: FloatArray) -> str:
 
 
 def heat(level: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """White to dark blue for values in [0, 1]; NaN is white; shape (..., 3), 0 to 255."""
+    """White to dark blue for values in [0, 1], clear where NaN; red, green, blue and opacity, shape (..., 4), 0 to 255."""
     value = np.nan_to_num(np.clip(level, 0.0, 1.0))[..., None]
     rgb = 255 * (1 - value) + np.array([24, 66, 148]) * value
-    return np.where(np.isnan(level)[..., None], 255, rgb).astype(np.uint8)
+    return np.concatenate([rgb, 255.0 * ~np.isnan(level)[..., None]], axis=-1).astype(np.uint8)
 
 
 def _blue(value: float) -> Colour:
-    r, g, b = heat(np.array(value)).tolist()
+    r, g, b, _ = heat(np.array(value)).tolist()
     return r, g, b
 
 

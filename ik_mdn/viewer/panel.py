@@ -16,6 +16,7 @@ from sim.arm import Arm
 from sim.arrays import FloatArray
 
 CURVES = 3  # self-motions that get a slider, the longest first
+_ASIDE = "<style>.mantine-ScrollArea-content:not(:has(.mantine-ScrollArea-content)){padding-right:9px}</style>"  # of the scroll bar
 
 
 class Actions(Protocol):
@@ -75,6 +76,7 @@ class Panel:
         q_now: FloatArray,
     ) -> None:
         self._gui, self._arm, self._actions, self._rotation = gui, arm, actions, rotation
+        gui.add_html(_ASIDE)
         self.status = gui.add_html("")
         self._add_target()
         tabs = gui.add_tab_group()

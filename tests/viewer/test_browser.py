@@ -161,6 +161,18 @@ def test_a_second_browser_sees_the_same_and_may_leave(app: Any, browser: Any, pa
     assert others == []
 
 
+def test_buttons_end_before_the_scroll_bar_of_a_low_page(page: Any) -> None:
+    before = page.viewport_size
+    page.set_viewport_size({"width": 900, "height": 420})
+    page.wait_for_timeout(1500)
+    bars = page.locator(".mantine-ScrollArea-scrollbar[data-orientation=vertical]")
+    edges = [box["x"] for box in (bars.nth(i).bounding_box() for i in range(bars.count())) if box and box["height"] > 0]
+    button = page.get_by_role("button", name="2", exact=True).bounding_box()
+    page.set_viewport_size(before)
+    assert edges
+    assert button["x"] + button["width"] <= min(edges)
+
+
 def test_the_console_has_no_errors(page: Any, complaints: list[str]) -> None:
     page.wait_for_timeout(200)
     assert complaints == []

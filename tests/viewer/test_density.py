@@ -9,6 +9,7 @@ import torch
 from ik_mdn.model import PoseModel
 from ik_mdn.viewer.curves import trace_curves
 from ik_mdn.viewer.density import joint_density, marginals, plane_variance, tip_spread
+from ik_mdn.viewer.html import heat
 from ik_mdn.viewer.session import Session
 from sim.arm import load_arm
 from sim.arrays import FloatArray
@@ -63,6 +64,14 @@ def test_components_disagree_inside_the_workspace_more_than_at_its_edge() -> Non
     variance = plane_variance(model, T, side=41)
     assert np.isnan(variance[0, 0])
     assert variance[20, 30] > 2 * variance[20, 39]  # at half the reach, at 95 % of it
+
+
+def test_the_picture_of_the_workspace_is_clear_beyond_the_reach() -> None:
+    model, T = model_of("planar2")
+    picture = heat(plane_variance(model, T, side=41))
+    assert picture.shape == (41, 41, 4)
+    row, column = np.mgrid[:41, :41]
+    np.testing.assert_array_equal(picture[..., 3], np.where(np.hypot(row - 20, column - 20) <= 20, 255, 0))
 
 
 def test_curves_hold_the_target_and_have_relative_densities() -> None:

@@ -173,6 +173,13 @@ def test_every_status_is_said_in_words(status: Status, word: str) -> None:
     assert word in answer.sentence
 
 
+def test_samples_of_a_curve_are_never_called_no_solution() -> None:
+    q = np.zeros((2, 2))
+    for status in (Status.CONTINUUM, Status.NEARLY):
+        answer = Answer(np.eye(4), status, q, np.arange(2), np.full(2, 0.5), redundant=False, found=2)
+        assert "No solution" not in answer.sentence
+
+
 @pytest.mark.parametrize("name", ["planar2", "planar3", "puma560", "xarm6", "iiwa"])
 def test_the_first_target_is_in_reach(name: str) -> None:
     session = Session.load(load_arm(name))
