@@ -114,6 +114,7 @@ def test_errors_of_a_shard_are_told_as_ever(tmp_path: Path, cluster: Any) -> Non
 def test_a_cluster_that_is_not_reached_is_told_of_with_its_address_and_the_token(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     monkeypatch.setattr(cluster, "is_initialized", lambda: False)
     monkeypatch.setattr(cluster, "init", mock.Mock(side_effect=ConnectionError("no answer")))
     with pytest.raises(IKError, match=r"'head:1': no answer; a cluster with a token needs RAY_AUTH_MODE=token"):
