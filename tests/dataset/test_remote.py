@@ -211,7 +211,7 @@ def test_shards_are_whole_where_the_server_takes_no_checksums_of_unsigned_reques
     scheme, _, endpoint = s3_server.partition("://")
     url = f"s3://bucket/{uuid4().hex}?endpoint_override={endpoint}&scheme={scheme}&region=us-east-1"
     generate(arm, url, count=100_000, shard_size=100_000, seed=3)
-    assert sum(len(q) for q, *_ in read_batches(url, batch_size=50_000)) == 100_000
+    assert sum(map(len, read_batches(url, batch_size=50_000))) == 100_000
 
 
 def test_a_file_that_the_store_did_not_keep_as_it_was_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
