@@ -144,7 +144,9 @@ def _connect(address: str | None) -> tuple[Any, bool]:
     try:
         ray.init(address=where, log_to_driver=False, logging_level="ERROR", **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise IKError(f"cannot reach a Ray cluster at {where!r}: {' '.join(str(error).split())[:300]}") from None
+        why = " ".join(str(error).split())[:300]
+        token = "" if "RAY_AUTH_MODE" in os.environ else "; a cluster with a token needs RAY_AUTH_MODE=token here"
+        raise IKError(f"cannot reach a Ray cluster at {where!r}: {why}{token}") from None
     return ray, True
 
 

@@ -96,6 +96,9 @@ class RemotePath:
 
         There is no renaming in an object store, and none is needed: an object appears when its last byte has arrived. A file
         system that shows half-written files shows one here too, if the connection breaks; whoever reads must look at its end.
+
+        Raises:
+            DatasetError: The store did not keep what it was sent, such as one that writes AWS's checksums into the object.
         """
         import pyarrow as pa
 
@@ -106,6 +109,11 @@ class RemotePath:
                 self.filesystem.create_dir(self.key.rpartition("/")[0], recursive=True)
             with pa.memory_map(str(local)) as content, self.filesystem.open_output_stream(self.key) as file:
                 file.write(content.read_buffer())  # one call, which no interrupt divides
+            if (kept := self._info().size) != (sent := local.stat().st_size):
+                raise DatasetError(
+                    f"{self} has {kept} bytes after {sent} were written; where its server does not know the checksums that "
+                    "AWS adds, set AWS_REQUEST_CHECKSUM_CALCULATION=when_required, delete what is there, and repeat"
+                )
 
     def _info(self) -> Any:
         return self.filesystem.get_file_info(self.key)

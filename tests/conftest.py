@@ -28,6 +28,6 @@ def checks_of_distributions() -> Iterator[None]:
 def cluster() -> Iterator[Any]:
     """Ray on this machine, with two worker processes."""
     ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield ray
     ray.shutdown()

@@ -9,6 +9,7 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -108,6 +109,16 @@ def test_errors_of_a_shard_are_told_as_ever(tmp_path: Path, cluster: Any) -> Non
     (tmp_path / "data" / "shards" / "shard-00001.parquet").mkdir()
     with pytest.raises(DatasetError, match=r"cannot write the dataset to .*go(es)? on from there"):
         generate(arm, tmp_path / "data", **wanted, seed=0, engine=Engine("ray"))  # type: ignore[arg-type]
+
+
+def test_a_cluster_that_is_not_reached_is_told_of_with_its_address_and_the_token(
+    cluster: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    monkeypatch.setattr(cluster, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster, "init", mock.Mock(side_effect=ConnectionError("no answer")))
+    with pytest.raises(IKError, match=r"'head:1': no answer; a cluster with a token needs RAY_AUTH_MODE=token"):
+        list(Engine("ray", address="head:1").completed(square, range(2)))
 
 
 def test_an_engine_that_is_none_is_refused() -> None:

@@ -199,3 +199,31 @@ def test_the_card_says_what_it_is_and_is_never_written_over(arm: sim.Arm, tmp_pa
     (tmp_path / "README.md").write_text("mine")
     generate(arm, tmp_path, **WANTED)
     assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_shards_are_whole_where_the_server_takes_no_checksums_of_unsigned_requests(
+    s3_server: str, arm: sim.Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_REQUEST_CHECKSUM_CALCULATION", "when_required")
+    scheme, _, endpoint = s3_server.partition("://")
+    url = f"s3://bucket/{uuid4().hex}?endpoint_override={endpoint}&scheme={scheme}&region=us-east-1"
+    generate(arm, url, count=100_000, shard_size=100_000, seed=3)
+    assert sum(map(len, read_batches(url, batch_size=50_000))) == 100_000
+
+
+def test_a_file_that_the_store_did_not_keep_as_it_was_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("fsspec", reason="fsspec is not installed")
+    file = as_place(f"memory://{uuid4().hex}") / "shard.parquet"
+    assert isinstance(file, RemotePath)
+    with file.writing() as local:
+        local.write_bytes(b"whole")
+    assert file.read_bytes() == b"whole"
+    monkeypatch.setattr(RemotePath, "_info", lambda self: pafs.FileInfo(self.key, pafs.FileType.File, size=9))
+    with (
+        pytest.raises(DatasetError, match=r"has 9 bytes after 5 were written; .*AWS_REQUEST_CHECKSUM_CALCULATION"),
+        file.writing() as local,
+    ):
+        local.write_bytes(b"whole")
