@@ -68,11 +68,7 @@ class CompiledEngine:
 
     def propose(self, poses: IntArray, most: int, *, raw: bool = False) -> Seeds:
         assert self.model is not None
-        proposer, P = self.model.proposer, len(poses)
-        if raw:
-            numbers = proposer.reading.numbers.copy()
-            numbers[1] = 2.0  # no component weighs enough for sigma points
-            proposer = proposer._replace(reading=proposer.reading._replace(numbers=numbers))
+        proposer, P = (self.model.exact if raw else self.model).proposer, len(poses)
         start, q, weight = (
             np.zeros(P + 1, np.int64),
             np.empty((P * most, self.problem.arm.n_joints)),

@@ -55,11 +55,8 @@ class Engines:
         """The compiled call, where compiled code can do the work and nothing is known of how the arm is usually held."""
         if self.compiled is None or (self._model is not None and self._model.postures is not None):
             return None
-        if self._model is None:
-            model = None
-        else:
-            small = self._model.proposer
-            model = self.compiled.CompiledModel(small or self._model, with_axes=not small, halves=True)
+        small = None if self._model is None else self._model.proposer
+        model = self.compiled.CompiledModel(small, with_axes=False) if small else self._compiled_model
         call: OneCall = self.compiled.OneCall(self.arm, self.task, model)
         return call
 

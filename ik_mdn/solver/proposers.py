@@ -34,7 +34,7 @@ class CompiledModel:
         halves: Whether its networks may be evaluated in bfloat16, see `kernels.tiles`: for seeds that are refined.
     """
 
-    def __init__(self, model: SavedModel | ArmModel, *, with_axes: bool = True, halves: bool = False) -> None:
+    def __init__(self, model: SavedModel | ArmModel, *, with_axes: bool = True, halves: bool = True) -> None:
         self.saved = model if isinstance(model, SavedModel) else model.saved()
         self._links, last = _taken_apart(self.saved, halves)
         self._last = _last_of(last, with_axes=with_axes and not self._links, halves=halves)
@@ -45,6 +45,11 @@ class CompiledModel:
         from ik_mdn.model import from_saved
 
         return from_saved(self.saved)
+
+    @cached_property
+    def exact(self) -> CompiledModel:
+        """The model in float32 for means alone, without sigma points: for what is not refined."""
+        return CompiledModel(self.saved, with_axes=False, halves=False)
 
     @cached_property
     def proposer(self) -> Proposer:
