@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import pickle
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from numba import njit
 from numba.core import event
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.np import linalg
 
 _log = logging.getLogger(__name__)
@@ -54,6 +55,20 @@ def kept(function: Any) -> Any:
     return compiled
 
 
+class _CheckedFile(IndexDataCacheFile):
+    """Numba's file of compiled code with a checksum: altered machine code would end the process, or compute something else."""
+
+    def _save_data(self, name: str, data: Any) -> None:
+        code = self._dump(data)
+        super()._save_data(name, (hashlib.sha256(code).digest(), code))
+
+    def _load_data(self, name: str) -> Any:
+        digest, code = super()._load_data(name)
+        if hashlib.sha256(code).digest() != digest:
+            raise ValueError("its checksum does not fit")
+        return pickle.loads(code)
+
+
 class _Cache(FunctionCache):
     """Numba's cache of a function, fresh as long as no module of this package changes, and proof against damage.
 
@@ -63,13 +78,13 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self._cache_file._source_stamp = stamp()
+        self._cache_file = _CheckedFile(self.cache_path, self._impl.filename_base, stamp())
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The code that was kept; None where there is none, or it is damaged."""
         try:
             return super().load_overload(signature, target_context)
-        except Exception as error:  # a file cut short or overwritten fails to unpickle in many ways
+        except Exception as error:  # a file cut short fails to unpickle in many ways
             _log.warning("compiling again, because the code kept in %s is damaged: %r", self.cache_path, error)
             self.flush()
             return None
