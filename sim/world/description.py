@@ -125,14 +125,14 @@ def _add_masses(root: ET.Element) -> None:
 
 
 def _check_inertial(inertial: ET.Element, link: str) -> None:
-    """Refuse masses and inertias that no body has: with them Bullet's dynamics fail, or give NaN."""
+    """Refuse masses below zero and what is no number: with them Bullet's dynamics fail, or give NaN."""
     for element in inertial:
         for key, text in element.attrib.items():
             try:
                 numbers = [float(word) for word in text.split()]
             except ValueError:
                 numbers = [np.nan]
-            least = 0.0 if key in ("value", "ixx", "iyy", "izz") else -np.inf
+            least = 0.0 if key == "value" else -np.inf  # moments below zero by rounding are raised
             if not (numbers and np.isfinite(numbers).all() and min(numbers) >= least):
                 bound = ", 0 or more" if least == 0.0 else ""
                 raise WorldError(

@@ -250,3 +250,8 @@ def test_a_mass_that_no_body_has_is_refused_with_the_link(tmp_path: Path, old: s
     arm = load(tmp_path, robot(hand=MASS.replace(old, new)))
     with World() as world, pytest.raises(WorldError, match=f"link 'hand' has {told}"):
         world.add_arm(arm)
+
+
+def test_a_moment_of_inertia_below_zero_by_rounding_is_taken(tmp_path: Path) -> None:
+    with World() as world:
+        world.add_arm(load(tmp_path, robot(hand=MASS.replace('ixx="0.01"', 'ixx="-5e-20"')))).drive(np.full(2, 0.1))
