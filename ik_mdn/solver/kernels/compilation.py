@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import pickle
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -58,15 +57,15 @@ def kept(function: Any) -> Any:
 class _CheckedFile(IndexDataCacheFile):
     """Numba's file of compiled code with a checksum: altered machine code would end the process, or compute something else."""
 
-    def _save_data(self, name: str, data: Any) -> None:
-        code = self._dump(data)
-        super()._save_data(name, (hashlib.sha256(code).digest(), code))
+    def _dump(self, content: Any) -> bytes:
+        code: bytes = super()._dump(content)
+        return code + hashlib.sha256(code).digest()  # readers stop where the code ends
 
     def _load_data(self, name: str) -> Any:
-        digest, code = super()._load_data(name)
-        if hashlib.sha256(code).digest() != digest:
+        kept = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(kept[:-32]).digest() != kept[-32:]:
             raise ValueError("its checksum does not fit")
-        return pickle.loads(code)
+        return super()._load_data(name)
 
 
 class _Cache(FunctionCache):
