@@ -89,7 +89,11 @@ def run(
     from ik_mdn.comparison import load_contestants
     from sim.arm import load_arm
     from sim.errors import ShapeError
+    from sim.files import check_writable
 
+    for path in (report, json):
+        if path and path != "-":
+            check_writable(path)
     targets = execute if execute is not None else REPORTED if report else 0
     special = {"--model": model, "--mse": mse, "--k1": k1, "--base": base, "--tip": tip}
     given = [name for name, value in special.items() if value is not None]

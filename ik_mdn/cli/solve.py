@@ -172,6 +172,7 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
     if ignored := say_ignored(solver.task, place):
         print_line(ignored)
     units, factor = joint_units(arm, degrees=degrees)
+    again = " --degrees" if degrees else ""
     redundant = arm.n_joints > solver.task.n_constraints and found.status.value == "solved"
     about = "samples of a curve; see self_motion" if redundant else found.status.about
     title = f"{arm.name}: {found.status}, {len(found)} solutions ({about})"
@@ -180,7 +181,7 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
         if found.closest is not None:
             angle = "" if free else f" and {in_degrees(found.closest.err_rot)}°"
             print_line(f"the nearest found in limits is {distance(found.closest.err_pos)}{angle} from the target:")
-            print_line(f"--q-seed {as_options(found.closest.q * factor)}")
+            print_line(f"--q-seed {as_options(found.closest.q * factor)}{again}")
         return
     joints = [f"{name} [{unit}]" for name, unit in zip(arm.joint_names, units, strict=True)]
     rows = [
@@ -195,7 +196,7 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
     ]
     print_table(title, ["#", *joints, "weight", "error [mm]", "error [°]"], rows, piped=NARROW)
     print_line(f"weights ({found.law}): {found.law.about}")
-    print_line(f"the first: --q-seed {as_options(found.q[0] * factor)}{' --degrees' if degrees else ''}")
+    print_line(f"the first: --q-seed {as_options(found.q[0] * factor)}{again}")
 
 
 def _show_many(arm: Arm, found: SolutionBatch) -> None:

@@ -140,5 +140,5 @@ def say_ignored(task: Task, target: FloatArray) -> str:
 
 
 def as_options(values: Any) -> str:
-    """Numbers as they can be typed again."""
-    return " ".join(f"{value + 0.0:.10g}" for value in values)
+    """Numbers as they can be typed again, to ten places: what is zero but for rounding is 0."""
+    return " ".join(f"{round(float(value), 10) + 0.0:.12g}" for value in values)

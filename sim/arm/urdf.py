@@ -23,6 +23,7 @@ WIDE_TURN = 1e3  # [rad] beyond which the limit of a turning joint counts as non
 _DEEPEST = 256  # elements within elements
 _LISTED = 10  # names in a message
 _BYTE_ORDERS = (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
+_DIRECTION = {"axis": "xyz", "origin": "rpy"}  # the one attribute that is read
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ENDLESS = re.compile(r"([+-]?)(inf|infinity)", re.IGNORECASE | re.ASCII)
 
@@ -271,6 +272,9 @@ def _read_vector(
     parts: dict[str, ET.Element], tag: str, attribute: str, default: tuple[float, ...], where: str
 ) -> tuple[float, ...]:
     text = parts[tag].get(attribute) if tag in parts else None
+    if text is None and tag in parts and (tag == "axis" or parts[tag].get("quat_xyzw")):
+        given = shown(ET.tostring(parts[tag], encoding="unicode").strip())
+        raise URDFError(f'{where} has {given}; its direction must be given as <{tag} {_DIRECTION[tag]}="...">')
     if text is None:
         return default
     words = text.split()

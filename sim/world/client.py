@@ -30,7 +30,7 @@ class Client:
         def bound(*arguments: Any, **named: Any) -> Any:
             try:
                 return value(*arguments, **options, **named)
-            except _bullet().error as error:
+            except (_bullet().error, SystemError) as error:  # the latter where Bullet gives a result and an error too
                 raise WorldError(f"Bullet's {name} failed: {error}") from error
 
         setattr(self, name, bound)  # found at once the next time

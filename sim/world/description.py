@@ -13,7 +13,7 @@ import numpy as np
 
 from sim.arm import find_mesh, parse_xml, plain_joints, plain_tag, read_mesh, search_folders
 from sim.arrays import FloatArray
-from sim.errors import URDFError, WorldError
+from sim.errors import URDFError, WorldError, shown
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,8 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
 
     Raises:
         URDFError: The XML is broken, or an axis or origin is no three numbers.
-        WorldError: A mesh to collide with is missing or not whole, or there are more joints than Bullet knows.
+        WorldError: A mesh to collide with is missing or not whole, a mass or inertia is one that no body has, or there
+            are more joints than Bullet knows.
     """
     where = "the URDF text" if path is None else str(path)
     root = parse_xml(xml if xml is not None else path or "", where)
@@ -110,6 +111,7 @@ def _add_masses(root: ET.Element) -> None:
             if link.get("name") not in below:
                 continue
             inertial = ET.SubElement(link, "inertial")
+        _check_inertial(inertial, str(link.get("name")))
         lacking = [tag for tag in ("mass", "inertia") if inertial.find(tag) is None]
         if len(lacking) == 1:
             _log.warning("link %r has an <inertial> without <%s>: next to nothing is taken", link.get("name"), *lacking)
@@ -122,16 +124,30 @@ def _add_masses(root: ET.Element) -> None:
         _raise_inertia(inertial, str(link.get("name")))
 
 
+def _check_inertial(inertial: ET.Element, link: str) -> None:
+    """Refuse masses below zero and what is no number: with them Bullet's dynamics fail, or give NaN."""
+    for element in inertial:
+        for key, text in element.attrib.items():
+            try:
+                numbers = [float(word) for word in text.split()]
+            except ValueError:
+                numbers = [np.nan]
+            least = 0.0 if key == "value" else -np.inf  # moments below zero by rounding are raised
+            if not (numbers and np.isfinite(numbers).all() and min(numbers) >= least):
+                bound = ", 0 or more" if least == 0.0 else ""
+                raise WorldError(
+                    f"link {link!r} has <{element.tag} {key}={shown(text)}> in its <inertial>; it must be finite{bound}",
+                    link=link,
+                )
+
+
 def _raise_inertia(inertial: ET.Element, link: str) -> None:
     """Make every moment of inertia at least that of the mass on a small radius: with less, motors make Bullet diverge."""
     mass, inertia = inertial.find("mass"), inertial.find("inertia")
     assert mass is not None
     assert inertia is not None
-    try:
-        least = float(mass.get("value", "")) * _LEAST_RADIUS**2
-        low = [key for key in ("ixx", "iyy", "izz") if float(inertia.get(key, "0")) < least]
-    except ValueError:
-        return  # Bullet says what is wrong
+    least = float(mass.get("value", "0")) * _LEAST_RADIUS**2
+    low = [key for key in ("ixx", "iyy", "izz") if float(inertia.get(key, "0")) < least]
     if low:
         _log.info("link %r: %s raised to that of its mass on a radius of %g m", link, ", ".join(low), _LEAST_RADIUS)
         inertia.attrib.update(dict.fromkeys(low, repr(least)))

@@ -252,3 +252,15 @@ def test_the_copy_for_bullet_keeps_what_is_not_of_joints() -> None:
     root = parse_xml(text, "arm")
     plain_joints(root, "arm")
     assert root.find("link/visual/geometry/sphere").get("radius") == "1"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('<axis xyz="0 0 1"/>', "<axis>0 0 1</axis>", r"joint 'j' has .*<axis xyz="),
+        ('xyz="0.1 0.2 0.3"', 'xyz="0.1 0.2 0.3" quat_xyzw="0 0 0.6 0.8"', r"joint 'j' has .*<origin rpy="),
+    ],
+)
+def test_a_direction_written_where_nobody_looks_is_refused(old: str, new: str, told: str) -> None:
+    with pytest.raises(URDFError, match=told):
+        sim.load_arm(ARM.replace(old, new))

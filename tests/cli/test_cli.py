@@ -272,3 +272,12 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytes
     monkeypatch.setitem(vars(sim.arm), "builtin_arms", interrupt)
     assert main(["arms"]) == 130
     assert capsys.readouterr().err == "error: stopped by Ctrl-C\n"
+
+
+@pytest.mark.parametrize("option", ["--report", "--json"])
+def test_compare_finds_out_before_the_work_that_a_file_cannot_be_written(
+    option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ik_mdn.comparison.load_contestants", lambda *_, **__: pytest.fail("worked first"))
+    assert main(["compare", "planar2", option, str(tmp_path)]) == 2
+    assert str(tmp_path) in capsys.readouterr().err

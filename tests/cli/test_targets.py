@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ik_mdn.cli.targets import read_targets
+from ik_mdn.cli.targets import as_options, read_targets
 from sim.errors import IKError
 
 _HEADER = b"\x93NUMPY\x01\x00" + (118).to_bytes(2, "little")
@@ -46,3 +46,7 @@ def test_targets_are_read_as_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text(str(points.tolist()))
     for name in ("t.npy", "t.json"):
         assert np.array_equal(read_targets(tmp_path / name), points)
+
+
+def test_what_is_zero_but_for_rounding_is_typed_as_0() -> None:
+    assert as_options(np.array([1.8e-15, -1e-12, -0.0, 1.23456789012, -98.7654321])) == "0 0 0 1.2345678901 -98.7654321"

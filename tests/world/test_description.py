@@ -236,3 +236,22 @@ def test_ideal_motors_hold_what_the_limits_of_the_urdf_do_not(tmp_path: Path) ->
         with World() as world:
             ends.append(world.add_arm(load(tmp_path, text), ideal_motors=ideal).drive(np.full(2, 0.3)).settled)
     assert ends == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('mass value="1"', 'mass value="-1"', "<mass value='-1'>"),
+        ('mass value="1"', 'mass value="heavy"', "<mass value='heavy'>"),
+        ('ixx="0.01"', 'ixx="nan"', "<inertia ixx='nan'>"),
+    ],
+)
+def test_a_mass_that_no_body_has_is_refused_with_the_link(tmp_path: Path, old: str, new: str, told: str) -> None:
+    arm = load(tmp_path, robot(hand=MASS.replace(old, new)))
+    with World() as world, pytest.raises(WorldError, match=f"link 'hand' has {told}"):
+        world.add_arm(arm)
+
+
+def test_a_moment_of_inertia_below_zero_by_rounding_is_taken(tmp_path: Path) -> None:
+    with World() as world:
+        world.add_arm(load(tmp_path, robot(hand=MASS.replace('ixx="0.01"', 'ixx="-5e-20"')))).drive(np.full(2, 0.1))

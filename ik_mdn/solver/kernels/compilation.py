@@ -11,7 +11,7 @@ from typing import Any
 
 from numba import njit
 from numba.core import event
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.np import linalg
 
 _log = logging.getLogger(__name__)
@@ -54,6 +54,20 @@ def kept(function: Any) -> Any:
     return compiled
 
 
+class _CheckedFile(IndexDataCacheFile):
+    """Numba's file of compiled code with a checksum: altered machine code would end the process, or compute something else."""
+
+    def _dump(self, content: Any) -> bytes:
+        code: bytes = super()._dump(content)
+        return code + hashlib.sha256(code).digest()  # readers stop where the code ends
+
+    def _load_data(self, name: str) -> Any:
+        kept = Path(self._data_path(name)).read_bytes()
+        if hashlib.sha256(kept[:-32]).digest() != kept[-32:]:
+            raise ValueError("its checksum does not fit")
+        return super()._load_data(name)
+
+
 class _Cache(FunctionCache):
     """Numba's cache of a function, fresh as long as no module of this package changes, and proof against damage.
 
@@ -63,13 +77,13 @@ class _Cache(FunctionCache):
 
     def __init__(self, function: Any) -> None:
         super().__init__(function)
-        self._cache_file._source_stamp = stamp()
+        self._cache_file = _CheckedFile(self.cache_path, self._impl.filename_base, stamp())
 
     def load_overload(self, signature: Any, target_context: Any) -> Any:
         """The code that was kept; None where there is none, or it is damaged."""
         try:
             return super().load_overload(signature, target_context)
-        except Exception as error:  # a file cut short or overwritten fails to unpickle in many ways
+        except Exception as error:  # a file cut short fails to unpickle in many ways
             _log.warning("compiling again, because the code kept in %s is damaged: %r", self.cache_path, error)
             self.flush()
             return None

@@ -75,6 +75,19 @@ def test_a_damaged_file_is_compiled_again_with_one_line_in_the_log(folder: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 0.8])
+def test_overwritten_machine_code_is_never_run(folder: Path, share: float) -> None:
+    (path,) = (folder / "cache").rglob("*.nbc")
+    content = bytearray(path.read_bytes())
+    at = int(share * len(content))
+    content[at : at + 16] = bytes(byte ^ 0xFF for byte in content[at : at + 16])
+    path.write_bytes(content)
+    printed, logged = run(folder)
+    assert printed == "2.0 0"
+    assert logged.count("is damaged") == 1
+
+
+@pytest.mark.slow
 def test_importing_the_kernels_compiles_nothing() -> None:
     root = KERNELS.parents[2]
     names = [path.stem for path in KERNELS.glob("*.py") if path.stem != "__init__"]
