@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -125,6 +127,36 @@ def clock(function: Callable[[], Any]) -> Seconds:
     started, cpu = time.perf_counter(), time.process_time()
     function()
     return Seconds(time.perf_counter() - started, time.process_time() - cpu)
+
+
+class Bystanders:
+    """How busy others keep the machine while a section is measured: cores that neither are idle nor work for us."""
+
+    def __init__(self) -> None:
+        self._started = (time.perf_counter(), _busy(), _ours())
+
+    def cores(self) -> float | None:
+        """Since the beginning, on average; None where the system does not tell."""
+        started, busy, ours = self._started
+        now = _busy()
+        if busy is None or now is None:
+            return None
+        return max(0.0, round((now - busy - (_ours() - ours)) / (time.perf_counter() - started), 2))
+
+
+def _busy() -> float | None:
+    """Seconds that all cores together have worked since the machine started."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:]
+    except OSError:
+        return None
+    user, nice, system, _, _, irq, softirq = map(int, first[:7])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
+def _ours() -> float:
+    """Seconds of this process and of children that have ended."""
+    return sum(os.times()[:4])
 
 
 def clock_in_turns(calls: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Seconds]]:

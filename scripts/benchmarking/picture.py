@@ -25,7 +25,7 @@ _TICKS = (0.5, 0.1, 1e-2, 1e-3, 1e-4)
 
 
 def draw_recall(arms: Mapping[str, Mapping[str, Any]], out: Path) -> bool:
-    """Draw the share of branches found against time per pose in a batch, one panel per arm with six joints.
+    """Draw the share of branches found against CPU time per pose in a batch, one panel per arm with six joints.
 
     Args:
         arms: Results with the section "curve".
@@ -44,7 +44,7 @@ def draw_recall(arms: Mapping[str, Mapping[str, Any]], out: Path) -> bool:
     for panel, (name, curve) in zip(axes[0], with_curve.items(), strict=True):
         _draw_panel(panel, curve, lowest, named=panel is axes[0][0])
         panel.set_title(name)
-        panel.set_xlabel("time per pose in a batch [µs]")
+        panel.set_xlabel("CPU time per pose in a batch [µs]")
     axes[0][0].set_ylabel("share of true branches found")
     ticks = [tick for tick in _TICKS if tick > 1.5 * lowest]
     axes[0][0].set_yticks([*ticks, lowest], [*(f"{100 * (1 - tick):g} %" for tick in ticks), "all"])

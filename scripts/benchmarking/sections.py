@@ -14,7 +14,7 @@ from results import keep
 
 from benchmarking.answers import EXACT, Answers, found_again, judge, score, success, true_branches
 from benchmarking.baseline import network_worth
-from benchmarking.clocks import clock, median_and_range, ratios, take_turns
+from benchmarking.clocks import Bystanders, clock, median_and_range, ratios, take_turns
 from benchmarking.floors import time_parts, time_refinement
 from benchmarking.methods import Method
 from benchmarking.ours import OURS, RESTARTS, THOROUGH, Ours, our_methods, peer_methods, takes
@@ -96,7 +96,7 @@ class Measurement:
             on_step: Called with what comes next.
         """
         out: dict[str, Any] = {"joints": self.arm.n_joints, "model": self.solver.model is not None}
-        out["reference"], out["left_out"] = self.reference, self.left_out
+        out["reference"], out["left_out"], out["bystanders"] = self.reference, self.left_out, {}
         out["methods"] = {
             m.name: {"version": m.version, "threads": m.threads, "gives_all": m.gives_all, "note": m.note}
             for m in self.methods
@@ -104,7 +104,9 @@ class Measurement:
         for name, measure in self.sections.items():
             on_step(name)
             path = self.folder / f"{self.arm.name}-{name}.json"
-            out[name] = keep(path, self._key, lambda measure=measure: measure(on_step), again=self.again)
+            out[name], out["bystanders"][name] = keep(
+                path, self._key, lambda measure=measure: _watched(measure, on_step), again=self.again
+            )
             on_section()
         return out
 
@@ -176,7 +178,7 @@ class Measurement:
         return asdict(network_worth(self.solver, poses, self._truth(poses), seed=self.settings.seed + 1))
 
     def measure_curve(self, step: Step) -> dict[str, Any]:
-        """Recall and time per pose in a batch: ours and random restarts by number of seeds, the others as they are."""
+        """Recall and CPU time per pose in a batch: ours and random restarts by number of seeds, the others as they are."""
         poses = self.poses.first(self.settings.slow)
         truth = self._truth(poses)
         bare, threads = IKSolver(self.arm), self.settings.threads
@@ -190,7 +192,7 @@ class Measurement:
         for number in range(_CURVE_ROUNDS):
             for key, method in points:
                 step(f"curve: {key}")
-                seconds[key].append(clock(partial(method.batch, prepared[key].whole)).wall / len(poses))
+                seconds[key].append(clock(partial(method.batch, prepared[key].whole)).cpu / len(poses))
                 if not number:
                     raw = method.batch(prepared[key].whole)
                     one = score(self.arm, truth, judge(self.arm, poses, [method.read(a) for a in raw]))
@@ -236,3 +238,9 @@ class Measurement:
         digest = hashlib.sha256(shipped.read_bytes()).hexdigest()[:16] if isinstance(shipped, Path) else str(shipped)
         versions = {m.name: m.version for m in self.methods}
         return {"settings": asdict(self.settings), "arm": self.arm.fingerprint, "model": digest, "versions": versions}
+
+
+def _watched(measure: Callable[[Step], Any], on_step: Step) -> tuple[Any, float | None]:
+    """What a section gives, and how many cores others kept busy meanwhile."""
+    bystanders = Bystanders()
+    return measure(on_step), bystanders.cores()

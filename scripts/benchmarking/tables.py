@@ -32,7 +32,15 @@ def all_tables(arms: Results) -> str:
 
 
 def _main_table(one: Mapping[str, Any]) -> str:
-    header = ["method", "threads", "batch [µs]", f"× {one['reference']}", "one pose, all [µs]", "one pose, first [µs]"]
+    header = [
+        "method",
+        "threads",
+        "batch [µs]",
+        "its CPU [µs]",
+        f"× {one['reference']}",
+        "one pose, all [µs]",
+        "one pose, first [µs]",
+    ]
     six = one["joints"] == 6
     header += ["branches found", "false, duplicate, unmatched"] if six else []
     header += ["in limits at 1e-3, 1e-6"]
@@ -41,7 +49,8 @@ def _main_table(one: Mapping[str, Any]) -> str:
         times, answers = one["times"][name], one["answers"][name]
         row = [name, str(about["threads"])]
         whole = about["gives_all"]
-        row += [_number(times["batch_us"]["median"]), _ratio(times["ratio"]["batch"])] if whole else ["", ""]
+        batch = [_number(times[key]["median"]) for key in ("batch_us", "batch_cpu_us")]
+        row += [*batch, _ratio(times["ratio"]["batch"])] if whole else [""] * 3
         row += [_latency(times["every_us"]) if whole else "one only", _latency(times["first_us"])]
         if six:
             found = whole and "recall" in answers
@@ -138,6 +147,9 @@ def _legend(arms: Results) -> str:
                 seen.add(name)
                 lines.append(f"{name} {about['version']}".strip() + f": {about['note']}.")
         lines += [f"{arm} without {name}: {why}." for name, why in one["left_out"].items()]
+        others = [cores for cores in one["bystanders"].values() if cores is not None]
+        if others:
+            lines.append(f"{arm}: other processes kept at most {max(others):.2f} cores busy during a section.")
     return "\n".join(f"- {line}" for line in lines)
 
 
