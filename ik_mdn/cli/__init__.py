@@ -141,7 +141,9 @@ def _as_options(message: str, module: ModuleType) -> str:
 
 def _suggest(message: str) -> str:
     """A message on an unknown name, with the known name that is most like it."""
-    match = re.match(r"(?:unknown [\w ]+|no model|no device) '([^']*)'(?=;[^;]*(?:allowed|one of|here are): ([^(]*\w))", message)
+    match = re.match(
+        r"(?:unknown [\w ]+|no model|no device) '([^']*)'(?=;[^;]*(?:allowed|one of|here are): ([^(]*\w))", message
+    )
     close = get_close_matches(match[1].lower(), match[2].split(", "), n=1) if match else []
     return (
         f"{message[: match.end()]} (did you mean {close[0]!r}?){message[match.end() :]}" if match and close else message
