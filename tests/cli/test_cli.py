@@ -130,13 +130,20 @@ def test_a_misspelt_option_is_answered_with_the_one_like_it(capsys: pytest.Captu
     assert "--json FILE" in error
 
 
-def test_completion_knows_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--completion", "bash"]) == 0
+@pytest.mark.parametrize(("shell", "start"), [("bash", "complete -F"), ("zsh", "#compdef ik-mdn")])
+def test_completion_knows_commands_and_options(shell: str, start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--completion", shell]) == 0
     script = capsys.readouterr().out
-    assert "complete -F" in script
+    assert start in script
     assert all(word in script for word in [*COMMANDS, "--q-seed", "--thorough"])
-    assert main(["--completion", "fish"]) == 2
-    assert "allowed: bash, zsh, tcsh" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", [["fish"], ["tcsh"], []])
+def test_a_shell_that_has_no_completion_is_answered_with_those_that_have(
+    shell: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--completion", *shell]) == 2
+    assert "allowed: bash, zsh" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
