@@ -36,12 +36,12 @@ Inverse kinematics with mixture density networks.
 
 ARM is a built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or the path of a URDF.
 `ik-mdn COMMAND --help` tells a command's options; `ik-mdn --version` the version.
-Tab completion: `ik-mdn --completion bash > ~/.local/share/bash-completion/completions/ik-mdn` (or zsh, tcsh).
+Tab completion: `ik-mdn --completion bash > ~/.local/share/bash-completion/completions/ik-mdn` (or zsh).
 
 Exit codes: 0 done, 2 wrong input (one line on stderr says what to do), 130 stopped by Ctrl-C, 141 the reader of a
 pipe has gone. A target that cannot be reached is a result, not an error: exit code 0, and the status says why.
 """
-_SHELLS = ("bash", "zsh", "tcsh")
+_SHELLS = ("bash", "zsh")
 _NUMBERS = re.compile(r"[-+]?[\d.][\d.eE+-]*(,[-+]?[\d.][\d.eE+-]*)*,?")  # "0.3,0,0.2" or "0.3,"
 
 
@@ -141,7 +141,9 @@ def _as_options(message: str, module: ModuleType) -> str:
 
 def _suggest(message: str) -> str:
     """A message on an unknown name, with the known name that is most like it."""
-    match = re.match(r"(?:unknown [\w ]+|no model) '([^']*)'(?=;[^;]*(?:allowed|one of): (.*))", message)
+    match = re.match(
+        r"(?:unknown [\w ]+|no model|no device) '([^']*)'(?=;[^;]*(?:allowed|one of|here are): ([^(]*\w))", message
+    )
     close = get_close_matches(match[1].lower(), match[2].split(", "), n=1) if match else []
     return (
         f"{message[: match.end()]} (did you mean {close[0]!r}?){message[match.end() :]}" if match and close else message

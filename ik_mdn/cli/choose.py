@@ -74,7 +74,7 @@ def run(
     model = build_model(loaded, config, task=task)
     x, y = PoseStream(model).draw(count, torch.Generator().manual_seed(seed))
     with progress() as bar:
-        job = bar.add_task(f"training on {loaded.name}", total=None)
+        job = bar.add_task(f"training on {loaded.name}", total=len(components) * len(covariances) * folds)
         choice = choose(
             x,
             y,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -32,9 +33,6 @@ from sim.errors import IKError
 from sim.files import whole_file
 
 WRONG, STOPPED, CUT_OFF = 2, 130, 141  # exit codes: wrong input, Ctrl-C, the reader of a pipe has gone
-
-_PIPE_WIDTH = 200  # of a table that no terminal shows: rows to be compared stay whole
-NARROW = 80
 
 
 def plain(text: str) -> str:
@@ -143,10 +141,10 @@ class _TimeLeft(TimeRemainingColumn):
         return super().render(task) + " left"
 
 
-def print_table(
-    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False, piped: int | None = None
-) -> None:
-    """Print a table on stdout; where it is too wide for the terminal, on its side, in parts that fit.
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False) -> None:
+    """Print a table on stdout; where it is too wide, on its side, in parts that fit.
+
+    The width is COLUMNS, else the terminal's, else 80: a pipe or a file gets a table that is no wider than that.
 
     Args:
         title: The line above it.
@@ -154,9 +152,8 @@ def print_table(
         rows: Cells, one per column in each row.
         text: Align all columns left and wrap long cells; default: only the first one, the others as numbers to the
             right, which are never cut.
-        piped: How wide it may be where no terminal shows it; None: 200.
     """
-    console = _Stdout(highlight=False, width=None if sys.stdout.isatty() else piped or _PIPE_WIDTH)
+    console = _Stdout(highlight=False, width=shutil.get_terminal_size().columns)
     if title:
         console.print(Text(plain(title), style="italic"))
     columns, rows = [plain(column) for column in columns], [[plain(cell) for cell in row] for row in rows]

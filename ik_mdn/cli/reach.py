@@ -28,7 +28,9 @@ from sim.errors import ShapeError
 from sim.executor import LOCAL, Engine
 
 if TYPE_CHECKING:
-    from ik_mdn.control import ReachResult
+    from collections.abc import Mapping
+
+    from ik_mdn.control import Decision, ReachResult
     from ik_mdn.reach import EpisodeFolder, Record, Stage
 
 CONFIG = ()  # options keep their prefix: --cost.travel
@@ -116,9 +118,11 @@ def run(
     if gif:
         with stage.open(gui=gui) as (world, controller):
             record_series(gif, controller, world, targets=targets, seed=seed)
-    _report(stage, records, suite=suite, seed=seed, json=json, out=out)
-    if explain is not None and json != "-":
-        _explain(stage, explain, suite=suite, seed=seed)
+    explained = None if explain is None else _decide_again(stage, explain, suite=suite, seed=seed)
+    decision = {} if explained is None else {"explained": {"episode": explain, **explained[1].to_dict()}}
+    _report(stage, records, suite=suite, seed=seed, json=json, out=out, more=decision)
+    if explained is not None and json != "-":
+        show_decision(*explained)
 
 
 def run_suite_with_progress(
@@ -215,23 +219,32 @@ def _film(stage: Stage, episodes: tuple[int, ...], *, suite: str, seed: int, fol
             bar.update(job, total=bar.tasks[job].completed)
 
 
-def _explain(stage: Stage, index: int, *, suite: str, seed: int) -> None:
-    """Decide one episode again, and print the candidates."""
+def _decide_again(stage: Stage, index: int, *, suite: str, seed: int) -> tuple[str, Decision]:
+    """What became of one episode, in words, and its decision."""
     from ik_mdn.reach import run_suite
 
-    with stage.open() as (world, controller):
+    with waiting("deciding again"), stage.open() as (world, controller):
         task, result = next(run_suite(controller, world, [index], suite=suite, seed=seed))
     note = f" ({task.about})" if task.about else ""
-    show_decision(f"Episode {index}{note}: {result.status.value} {result.reason}".rstrip(), result.decision)
+    return f"Episode {index}{note}: {result.status.value} {result.reason}".rstrip(), result.decision
 
 
-def _report(stage: Stage, records: list[Record], *, suite: str, seed: int, json: str | None, out: str | None) -> None:
+def _report(
+    stage: Stage,
+    records: list[Record],
+    *,
+    suite: str,
+    seed: int,
+    json: str | None,
+    out: str | None,
+    more: Mapping[str, Any],
+) -> None:
     from ik_mdn.reach import summarise_records
 
     summary = summarise_records(records)
     settings = stage.settings(suite=suite, seed=seed)
     if json:
-        write_json(json, {**settings, "summary": summary.to_dict(), "episodes": records})
+        write_json(json, {**settings, "summary": summary.to_dict(), "episodes": records, **more})
     if json == "-":
         return
     where = f"scene {settings['scene']}, suite {suite}, seed {seed}"

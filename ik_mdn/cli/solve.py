@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import NARROW, print_line, print_table, report_note, waiting, write_json
+from ik_mdn.cli.console import print_line, print_table, report_note, waiting, write_json
 from ik_mdn.cli.options import (
     OPTIONAL,
     ArmName,
@@ -194,7 +194,7 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
         ]
         for i, q in enumerate(found.q)
     ]
-    print_table(title, ["#", *joints, "weight", "error [mm]", "error [°]"], rows, piped=NARROW)
+    print_table(title, ["#", *joints, "weight", "error [mm]", "error [°]"], rows)
     print_line(f"weights ({found.law}): {found.law.about}")
     print_line(f"the first: --q-seed {as_options(found.q[0] * factor)}{again}")
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from ik_mdn.cli.console import print_line, progress
+
 
 def run(
     *,
@@ -22,14 +24,17 @@ def run(
         only: Names of figures; default: all.
     """
     import torch
-    from rich.console import Console
 
-    from ik_mdn.teaching import Lesson, teach
+    from ik_mdn.teaching import LESSONS, Lesson, teach
 
     torch.set_num_threads(1)  # the networks are tiny
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    with progress() as bar:
+        job = bar.add_task("drawing figures", total=len(only) or len(LESSONS))
+        drawn: list[str] = []
 
-    def say(lesson: Lesson, file: Path) -> None:
-        console.print(f"{file}: {lesson.title}\n  {lesson.caption}")
+        def show(lesson: Lesson, file: Path) -> None:
+            drawn.append(f"{file}: {lesson.title}\n  {lesson.caption}")
+            bar.advance(job)
 
-    teach(out, only=only, on_lesson=say)
+        teach(out, only=only, on_lesson=show)
+    print_line("\n".join(drawn))

@@ -222,8 +222,8 @@ def _execute(world: World, body: ArmBody, tracked: Tracked, task: Task, gif: str
     from ik_mdn.reach import Recorder
     from sim.rendering import camera_for
 
-    with progress() as bar:
-        job = bar.add_task(f"recording {gif}", total=None)
+    with progress(count=False) as bar:
+        job = bar.add_task(f"recording {gif}", total=round(_FPS * len(tracked.q) * tracked.dt))
         recorder = Recorder(world, camera_for(body.arm), fps=_FPS, on_frame=lambda: bar.advance(job))
         for T in tracked.T_base_tip[:: max(1, len(tracked.q) // 24)]:
             world.add_marker(body.T_world_base @ T, size=0.03 * body.arm.reach)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import progress, report_note
+from ik_mdn.cli.console import progress, report_note, waiting
 from ik_mdn.cli.options import ArmName, Base, ModelName, OutFile, TaskName, Tip
 
 if TYPE_CHECKING:
@@ -57,11 +57,13 @@ def _write(choice: Choice, record: str | None, still: str | None) -> None:
     from ik_mdn.viewer import Session, save_still
     from sim.scenes import load_scene
 
-    arm = choice.load_arm()
-    scene = load_scene(choice.scene, arm)
-    session = Session.load(arm, model=choice.model, task=choice.task)
+    with waiting("loading"):
+        arm = choice.load_arm()
+        scene = load_scene(choice.scene, arm)
+        session = Session.load(arm, model=choice.model, task=choice.task)
     if still:
-        save_still(still, session, scene)
+        with waiting(f"drawing {still}"):
+            save_still(still, session, scene)
         report_note(f"{still}: written")
     if record:
         _record(record, session, scene)
@@ -84,7 +86,8 @@ def _serve(choice: Choice, host: str, port: int, *, browser: bool) -> None:
     from ik_mdn.viewer import App
 
     torch.set_num_threads(1)  # one pose at a time: more threads only wait for each other
-    app = App(choice, host=host, port=port)
+    with waiting("loading"):
+        app = App(choice, host=host, port=port)
     try:
         print(f"{app.address} (Ctrl-C ends it)", flush=True)
         if host not in _HERE:

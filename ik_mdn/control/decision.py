@@ -210,6 +210,16 @@ class Decision:
             for candidate in self.candidates[:most]
         ]
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, with the place of the chosen candidate; None stands for a margin without limits."""
+        candidates = [
+            asdict(each) | {"q": each.q.tolist(), "margin": each.margin if math.isfinite(each.margin) else None}
+            for each in self.candidates
+        ]
+        chosen = next((i for i, each in enumerate(self.candidates) if each is self.chosen), None)
+        law = None if self.law is None else self.law.value
+        return {"reason": self.reason, "law": law, "chosen": chosen, "candidates": candidates}
+
     def table(self, most: int | None = None) -> str:
         """The candidates as plain text with aligned columns; below, why none was chosen, and what was not judged.
 

@@ -160,6 +160,7 @@ def evaluate(
             f"got count={count}, mode_count={mode_count}, draws={draws}; allowed: count >= 2, mode_count >= 1, draws >= 2"
         )
     say = on_stage or (lambda stage, done: None)
+    say("densities", 0.0)
     q, T = held_out(solver.arm, count, seed=seed, postures=model.postures)
     generator = torch.Generator().manual_seed(seed)
     tally, rows = HealthTally(), []

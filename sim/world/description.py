@@ -224,8 +224,15 @@ class _Shapes:
 
 
 def _draw_bones(root: ET.Element, unseen: set[str], where: str) -> None:
-    """Draw links that have nothing to look at as rods from their frame to the joints below."""
-    links = {link.get("name"): link for link in root.findall("link") if link.get("name") in unseen}
+    """Draw links that have nothing to look at as rods from their frame to the joints below.
+
+    Where no mesh is unseen, links without any shape stay as they are: they are frames inside of what is drawn.
+    """
+    links = {
+        link.get("name"): link
+        for link in root.findall("link")
+        if unseen and (link.get("name") in unseen or link.find("visual") is None)
+    }
     for joint in root.findall("joint"):
         parent, origin = joint.find("parent"), joint.find("origin")
         link = None if parent is None else links.get(parent.get("link"))

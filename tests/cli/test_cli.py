@@ -114,6 +114,7 @@ def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None
         (["solve", "planar2", "--point", "1", "0", "--model", "planr2"], "planar2"),
         (["solve", "planar2", "--point", "1", "0", "--task", "positoin"], "position"),
         (["solve", "planar2", "--point", "1", "0", "--rank", "wieght"], "weight"),
+        (["solve", "planar2", "--point", "1", "0", "--device", "cpuu"], "cpu"),
     ],
 )
 def test_a_misspelt_name_is_answered_with_the_one_like_it(
@@ -129,13 +130,20 @@ def test_a_misspelt_option_is_answered_with_the_one_like_it(capsys: pytest.Captu
     assert "--json FILE" in error
 
 
-def test_completion_knows_commands_and_options(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--completion", "bash"]) == 0
+@pytest.mark.parametrize(("shell", "start"), [("bash", "complete -F"), ("zsh", "#compdef ik-mdn")])
+def test_completion_knows_commands_and_options(shell: str, start: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--completion", shell]) == 0
     script = capsys.readouterr().out
-    assert "complete -F" in script
+    assert start in script
     assert all(word in script for word in [*COMMANDS, "--q-seed", "--thorough"])
-    assert main(["--completion", "fish"]) == 2
-    assert "allowed: bash, zsh, tcsh" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", [["fish"], ["tcsh"], []])
+def test_a_shell_that_has_no_completion_is_answered_with_those_that_have(
+    shell: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--completion", *shell]) == 2
+    assert "allowed: bash, zsh" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -177,8 +185,8 @@ def test_a_solution_of_seven_joints_is_no_wider_than_a_page(capsys: pytest.Captu
 
 @pytest.mark.parametrize("command", ["solve", "evaluate", "compare", "train"])
 def test_a_device_that_is_not_here_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "planar2", "--device", "gpu"]) == 2
-    assert "no device 'gpu'; here are: auto, cpu" in " ".join(capsys.readouterr().err.split())
+    assert main([command, "planar2", "--device", "tpu:0"]) == 2
+    assert "no device 'tpu:0'; here are: auto, cpu" in " ".join(capsys.readouterr().err.split())
 
 
 def test_messages_speak_of_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,6 @@ import pytest
 from rich.console import Console
 from rich.progress import Task
 
-from ik_mdn.cli import console
 from ik_mdn.cli.console import guard, plain, print_line, print_table, progress, report_error
 
 COLUMNS = ["method", "position error [mm]\nmedian / p95 / max", "rotation\n[°]", *(f"joint{i} [rad]" for i in range(7))]
@@ -19,7 +18,7 @@ ROWS = [[f"method {i}", f"-{i}3.125 / 1,234 / < 0.001", "free", *(f"-{k}.{i}2345
 def test_no_number_is_cut_and_no_line_too_long(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(console, "_PIPE_WIDTH", width)
+    monkeypatch.setenv("COLUMNS", str(width))
     print_table("a table", COLUMNS, ROWS)
     printed = capsys.readouterr().out
     assert "…" not in printed
@@ -31,14 +30,19 @@ def test_no_number_is_cut_and_no_line_too_long(
         assert max(map(len, printed.splitlines())) <= width
 
 
-def test_a_pipe_gets_whole_rows_however_wide_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(("columns", "width"), [("60", 60), (None, 80), ("all", 80)])
+def test_a_pipe_gets_no_line_wider_than_columns_or_80(
+    columns: str | None, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    print_table("", COLUMNS, ROWS)
-    lines = capsys.readouterr().out.splitlines()
-    assert all(any(all(cell in line for cell in row) for line in lines) for row in ROWS)
-    assert not any("\x1b" in line for line in lines)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if columns is not None:
+        monkeypatch.setenv("COLUMNS", columns)
+    print_table("a long title " * 20, ["name", "what it is"], [["one", "many words " * 30]], text=True)
+    print_table("numbers", [f"joint{i}" for i in range(20)], [["1.2345"] * 20] * 20)
+    printed = capsys.readouterr().out
+    assert width - 10 < max(map(len, printed.splitlines())) <= width
+    assert printed.count("1.2345") == 400
+    assert "\x1b" not in printed
 
 
 EVIL = ["[/x]", "[bold]", "[red]x[/red]", "\x1b[2J", "\x1b]0;title\x07", "$a_{$"]

@@ -153,6 +153,8 @@ def test_unreachable_targets_succeed_by_being_refused_with_the_arm_at_rest(tmp_p
         assert episode["status"] == "unreachable"
         assert episode["q_end"] == episode["q_start"]
         assert episode["q_made"] is None
+    assert values["explained"]["episode"] == 0
+    assert values["explained"]["chosen"] is None
 
 
 def test_success_needs_more_than_reaching() -> None:
@@ -352,3 +354,13 @@ def test_a_stage_runs_only_what_is_missing(stage: Stage, tmp_path: Path) -> None
     assert [record["episode"] for record in records] == [0, 1]
     assert all(len(record["candidates"]) <= 12 for record in records)
     assert all(record["status"] == "reached" for record in records)
+
+
+def test_an_explained_episode_stands_in_the_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["reach", "planar2", "--episodes", "1", "--explain", "0", "--json", "-"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    explained, episode = values["explained"], values["episodes"][0]
+    chosen = explained["candidates"][explained["chosen"]]
+    assert chosen["rejected"] is None
+    assert chosen["cost"] == min(each["cost"] for each in explained["candidates"] if each["rejected"] is None)
+    assert np.abs(np.array(chosen["q"]) - episode["q_end"]).max() < 1e-3

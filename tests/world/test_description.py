@@ -210,6 +210,23 @@ def test_a_mesh_to_look_at_that_is_not_there_is_drawn_as_a_bone_and_said(
     assert "link 'arm' is drawn as a bone: no mesh file 'gone.stl'" in caplog.text
 
 
+def test_bones_go_on_to_the_tip_through_links_without_any_shape() -> None:
+    visual = '<visual><geometry><mesh filename="gone.stl"/></geometry></visual>'
+    joints = [("a", "b", "revolute"), ("b", "c", "fixed")]
+    text = (
+        f'<robot name="r"><link name="a">{{}}</link><link name="b">{MASS}</link><link name="c">{MASS}</link>'
+        + "".join(
+            f'<joint name="{a}{b}" type="{kind}"><parent link="{a}"/><child link="{b}"/><origin xyz="0 0 0.3"/></joint>'
+            for a, b, kind in joints
+        )
+    )
+    bones = {
+        shape: re.findall(r'<cylinder [^>]*length="([^"]*)"', describe(None, text.format(shape) + "</robot>").xml)
+        for shape in ("", visual)
+    }
+    assert bones == {"": [], visual: ["0.3", "0.3"]}
+
+
 def test_a_body_that_bullet_moves_in_another_way_is_refused_with_the_joint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
