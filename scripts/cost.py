@@ -1,7 +1,7 @@
 """How cost grows: python scripts/cost.py [--quick] writes data/results/cost.json.
 
 Poses per second of `generate` against workers and engine, solving without a model from 1 to a million targets and 2 to 10
-joints, training samples per second of one process, peak memory against the number of poses; then, on paper, what a billion
+joints, training samples per second against processes, peak memory against the number of poses; then, on paper, what a billion
 poses and a thousand arms cost on 10 and on 100 machines, and what breaks first. Wants a machine that does nothing else.
 """
 
@@ -68,7 +68,7 @@ def main(
         "generate": partial(measure_generate, arm, poses, engines, address),
         "solve": partial(measure_solve, joints, targets, patience, seed),
         "memory": partial(measure_memory, counts),
-        "training": partial(measure_training, arm, steps, batch_size),
+        "training": partial(measure_training, arm.name, steps, batch_size, numbers),
     }
     settings = {"poses": poses, "most_targets": most_targets, "patience": patience, "steps": steps, "seed": seed}
     results: dict[str, Any] = {"settings": {**settings, "quick": quick}, "machine": machine()}
@@ -94,7 +94,7 @@ def unit_costs(results: dict[str, Any]) -> dict[str, float]:
         "poses_per_s": alone["poses_per_s"],
         "bytes_per_pose": alone["bytes_per_pose"],
         "solve_us": six["cpu_us_per_pose"],
-        "samples_per_s": results["training"]["samples_per_s"],
+        "samples_per_s": results["training"][0]["samples_per_s"],
     }
 
 

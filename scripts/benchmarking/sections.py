@@ -237,7 +237,13 @@ class Measurement:
         shipped = find_shipped(self.arm)
         digest = hashlib.sha256(shipped.read_bytes()).hexdigest()[:16] if isinstance(shipped, Path) else str(shipped)
         versions = {m.name: m.version for m in self.methods}
-        return {"settings": asdict(self.settings), "arm": self.arm.fingerprint, "model": digest, "versions": versions}
+        return {
+            "settings": asdict(self.settings),
+            "arm": self.arm.fingerprint,
+            "model": digest,
+            "versions": versions,
+            "form": 2,
+        }
 
 
 def _watched(measure: Callable[[Step], Any], on_step: Step) -> tuple[Any, float | None]:

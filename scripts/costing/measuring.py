@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -35,6 +35,22 @@ else:
     found = ik_mdn.IKSolver(arm).solve(sim.forward_kinematics(arm, q), restarts=1)
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # of this program alone
 print(json.dumps(int(peak.split()[1]) / 1024))
+"""
+_TRAINING = """\
+import json, os, sys
+import sim, torch
+from ik_mdn.training import TrainConfig, rank, train
+torch.set_num_threads(1)
+name, steps, batch_size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+config, seen = TrainConfig(steps=steps, batch_size=batch_size, seed=0), []
+def look(now):
+    seen.append(now)
+    if now.step >= steps and not rank():  # the others leave before the report card
+        first = next(one for one in seen if one.step >= steps // 10)
+        rate = batch_size * (now.step - first.step) / (now.seconds - first.seconds)
+        print(json.dumps({"width": config.width, "samples_per_s": rate}), flush=True)
+        os._exit(0)
+train(sim.load_arm(name), config, on_progress=look)
 """
 
 
@@ -115,29 +131,26 @@ def measure_memory(counts: Sequence[int]) -> Any:
     return rows
 
 
-def measure_training(arm: Arm, steps: int, batch_size: int) -> dict[str, Any]:
-    """Samples per second of one training process with the default network, after its first tenth."""
-    import torch
+def measure_training(arm: str, steps: int, batch_size: int, processes: Sequence[int]) -> Any:
+    """Samples per second of training with the default network, after its first tenth, by processes of one core each.
 
-    from ik_mdn.training import Progress, TrainConfig, train
-
-    torch.set_num_threads(1)
-    seen: list[Progress] = []
-    config = TrainConfig(steps=steps, batch_size=batch_size, seed=0)
-
-    class Enough(Exception):
-        """Ends training before the report card."""
-
-    def look(now: Progress) -> None:
-        seen.append(now)
-        if now.step >= steps:
-            raise Enough
-
-    with suppress(Enough):
-        train(arm, config, on_progress=look)
-    first, last = seen[0], seen[-1]
-    rate = config.batch_size * (last.step - first.step) / (last.seconds - first.seconds)
-    return {"arm": arm.name, "processes": 1, "width": config.width, "samples_per_s": rate}
+    Args:
+        arm: A built-in arm.
+        steps: Of each training.
+        batch_size: Of each process: the batch grows with their number.
+        processes: Numbers of them, started by torchrun.
+    """
+    rows = []
+    for n in processes:
+        with TemporaryDirectory() as folder:
+            script = Path(folder, "training.py")
+            script.write_text(_TRAINING, encoding="utf-8")
+            start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(n)]
+            command = [*start, str(script), arm, str(steps), str(n * batch_size)]
+            env = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(command, capture_output=True, text=True, check=True, env=env)
+        rows.append({"arm": arm, "processes": n, "batch_size": n * batch_size, **json.loads(done.stdout)})
+    return rows
 
 
 def random_chain(n: int, seed: int) -> Arm:

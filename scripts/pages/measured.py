@@ -218,6 +218,9 @@ def cost_page(found: Mapping[str, Any]) -> str:
         [row["what"], f"{row['poses']:,}", f"{row['peak_mib']:.0f}", f"{row['targets_mib']:.0f}"]
         for row in found["memory"]
     ]
+    trained = [
+        [str(row["processes"]), f"{row['batch_size']:,}", f"{row['samples_per_s']:,.0f}"] for row in found["training"]
+    ]
     unit = found["unit"]
     return page(
         "How cost grows",
@@ -229,8 +232,9 @@ def cost_page(found: Mapping[str, Any]) -> str:
         to_markdown(["joints", "task", *(f"{count:,}" for count in targets), "solved"], solved),
         "Peak memory of a process [MiB], and what of it are the targets and their copies at 128 bytes each:",
         to_markdown(["what", "poses", "peak", "targets"], memory),
-        f"Training: {found['training']['samples_per_s']:,.0f} samples/s in one process on one core, width "
-        f"{found['training']['width']}.",
+        f"Training {settings['steps']:,} steps at width {found['training'][0]['width']}, processes of one core each, averaging "
+        "gradients by gloo:",
+        to_markdown(["processes", "batch", "samples/s"], trained),
         "On paper, from the costs of one core measured here "
         f"({unit['poses_per_s'] / 1e6:.2f} million poses/s, {unit['bytes_per_pose']:.1f} bytes per pose, "
         f"{unit['solve_us']:,.0f} µs to solve a pose of six joints):",
