@@ -85,7 +85,7 @@ def test_the_numbers_of_the_readme_are_those_of_the_results() -> None:
     recall = [100 * arms[arm]["answers"]["ours"]["recall"] for arm in ("ur5e", "xarm6", "puma560")]
     wanted = (
         f"{median['MSE regression']:.0f} mm, {median['MDN: best mode by FK']:.1f} mm, below 0.001 mm",
-        ", ".join(f"{share:.2f} %" for share in recall),
+        ", ".join(f"{share:.3f} %" for share in recall),
         f"{ratio('ur5e', 'EAIK'):.2f}, {ratio('puma560', 'EAIK'):.2f}; {ratio('xarm6', 'ssik'):.0f}",
         f"{sum(cell['reached'] for cell in uniform):,} of {sum(cell['episodes'] for cell in uniform):,}",
         f"{paths['count'] * len(paths['arms'])} Cartesian paths",

@@ -71,7 +71,7 @@ def _draw_panel(axes: Axes, curve: Mapping[str, Any], lowest: float, *, named: b
         if swept:
             x, y = (np.array(v) for v in zip(*(_place(curve[key], lowest) for key in swept), strict=True))
             axes.plot(x, y, color=colour, marker=marker, markersize=4, linewidth=1.4, label=f"{name}, by seeds")
-            for at, drop in ((0, -3), (-1, 9 if name == OURS else -14)) if named else ():
+            for at, drop in ((0, -3), (-1, -14)) if named else ():
                 text = swept[at].rpartition(":")[2] + " seeds"
                 where = {"xytext": (5, drop), "textcoords": "offset points"}
                 axes.annotate(text, (x[at], y[at]), **where, fontsize=7, color=colour)
