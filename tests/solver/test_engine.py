@@ -60,7 +60,7 @@ def targets(arm: Arm, count: int, seed: int = 0) -> np.ndarray[Any, Any]:
 
 def engines(arm: Arm, task: str, T: Any, near: Any = None, **options: Any) -> tuple[CompiledEngine, TorchEngine]:
     model, problem = model_of(arm, task, **options), Problem(arm, load_task(arm, task), T, near, 1e-8)
-    return CompiledEngine(problem, CompiledModel(model)), TorchEngine(problem, model)
+    return CompiledEngine(problem, CompiledModel(model, halves=False)), TorchEngine(problem, model)
 
 
 @pytest.mark.parametrize(("name", "task"), ARMS)
@@ -113,15 +113,15 @@ def test_the_compiled_network_is_torchs_and_a_row_does_not_depend_on_the_others(
     x = torch.randn(7, len(model.centre), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         numbers = model.head.out(model.trunk(x)).numpy()
-    layers = CompiledModel(model).proposer.layers
+    layers = CompiledModel(model, halves=False).proposer.layers
     out = np.empty((7, layers.n_out), np.float32)
-    _forward(x.numpy(), layers, out, np.empty(3 * 7 * layers.width, np.float32))
+    _forward(x.numpy(), layers, out, np.empty(4 * 7 * layers.width, np.float32))
     components, size = 6, numbers.shape[1] // 6
     ours = out[:, : 8 * size].reshape(7, size, 8)[:, :, :components].transpose(0, 2, 1).reshape(7, -1)
     np.testing.assert_allclose(ours, numbers, atol=2e-4, rtol=1e-4)
     for row in range(7):
         alone = np.empty((1, layers.n_out), np.float32)
-        _forward(x[row : row + 1].numpy(), layers, alone, np.empty(3 * layers.width, np.float32))
+        _forward(x[row : row + 1].numpy(), layers, alone, np.empty(4 * layers.width, np.float32))
         np.testing.assert_array_equal(alone[0], out[row])
 
 

@@ -58,7 +58,7 @@ def test_compiled_code_proposes_what_the_model_in_torch_does(arm: Any, task: str
     model = chain_of(arm, task)
     problem = Problem(model.arm, model.task, targets(model, count), None, 1e-8)
     most = 5 * strata_for(1) * 5  # all of them, so that ties do not matter
-    ours = CompiledEngine(problem, CompiledModel(model)).propose(np.arange(count), most)
+    ours = CompiledEngine(problem, CompiledModel(model, halves=False)).propose(np.arange(count), most)
     theirs = TorchEngine(problem, model).propose(np.arange(count), most)
     for pose in range(count):
         rows, others = (slice(*seeds.start[pose : pose + 2]) for seeds in (ours, theirs))
@@ -75,7 +75,7 @@ def test_a_joint_drawn_first_goes_where_its_density_has_equal_shares() -> None:
         model.first.head._split(model.first.head.out.weight.T).log_scale.zero_()
     T = targets(model, 20)
     problem = Problem(model.arm, model.task, T, None, 1e-8)
-    seeds = CompiledEngine(problem, CompiledModel(model)).propose(np.arange(20), 400)
+    seeds = CompiledEngine(problem, CompiledModel(model, halves=False)).propose(np.arange(20), 400)
     with torch.no_grad():
         density = model._first(torch.from_numpy(T))
     arm, joint = model.arm, model.split.joint
@@ -103,7 +103,7 @@ def test_a_batch_gives_what_its_targets_give_one_by_one(options: Any) -> None:
 
 def test_one_call_does_the_work_and_needs_no_torch(tmp_path: Path) -> None:
     model = chain_of("panda", None)
-    assert OneCall(model.arm, model.task, CompiledModel(model)).model is not None
+    assert OneCall(model.arm, model.task, CompiledModel(model, halves=False)).model is not None
     path = tmp_path / "chain.safetensors"
     save_model(model.saved(), path)
     np.save(tmp_path / "T.npy", targets(model, 3))

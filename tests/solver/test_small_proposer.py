@@ -69,7 +69,7 @@ def test_a_search_starts_from_the_density_whatever_proposes_in_one_call(arm: str
                 (
                     TorchEngine(problem, from_saved(each))
                     if engine is TorchEngine
-                    else CompiledEngine(problem, CompiledModel(each))
+                    else CompiledEngine(problem, CompiledModel(each, halves=False))
                 ).propose(some, 5, raw=raw)
                 for each in (model, alone)
             )
@@ -81,7 +81,7 @@ def test_the_one_call_starts_from_the_proposer() -> None:
     assert model.proposer is not None
     T = poses(model, 20)
     start, weight, q = np.zeros(21, np.int64), np.empty(20 * 7), np.empty((20 * 7, 7))
-    propose_some(T, CompiledModel(model.proposer, with_axes=False).proposer, 7, start, q, weight)
+    propose_some(T, CompiledModel(model.proposer, with_axes=False, halves=False).proposer, 7, start, q, weight)
     problem = Problem(model.arm, model.task, T, None, 1e-8)
     wanted = TorchEngine(problem, from_saved(model.proposer)).propose(np.arange(20), 7, raw=True)
     np.testing.assert_array_equal(start, wanted.start)
