@@ -294,7 +294,10 @@ def test_a_model_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_takes_one_arm_or_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_takes_one_arm_or_several(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # in 80 a method's name takes two lines
     assert main(["compare", "planar2", "--count", "10", "--json", "-"]) == 0
     one = json.loads(capsys.readouterr().out)
     assert one["arm"] == "planar2"
