@@ -129,19 +129,14 @@ def clock(function: Callable[[], Any]) -> Seconds:
     return Seconds(time.perf_counter() - started, time.process_time() - cpu)
 
 
-class Bystanders:
-    """How busy others keep the machine while a section is measured: cores that neither are idle nor work for us."""
-
-    def __init__(self) -> None:
-        self._started = (time.perf_counter(), _busy(), _ours())
-
-    def cores(self) -> float | None:
-        """Since the beginning, on average; None where the system does not tell."""
-        started, busy, ours = self._started
-        now = _busy()
-        if busy is None or now is None:
-            return None
-        return max(0.0, round((now - busy - (_ours() - ours)) / (time.perf_counter() - started), 2))
+def beside_others(function: Callable[[], Any]) -> tuple[Any, float | None]:
+    """What a call gives, and how many cores others kept busy meanwhile: on average, None where the system does not tell."""
+    started, busy, ours = time.perf_counter(), _busy(), _ours()
+    result, now = function(), _busy()
+    if busy is None or now is None:
+        return result, None
+    others = (now - busy - (_ours() - ours)) / (time.perf_counter() - started)
+    return result, max(0.0, round(others, 2))
 
 
 def _busy() -> float | None:

@@ -14,7 +14,7 @@ from results import keep
 
 from benchmarking.answers import EXACT, Answers, found_again, judge, score, success, true_branches
 from benchmarking.baseline import network_worth
-from benchmarking.clocks import Bystanders, clock, median_and_range, ratios, take_turns
+from benchmarking.clocks import beside_others, clock, median_and_range, ratios, take_turns
 from benchmarking.floors import time_parts, time_refinement
 from benchmarking.methods import Method
 from benchmarking.ours import OURS, RESTARTS, THOROUGH, Ours, our_methods, peer_methods, takes
@@ -105,7 +105,7 @@ class Measurement:
             on_step(name)
             path = self.folder / f"{self.arm.name}-{name}.json"
             out[name], out["bystanders"][name] = keep(
-                path, self._key, lambda measure=measure: _watched(measure, on_step), again=self.again
+                path, self._key, partial(beside_others, partial(measure, on_step)), again=self.again
             )
             on_section()
         return out
@@ -242,11 +242,5 @@ class Measurement:
             "arm": self.arm.fingerprint,
             "model": digest,
             "versions": versions,
-            "form": 2,
+            "form": 2,  # a section with what others did meanwhile
         }
-
-
-def _watched(measure: Callable[[Step], Any], on_step: Step) -> tuple[Any, float | None]:
-    """What a section gives, and how many cores others kept busy meanwhile."""
-    bystanders = Bystanders()
-    return measure(on_step), bystanders.cores()

@@ -20,16 +20,15 @@ from ik_mdn.solver.kernels.compilation import piece
 from ik_mdn.solver.kernels.emission import INT, SINGLE, Vector, Vectors, repeat
 from ik_mdn.solver.kernels.machine import address_of, invoke
 from ik_mdn.solver.kernels.pointers import Singles, ahead
-from ik_mdn.solver.kernels.tiles import INPUTS
+from ik_mdn.solver.kernels.tiles import WIDE, slots
 
 if TYPE_CHECKING:
     from ik_mdn.model import ModelConfig
 
-WIDE = 64  # outputs that a tile computes: all widths are filled up to a multiple
 ROWS = 6  # rows that a tile computes
 
 _LANES = 16
-_ACROSS = WIDE // _LANES
+_ACROSS = WIDE // _LANES  # all widths are filled up to a multiple of WIDE
 _EPSILON = 1e-5  # torch's, of layer normalisation
 _NEVER = -1e4  # logit of a component that fills up
 
@@ -254,7 +253,7 @@ def _affine(
     """One layer of all rows; where the next one's weights and biases are."""
     left, size = x, n_in
     if layers.halves > 0:
-        left, size = narrow, (n_in + INPUTS - 1) // INPUTS * (INPUTS // 2)
+        left, size = narrow, slots(n_in)
         invoke(layers.narrow, (x, narrow, n_in, size, count))
     for j in range(0, n_out, WIDE):
         W, bias, b = ahead(layers.weights, place + j * size), ahead(layers.biases, row + j), 0

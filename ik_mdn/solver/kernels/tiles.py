@@ -15,18 +15,20 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 
 from ik_mdn.solver.kernels.emission import INT, SINGLE, Vector, Vectors, repeat
 
 ROWS = 16  # rows of a register, at most
 INPUTS = 32  # inputs that an instruction takes: sizes are filled up to a multiple
+WIDE = 64  # outputs that are summed up at a time
 
 _OUTPUTS = 16  # of a register
-_ACROSS = 4  # registers that are summed up at a time: 64 outputs
+_ACROSS = WIDE // _OUTPUTS
 _SLOTS = INPUTS // 2  # of 32 bits, with two numbers each
 _BYTES = 1024  # of a register
-_SUMS, _LEFT, _RIGHT = range(4), 4, (5, 6, 7)  # numbers of the registers
+_SUMS, _LEFT, _RIGHT = range(_ACROSS), 4, (5, 6, 7)  # numbers of the registers
 
 _BYTE, _HALF, _WORD = ir.IntType(8), ir.IntType(16), ir.IntType(32)
 _SYSCALL, _REQUEST, _TILE_DATA = 158, 0x1023, 18  # arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA of Linux
@@ -40,9 +42,10 @@ def has_tiles() -> bool:
     return bool(ctypes.CDLL(None).syscall(_SYSCALL, _REQUEST, _TILE_DATA) == 0)
 
 
+@register_jitable
 def slots(n_in: int) -> int:
     """Single-precision numbers that a row of inputs takes, two numbers in each."""
-    return -(-n_in // INPUTS) * _SLOTS
+    return (n_in + INPUTS - 1) // INPUTS * _SLOTS
 
 
 def packed(weights: NDArray[np.float32]) -> NDArray[np.float32]:
