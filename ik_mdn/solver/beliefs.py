@@ -61,7 +61,7 @@ def _log_of_seen(model: PoseModel, q: FloatArray) -> FloatArray:
 
     arm, removed = model.arm, {0: model.features.removes_azimuth, model.arm.n_joints - 1: model.features.removes_roll}
     seen = np.zeros(len(q))
-    for j in (~arm.is_prismatic & np.isfinite(arm.q_min + arm.q_max)).nonzero()[0]:
+    for j in (~arm.is_prismatic & np.isfinite(arm.q_max - arm.q_min)).nonzero()[0]:
         if not removed.get(int(j)):
             low, high = arm.q_min[j], arm.q_max[j]
             most = np.ceil((high - low) / _TURN)

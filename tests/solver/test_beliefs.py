@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,8 @@ from ik_mdn.solver import IKSolver
 from ik_mdn.solver.beliefs import network_weights
 from ik_mdn.solver.probabilities import count_windings, normalise
 from ik_mdn.solver.solutions import SolutionBatch
-from sim.arm import Arm
+from ik_mdn.training import TrainConfig, build_model
+from sim.arm import Arm, load_arm
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
 
@@ -32,6 +36,19 @@ def test_a_network_knows_nearly_what_the_exact_law_says(name: str, most: float) 
     own = network_weights(solver.model, T, batch)
     np.testing.assert_allclose(np.add.reduceat(own, batch.offsets[:-1]), 1.0)
     assert excess(batch, own) < most  # 7e-7, 0.017, 0.059; 0.027, 0.073 if the limits' part is left out
+
+
+def test_joints_without_limits_have_no_windings_to_make_up_for() -> None:
+    """Nor does reckoning with limits that are not there say a word (inf - inf does)."""
+    arm = load_arm("planar2")
+    free = replace(arm, joint_types=("continuous",) * 2, q_min=[-np.inf] * 2, q_max=[np.inf] * 2)
+    solver = IKSolver(free, build_model(free, TrainConfig(components=4, width=8, blocks=1)))
+    T = forward_kinematics(free, uniform(free, 5, seed=21))
+    batch = solver.solve(T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        own = network_weights(solver.model, T, batch)
+    np.testing.assert_allclose(np.add.reduceat(own, batch.offsets[:-1]), 1.0)
 
 
 def test_a_network_gives_a_solution_as_much_as_all_its_windings() -> None:
