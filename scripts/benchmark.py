@@ -34,6 +34,7 @@ from results import FIGURES, RESULTS, in_order, run_script
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.cli.options import Address, EngineName
+from ik_mdn.solver import IKSolver
 from sim.arm import load_arm
 from sim.executor import Engine
 
@@ -63,7 +64,7 @@ def main(
     """Measure, and print the tables.
 
     Args:
-        arms: Built-in names.
+        arms: Built-in names, or files of models of any arms.
         poses: Uniform in joint space, per arm.
         slow: As many of them for slow methods.
         singles: As many of them asked one by one, in every round.
@@ -92,7 +93,7 @@ def main(
         for name, found in in_order(
             partial(measure_arm, settings=settings, runs=runs, again=again, tell=tell), arms, where
         ):
-            results["arms"][name] = found
+            results["arms"][Path(name).stem] = found
             write_json(str(out), results)
             bar.advance(task)
     print(all_tables(results["arms"]))
@@ -106,13 +107,15 @@ def measure_arm(
     """The sections of one arm.
 
     Args:
-        name: Of the arm.
+        name: Of the arm, or a model's file.
         settings, runs, again: See `main`.
         tell: Called with what comes next.
     """
     torch.set_num_threads(settings.threads)
-    measurement = Measurement(load_arm(name), settings, runs, again=again)
-    found = measurement.run(lambda: None, lambda what: tell(f"{name}: {what}") if tell else None)
+    model = Path(name) if name.endswith(".safetensors") else None
+    arm = load_arm(name) if model is None else IKSolver.load(model).arm
+    measurement = Measurement(arm, settings, runs, model=model, again=again)
+    found = measurement.run(lambda: None, lambda what: tell(f"{arm.name}: {what}") if tell else None)
     measurement.close()
     return found
 

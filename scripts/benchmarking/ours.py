@@ -14,7 +14,7 @@ from benchmarking.description import write_chain
 from benchmarking.iterative import Bullet, Optik, Pinocchio, Toolbox
 from benchmarking.methods import Method, Prepared, Unavailable, check_agreement
 from benchmarking.poses import uniform_poses
-from ik_mdn.solver import IKSolver, solver_for
+from ik_mdn.solver import IKSolver
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
 
@@ -60,9 +60,9 @@ class Ours(Method):
         return np.asarray(answer.q)
 
 
-def our_methods(arm: Arm, threads: int) -> list[Ours]:
-    """The model's solver (where there is one for this arm), its thorough mode, and random restarts without a model."""
-    solver, bare = solver_for(arm), IKSolver(arm)
+def our_methods(solver: IKSolver, threads: int) -> list[Ours]:
+    """The solver (where it has a model), its thorough mode, and random restarts without a model."""
+    bare = IKSolver(solver.arm)
     methods = [Ours(OURS, solver, threads)] if solver.model is not None else []
     if takes("thorough"):
         methods.append(Ours(THOROUGH, solver, threads, slow=True, thorough=True))

@@ -66,16 +66,20 @@ class Measurement:
         arm: The arm.
         settings: How much.
         folder: Where finished sections, descriptions and built modules are kept.
+        model: A file of a model for this arm; None for the shipped one, where there is one.
         again: Measure also what is kept.
     """
 
-    def __init__(self, arm: Arm, settings: Settings, folder: Path, *, again: bool = False) -> None:
+    def __init__(
+        self, arm: Arm, settings: Settings, folder: Path, *, model: Path | None = None, again: bool = False
+    ) -> None:
         self.arm, self.settings, self.folder, self.again = arm, settings, folder, again
-        self.ours: list[Ours] = our_methods(arm, settings.threads)
+        self._model_file = model or find_shipped(arm)
+        self.solver = solver_for(arm, model)
+        self.ours: list[Ours] = our_methods(self.solver, settings.threads)
         self.peers, self.left_out = peer_methods(arm, folder, threads=settings.threads, seed=settings.seed)
         self.methods: list[Method] = [*self.ours, *self.peers]
         self.poses = uniform_poses(arm, settings.poses, settings.seed)
-        self.solver = solver_for(arm)
         self.reference = OURS if self.solver.model is not None else RESTARTS  # what ratios are of
 
     @property
@@ -234,8 +238,8 @@ class Measurement:
     @property
     def _key(self) -> dict[str, Any]:
         """What the kept sections must have been measured with."""
-        shipped = find_shipped(self.arm)
-        digest = hashlib.sha256(shipped.read_bytes()).hexdigest()[:16] if isinstance(shipped, Path) else str(shipped)
+        file = self._model_file
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()[:16] if file is not None else str(None)
         versions = {m.name: m.version for m in self.methods}
         return {
             "settings": asdict(self.settings),
