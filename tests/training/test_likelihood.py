@@ -51,6 +51,19 @@ def test_value_and_gradient_are_those_of_autograd(covariance: str) -> None:
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-4 * float(results[1][1].abs().max()))
 
 
+def test_no_gradient_is_denormal() -> None:
+    """Arithmetic with numbers below float32's normal range takes many times as long, the products behind as well."""
+    head, hidden = _head("full")
+    hidden = hidden.repeat(20, 1)  # a batch as large as those of training
+    head.start_from(torch.rand(5, 4) * 4 - 2, scale=0.02)
+    raw = head.out(hidden).detach().requires_grad_()
+    y = head(hidden, floor=0.01).sample().float()
+    compiled_nll(head._split(raw), y, PERIOD, 0.01).backward()  # type: ignore[no-untyped-call]
+    size = raw.grad.abs()  # type: ignore[union-attr]
+    assert ((size == 0) | (size >= torch.finfo(torch.float32).tiny)).all()
+    assert 0.2 < float((size == 0).float().mean()) < 0.9  # components far from the target are left alone
+
+
 def test_results_do_not_depend_on_the_number_of_threads() -> None:
     head, hidden = _head("full")
     y, before = torch.rand(200, 4), torch.get_num_threads()
