@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ik_mdn.solver.branches import MOST_WINDINGS, wind
 from ik_mdn.solver.continua import curved_targets
 from ik_mdn.solver.engine import Engine, Found, Problem
-from ik_mdn.solver.options import Rank
+from ik_mdn.solver.options import Order, Rank
 from ik_mdn.solver.probabilities import Law, count_windings, log_of_windings, solution_weights
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
@@ -24,26 +24,6 @@ if TYPE_CHECKING:
 _COLUMNS = ("q", "weight", "proposal_weight", "err_pos", "err_rot")
 _WOUND = 2  # solutions wound at a time where the windings are very many; bounds memory and time
 _log = logging.getLogger(__name__)
-
-
-class Order(NamedTuple):
-    """What is wanted of the solutions that were found.
-
-    Args:
-        rank: What they are ordered by.
-        windings: Whether to add the other windings of each solution inside the limits.
-        max_jump: Leave out what is further from the problem's `near` in a joint [rad, m].
-        max_solutions: Keep only so many of the best per target.
-        closest: Whether the closest approach is wanted where there is none.
-        postures: p(q) that solutions are weighed by; None: uniform.
-    """
-
-    rank: Rank
-    windings: bool = False
-    max_jump: float | None = None
-    max_solutions: int | None = None
-    closest: bool = False
-    postures: Postures | None = None
 
 
 def collect(engine: Engine, problem: Problem, outcome: Outcome, law: Law, order: Order) -> SolutionBatch:

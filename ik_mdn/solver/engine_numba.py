@@ -151,7 +151,7 @@ class OneCall:
         call = self._call(problem.tolerance, near is not None, effort, rank, most)
         turned, near = in_frames(self.task, T) if self._is_framed else T, self._middle if near is None else near
         if 0 < B <= call.step and not problem.is_late:
-            answers = _room(B, call)
+            answers = no_answers(B * call.rows, call.n, B)
             q, values, counts, became = answers
             memory = self._borrowed(call)
             worst = kernel.answer(T, turned, near, call.words, memory, *answers, np.zeros(1, np.int64))
@@ -164,8 +164,7 @@ class OneCall:
             worst = became.max(initial=kernel.SOLVED)
         if worst == kernel.NO_POSE:
             raise NoPoseError
-        weight, proposal_weight, err_pos, err_rot = values
-        batch = SolutionBatch(q, weight, proposal_weight, err_pos, err_rot, offsets, _STATUS[became], call.law)
+        batch = SolutionBatch.unchecked(q, values, offsets, _STATUS[became], call.law)
         return batch, (became == kernel.OPEN).nonzero()[0] if worst == kernel.OPEN else None
 
     def _borrowed(self, call: _Call) -> FloatArray:
@@ -188,7 +187,7 @@ class OneCall:
             rows = slice(begin, min(begin + chunk, B))
             here = near[rows] if call.has_near else near
             given, queue = (problem.T[rows], turned[rows], here, call.words), np.zeros(1, np.int64)
-            answers = _room(rows.stop - begin, call)
+            answers = _blocks(rows.stop - begin, call.step, call.rows, call.n)
 
             def work(given: Any = given, answers: Any = answers, queue: IntArray = queue) -> None:
                 kernel.answer(*given, call.memory(), *answers, queue)
@@ -236,11 +235,6 @@ class _Call:
 
 _STATUS = np.array([STATUSES.index(s) for s in (Status.SOLVED, Status.SINGULAR, *[Status.UNREACHABLE] * 2)], np.uint8)
 _block_size = kernel.block_size.py_func
-
-
-def _room(poses: int, call: _Call) -> Answers:
-    """Room for the solutions of so many targets."""
-    return _blocks(poses, call.step, call.rows, call.n)
 
 
 def _blocks(poses: int, step: int, rows: int, n: int) -> Answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -18,9 +19,13 @@ from sim.task import Task, as_targets
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ik_mdn.model import Postures
+
 Rank: TypeAlias = Literal["weight", "distance", "margin", "manipulability"]
 RANKS = ("weight", "distance", "margin", "manipulability")
 
+SEEDS = 32  # per target in the first round
+_KEPT = 256  # options of calls that are not read again
 _MOST = 1e100  # of what is measured
 _MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
 
@@ -49,6 +54,71 @@ class Effort(NamedTuple):
     max_jump: float | None = None
     lost: bool = False
     spread: int = 0
+
+
+class Order(NamedTuple):
+    """What is wanted of the solutions that were found.
+
+    Args:
+        rank: What they are ordered by.
+        windings: Whether to add the other windings of each solution inside the limits.
+        max_jump: Leave out what is further from the problem's `near` in a joint [rad, m].
+        max_solutions: Keep only so many of the best per target.
+        closest: Whether the closest approach is wanted where there is none.
+        postures: p(q) that solutions are weighed by; None: uniform.
+    """
+
+    rank: Rank
+    windings: bool = False
+    max_jump: float | None = None
+    max_solutions: int | None = None
+    closest: bool = False
+    postures: Postures | None = None
+
+
+@lru_cache(maxsize=_KEPT, typed=True)
+def read_options(
+    has_seed: bool,
+    has_postures: bool,
+    max_jump: float | None,
+    rank: Rank | None,
+    max_solutions: int | None,
+    windings: bool,
+    thorough: bool,
+    closest: bool,
+    timeout: float | None,
+    refine: bool,
+    seeds: int,
+    draws: int,
+    restarts: int,
+    tolerance: float,
+    seed: int,
+) -> tuple[Effort, Order]:
+    """What the options of `IKSolver.solve` ask for, checked; kept, since most calls ask for the same.
+
+    Args:
+        has_seed, has_postures: Whether there is a `q_seed`, and whether the model knows p(q).
+        max_jump, rank, max_solutions, windings, thorough, closest, timeout: See `IKSolver.solve`.
+        refine, seeds, draws, restarts, tolerance, seed: See there.
+
+    Raises:
+        ShapeError, UnknownNameError: One of them makes no sense; by name.
+        TypeError: One of them cannot be hashed; `read_options.__wrapped__` says what is wrong with it.
+    """
+    check_flags(refine=refine, windings=windings, thorough=thorough, closest=closest)
+    by = rank_for(rank, has_seed, max_jump)
+    check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
+    effort = Effort(
+        seeds=seeds,
+        draws=draws,
+        restarts=restarts,
+        thorough=thorough,
+        first=max_solutions == 1 and by == "weight" and not (thorough or windings or has_postures),
+        seed=seed,
+        max_jump=max_jump,
+        spread=SEEDS if has_postures else 0,  # what is improbable is a solution too
+    )
+    return effort, Order(by, windings, max_jump, max_solutions, closest)
 
 
 def check_flags(**flags: Any) -> None:

@@ -129,6 +129,23 @@ class SolutionBatch(Sequence[Solutions]):
         assert len(self.offsets) == len(self.status_index) + 1
         assert self.offsets[-1] - self.offsets[0] == len(self.q)
 
+    @classmethod
+    def unchecked(
+        cls,
+        q: FloatArray,
+        values: FloatArray,
+        offsets: NDArray[np.int64],
+        status_index: NDArray[np.uint8],
+        law: Law,
+    ) -> SolutionBatch:
+        """A batch of columns that fit, `values` (4, M) from weights to errors; made in half the time of a frozen dataclass."""
+        weight, proposal_weight, err_pos, err_rot = values
+        batch = object.__new__(cls)
+        errors = {"err_pos": err_pos, "err_rot": err_rot}
+        batch.__dict__.update(errors, q=q, weight=weight, proposal_weight=proposal_weight, offsets=offsets)
+        batch.__dict__.update(status_index=status_index, law=law, closest={})
+        return batch
+
     def __len__(self) -> int:
         return len(self.status_index)
 

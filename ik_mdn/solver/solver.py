@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 from ik_mdn.model import choose_device
 from ik_mdn.solver.approach import with_closest
-from ik_mdn.solver.collecting import Order, collect, joined, replaced
+from ik_mdn.solver.collecting import collect, joined, replaced
 from ik_mdn.solver.engine import Engine, NoPoseError, Problem
 from ik_mdn.solver.engines import Engines
 from ik_mdn.solver.options import (
+    SEEDS,
     Effort,
+    Order,
     Rank,
     check_counts,
-    check_flags,
-    check_numbers,
     checked_seed,
     own_targets,
     plain_targets,
-    rank_for,
+    read_options,
 )
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import propose, search
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from ik_mdn.model import ArmModel, Postures, SavedModel
 
 TOLERANCE = 1e-8  # error [m], [rad] up to which a refined seed is a solution; most end below 1e-12
-SEEDS = 32  # per target in the first round
 _PART = 1 << 14  # targets solved before their solutions are put behind those before; bounds the memory
 _PART_ON_GPU = 1 << 18  # the same there, where more at a time are quicker
 RESTARTS = 6  # rounds of random seeds, each twice as many as before: 2,016 in all
@@ -253,22 +252,16 @@ class IKSolver:
             CheckpointError: `refine=False` without a model.
         """
         began = time.monotonic()
-        check_flags(refine=refine, windings=windings, thorough=thorough, closest=closest)
+        postures = self.postures
+        options = (q_seed is not None, postures is not None, max_jump, rank, max_solutions, windings, thorough, closest)
+        numbers = (timeout, refine, seeds, draws, restarts, tolerance, seed)
+        try:
+            effort, order = read_options(*options, *numbers)
+        except TypeError:
+            effort, order = read_options.__wrapped__(*options, *numbers)
+        order = order if postures is None else order._replace(postures=postures)
         if not (self.has_model or refine):
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
-        by = rank_for(rank, q_seed is not None, max_jump)
-        check_numbers(seed, seeds, draws, restarts, tolerance, max_solutions, max_jump, timeout)
-        effort = Effort(
-            seeds=seeds,
-            draws=draws,
-            restarts=restarts,
-            thorough=thorough,
-            first=max_solutions == 1 and by == "weight" and not (thorough or windings or self.postures),
-            seed=seed,
-            max_jump=max_jump,
-            spread=SEEDS if self.postures else 0,  # what is improbable is a solution too
-        )
-        order = Order(by, windings, max_jump, max_solutions, closest, self.postures)
         T, device = plain_targets(T_base_tip), self._device_for(T_base_tip)
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
         if T is None or slow or device != "cpu" or not self._engines.compiled:

@@ -13,8 +13,9 @@ from ik_mdn.solver.engine import Problem
 from ik_mdn.solver.engine_numba import CompiledEngine, CompiledModel
 from ik_mdn.solver.kernels import refine as kernel
 from ik_mdn.solver.kernels.rules import Rule
+from ik_mdn.solver.options import SEEDS
 from ik_mdn.solver.refinement import refine
-from ik_mdn.solver.solver import SEEDS, IKSolver
+from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.task import load_task

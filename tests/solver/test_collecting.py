@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import sim
-from ik_mdn.solver.collecting import Order, collect, replaced
+from ik_mdn.solver.collecting import collect, replaced
 from ik_mdn.solver.engine import Found, Problem
 from ik_mdn.solver.engine_torch import TorchEngine
+from ik_mdn.solver.options import Order
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import SolutionBatch, Status

@@ -12,11 +12,11 @@ import torch
 from samples import random_arm
 
 import sim
-from ik_mdn.solver.collecting import Order, collect
+from ik_mdn.solver.collecting import collect
 from ik_mdn.solver.engine import NoPoseError, Problem
 from ik_mdn.solver.engine_numba import CompiledEngine, OneCall
 from ik_mdn.solver.engine_torch import TorchEngine
-from ik_mdn.solver.options import Effort, Rank
+from ik_mdn.solver.options import Effort, Order, Rank
 from ik_mdn.solver.probabilities import Law
 from ik_mdn.solver.redundancy import self_motion
 from ik_mdn.solver.search import search
