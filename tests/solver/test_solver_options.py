@@ -168,3 +168,18 @@ def test_an_unknown_rank_is_refused() -> None:
     solver, _, T = poses("xarm6", 1)
     with pytest.raises(UnknownNameError, match="unknown rank 'speed'; allowed: weight, distance, margin"):
         solver.solve(T, rank="speed")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("fine", "wrong"),
+    [
+        ({"refine": True}, {"refine": 1}),
+        ({"max_solutions": 1}, {"max_solutions": True}),
+        ({"seeds": 8}, {"seeds": 8.0}),
+    ],
+)
+def test_what_equals_an_option_that_was_taken_before_is_still_refused(fine: Any, wrong: Any) -> None:
+    solver, _, T = poses("xarm6", 1)
+    solver.solve(T, **fine)
+    with pytest.raises(ShapeError, match=next(iter(wrong))):
+        solver.solve(T, **wrong)
