@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from benchmarking.methods import Method, Prepared, Unavailable, installed_version
-from sim.arm.arm import Arm
+from sim.arm import Arm, load_arm
 from sim.arrays import FloatArray
 
 _PIN_RESTARTS, _PIN_STEPS, _PIN_DAMPING, _PIN_ERROR = 20, 200, 1e-6, 1e-7
@@ -75,6 +75,8 @@ class Optik(Single):
 
     def __init__(self, arm: Arm, chain: Path, threads: int, seed: int) -> None:
         self.version, self.threads = installed_version("optik-py"), threads
+        if "continuous" in arm.joint_types:
+            raise Unavailable("it takes no continuous joints")
         import optik
 
         from benchmarking.description import BASE, TIP
@@ -173,20 +175,20 @@ class Bullet(Single):
     It says nothing of success and knows no limits without its null-space variant.
 
     Args:
-        arm: The arm, as PyBullet itself loads it.
+        chain: The arm's URDF.
         iterations: At most so many.
     """
 
     name = "PyBullet"
 
-    def __init__(self, arm: Arm, iterations: int = 1000) -> None:
+    def __init__(self, chain: Path, iterations: int = 1000) -> None:
         self.version = installed_version("pybullet")
         self.note = f"at most {iterations} iterations, from the middle of the limits, residual 1e-7"
         from sim.world.world import World
 
-        self._arm, self._iterations = arm, iterations
+        arm, self._iterations = load_arm(chain), iterations
         self._world = World()
-        self._body = self._world.add_arm(arm, meshes=False)
+        self._body = self._world.add_arm(arm)
         self._start = (arm.sample_min + arm.sample_max) / 2
         self._client, self._tip = self._body.client, self._body.links.link(arm.tip)
         self._places = [self._body.links.moving.index(joint) for joint in self._body.joints]

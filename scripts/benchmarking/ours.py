@@ -98,7 +98,7 @@ def peer_methods(
         "Robotics Toolbox": lambda: Toolbox(arm),
         "OptIK": lambda: Optik(arm, chain, threads, seed),
         "Pinocchio": lambda: Pinocchio(arm, chain, seed),
-        "PyBullet": lambda: Bullet(arm),
+        "PyBullet": lambda: Bullet(chain),
     }
     methods, left_out = list[Method](), dict[str, str]()
     check = uniform_poses(arm, 200, seed + 1)
