@@ -16,15 +16,17 @@ from ik_mdn.viewer.tour import Stop, make_tour
 from ik_mdn.viewer.visuals import load_looks
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics, joint_origins
-from sim.rendering import Picture, camera_around, camera_for, floor_height, new_figure, project, save_figure
+from sim.rendering import Camera, Picture, camera_around, camera_for, floor_height, new_figure, project, save_figure
 from sim.scenes import Scene
-from sim.world import GhostWorld, World, blend
+from sim.world import GhostWorld, World, blend, put_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SIZE = (760, 620)
 _ALPHA = 0.5
+_NOW = (140, 140, 140)  # of the arm where it is now, shown where nothing is chosen
+_ROOM = 0.3  # [reaches] around the joints of a planar arm
 _LINE = 0.05  # height of a line of the table
 
 
@@ -63,9 +65,9 @@ def _draw_arms(axes: Axes, session: Session, stop: Stop, scene: Scene | None, *,
         world.add_ground(height=floor_height(arm, scene, depth=0.0) - 0.01, size=4.0 * arm.reach)
         if scene is not None:
             world.add_scene(scene, arm)
-        world.add_arm(arm, meshes=meshes).set_q(solid)
-        layers = [ghosts.take(q, _unit(colour)) for q, colour in arms]
-        picture: Picture = blend(world.render_layers(camera), layers, alpha=_ALPHA)
+        own = _NOW if stop.solid is None else branch_colour(numbers[stop.solid])
+        view = put_in(world.render_layers(camera), ghosts.take(solid, _unit(own)))
+        picture: Picture = blend(view, [ghosts.take(q, _unit(colour)) for q, colour in arms], alpha=_ALPHA)
     axes.imshow(picture)
     goal = project(camera, answer.T_base_target[:3, 3])
     if mse is not None:
@@ -79,10 +81,18 @@ def _draw_arms(axes: Axes, session: Session, stop: Stop, scene: Scene | None, *,
 def _camera(session: Session, q: FloatArray) -> Any:
     arm, (width, height) = session.arm, _SIZE
     if arm.is_planar:
-        return replace(camera_for(arm, width=width, height=height), supersample=2)
+        return _above(camera_for(arm, width=width, height=height), joint_origins(arm, q)[..., :2], _ROOM * arm.reach)
     points = np.vstack([np.zeros((1, 3)), joint_origins(arm, q).reshape(-1, 3)])
     tips = forward_kinematics(arm, q)[:, :2, 3].mean(axis=0)
     return camera_around(points, facing=tips, margin=0.12 * arm.reach, width=width, height=height)
+
+
+def _above(camera: Camera, points: FloatArray, room: float) -> Camera:
+    """A camera that looks down on points (..., 2) from so near that they fill the picture but for some room [m]."""
+    low, high = points.reshape(-1, 2).min(axis=0) - room, points.reshape(-1, 2).max(axis=0) + room
+    (x, y), (across, along) = ((low + high) / 2).tolist(), ((high - low) / 2).tolist()
+    height = max(along, across * camera.height / camera.width) / np.tan(np.radians(camera.fov) / 2)
+    return replace(camera, eye=(x, y, float(height)), target=(x, y, 0.0), supersample=2)
 
 
 def _write_table(axes: Axes, session: Session, stop: Stop) -> None:
@@ -104,7 +114,8 @@ def _write_table(axes: Axes, session: Session, stop: Stop) -> None:
         reason = verdict.reasons[i] if verdict is not None else ""
         axes.text(0.5, y, reason if len(reason) < 48 else f"{reason[:46]}…", fontsize=8, weight=weight)
     y -= 2 * _LINE
-    axes.text(0.0, y, "The arm in its own colours is the one in bold.", fontsize=10)
+    chosen = "The grey arm is where it is now." if stop.solid is None else "The solid arm is the one in bold."
+    axes.text(0.0, y, chosen, fontsize=10)
     if details.mse is not None:
         miss = say_miss(details.mse, rotation=session.rotation)
         axes.text(0.0, y - _LINE, f"The regressor (MSE, red) misses by {miss}.", color=_unit(MSE), fontsize=10)
