@@ -79,11 +79,9 @@ def record_xarm6(out: Path, *, targets: int) -> None:
 
     solver = IKSolver.load("xarm6")
     with World() as world, progress() as bar:
-        job = bar.add_task("pictures", total=None)
+        job = bar.add_task("targets", total=targets)
         controller = Controller(world.add_arm(solver.arm), solver)
-        record_reaches(
-            out, controller, world, targets=targets, seed=0, fps=8, on_frame=lambda: bar.update(job, advance=1)
-        )
+        record_reaches(out, controller, world, targets=targets, seed=0, fps=8, on_reach=lambda: bar.advance(job))
 
 
 def print_comparison(poses: int) -> None:

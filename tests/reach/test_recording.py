@@ -174,14 +174,16 @@ def test_a_filmed_episode_is_that_of_the_suite_with_the_other_solution_as_a_ghos
     stage = Stage(arm, IKSolver(arm), scene=load_scene("cage"))
     with stage.open() as (world, controller):
         expected = next(run_suite(controller, world, [1], seed=2))[1]
-    camera, frames = camera_for(arm, width=96, height=96), list[int]()
+    camera, frames, planned = camera_for(arm, width=96, height=96), list[int](), list[int]()
     shown, plain = tmp_path / "ghost.gif", tmp_path / "plain.gif"
-    result = record_episode(shown, stage, 1, seed=2, fps=4, camera=camera, on_frame=lambda: frames.append(1))
+    told = {"on_plan": planned.append, "on_frame": lambda: frames.append(1)}
+    result = record_episode(shown, stage, 1, seed=2, fps=4, camera=camera, **told)
     record_episode(plain, stage, 1, seed=2, fps=4, camera=camera, ghosts=0)
     np.testing.assert_allclose(result.q_end, expected.q_end, atol=1e-9)
     assert result.status is expected.status
     with_ghost, without = (np.stack(list(iio.imiter(path)))[..., :3].astype(int) for path in (shown, plain))
     assert len(frames) >= 5
+    assert planned[0] == pytest.approx(len(frames), rel=0.4)  # said before the first: for the time left
     changed = np.abs(with_ghost[0] - without[0]).sum(axis=-1) > 40
     assert changed.sum() > 20
     bluer = (with_ghost[0] - without[0])[changed]
