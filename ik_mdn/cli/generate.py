@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import progress, write_json
+from ik_mdn.cli.console import progress, waiting, write_json
 from ik_mdn.cli.options import OPTIONAL, Address, ArmName, Base, EngineName, Json, OptionalWhole, Seed, Tip
 from sim.errors import DatasetError
 
@@ -48,10 +48,11 @@ def run(
         workers: Threads, or processes; without it, one per core.
         shards: Write only these shards, for example 0:4 for the first four; several machines can share the work.
     """
-    from sim.arm import load_arm
-    from sim.dataset import generate
-    from sim.executor import Engine
-    from sim.files import check_writable
+    with waiting("loading"):
+        from sim.arm import load_arm
+        from sim.dataset import generate
+        from sim.executor import Engine
+        from sim.files import check_writable
 
     if json and json != "-":
         check_writable(json)

@@ -93,13 +93,13 @@ def run(
         ideal_motors: Let the motors be as strong as it takes; without, targets that the URDF's effort limits cannot hold
             against gravity are refused.
     """
-    from ik_mdn.reach import Stage, check_suite
-    from ik_mdn.solver import solver_for
-    from sim.arm import load_arm
-    from sim.scenes import load_scene
-
     _check(episodes, seed, targets, explain, record, out)
     with waiting("loading"):
+        from ik_mdn.reach import Stage, check_suite
+        from ik_mdn.solver import solver_for
+        from sim.arm import load_arm
+        from sim.scenes import load_scene
+
         loaded = load_arm(arm, base=base, tip=tip)
         stage = Stage(
             arm=loaded,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -140,7 +140,11 @@ def draw_curve(
         )
     if heights is not None:
         axes.set_ylim(heights)
-        at_the_edge = {"xycoords": ("data", "axes fraction"), "xytext": (0, -4), "textcoords": "offset points"}
+        at_the_edge: dict[str, Any] = {
+            "xycoords": ("data", "axes fraction"),
+            "xytext": (0, -4),
+            "textcoords": "offset points",
+        }
         for one in (one for one in ordered if one.validation.mean > heights[1]):
             axes.annotate(f"↑ {one.validation.mean:.3g}", (one.components, 1.0), va="top", **at_the_edge)
     axes.set_xscale("log", base=2)

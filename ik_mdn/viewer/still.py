@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +31,20 @@ _ROOM = 0.3  # [reaches] around the joints of a planar arm
 _LINE = 0.05  # height of a line of the table
 
 
-def save_still(path: str | Path, session: Session, scene: Scene | None = None) -> None:
+def save_still(
+    path: str | Path,
+    session: Session,
+    scene: Scene | None = None,
+    *,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
     """Write a picture: every solution as a ghost, the controller's choice solid, the regressor's arm red, the table.
 
     Args:
         path: The file; its ending says the format.
         session: The arm and its models.
         scene: Obstacles around it.
+        on_step: Called with how many steps are done, and how many there are, for progress.
 
     Raises:
         ShapeError: No format has that ending.
@@ -48,13 +56,18 @@ def save_still(path: str | Path, session: Session, scene: Scene | None = None) -
         (stop,) = make_tour(session, session.start_target()[None], judge)
     finally:
         judge.close()
+    steps = len(stop.answer) + 3
+    on_step(1, steps)
     figure, (left, right) = new_figure(1, 2, figsize=(13, 6), width_ratios=(1.25, 1))
-    _draw_arms(left, session, stop, scene, meshes=meshes)
+    _draw_arms(left, session, stop, scene, meshes=meshes, on_arm=lambda done: on_step(1 + done, steps))
     _write_table(right, session, stop)
     save_figure(figure, Path(path))
+    on_step(steps, steps)
 
 
-def _draw_arms(axes: Axes, session: Session, stop: Stop, scene: Scene | None, *, meshes: bool) -> None:
+def _draw_arms(
+    axes: Axes, session: Session, stop: Stop, scene: Scene | None, *, meshes: bool, on_arm: Callable[[int], None]
+) -> None:
     arm, answer, mse = session.arm, stop.answer, stop.details.mse
     solid = answer.q[stop.solid] if stop.solid is not None else session.q_now
     camera = _camera(session, np.vstack([answer.q, solid, *([mse.q] if mse else [])]))
@@ -67,7 +80,11 @@ def _draw_arms(axes: Axes, session: Session, stop: Stop, scene: Scene | None, *,
             world.add_scene(scene, arm)
         own = _NOW if stop.solid is None else branch_colour(numbers[stop.solid])
         view = put_in(world.render_layers(camera), ghosts.take(solid, _unit(own)))
-        picture: Picture = blend(view, [ghosts.take(q, _unit(colour)) for q, colour in arms], alpha=_ALPHA)
+        layers = []
+        for q, colour in arms:
+            layers.append(ghosts.take(q, _unit(colour)))
+            on_arm(len(layers))
+        picture: Picture = blend(view, layers, alpha=_ALPHA)
     axes.imshow(picture)
     goal = project(camera, answer.T_base_target[:3, 3])
     if mse is not None:

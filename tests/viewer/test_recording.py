@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import rgb_to_hsv
 
 from ik_mdn.viewer import Session, record_page, save_still
+from ik_mdn.viewer.ghosts import branch_colour
 from ik_mdn.viewer.tour import make_tour, target_path
 from sim.arm import load_arm
 
@@ -52,8 +54,15 @@ def test_a_recorded_page_holds_everything_and_asks_for_nothing(session: Session,
 def test_a_still_is_a_picture_with_the_colours_of_the_branches(session: Session, tmp_path: Path) -> None:
     from PIL import Image
 
-    path = tmp_path / "still.png"
-    save_still(path, session)
+    path, steps = tmp_path / "still.png", list[tuple[int, int]]()
+    save_still(path, session, on_step=lambda done, total: steps.append((done, total)))
+    assert [done / total for done, total in steps] == sorted(done / total for done, total in steps)
+    assert steps[-1][0] == steps[-1][1]
+    assert len(steps) >= 4
     picture = np.asarray(Image.open(path).convert("RGB"))
     assert picture.shape[1] > 1000
     assert (np.abs(picture.astype(int) - (38, 112, 214)).sum(axis=-1) < 12).sum() > 50  # the first branch's chip
+    arms = picture[:, : picture.shape[1] // 2]  # both arms in their rows' hues, one of them solid
+    hues = rgb_to_hsv(arms[np.ptp(arms, axis=-1) > 60] / 255.0)[:, 0]
+    for colour in (branch_colour(0), branch_colour(1)):
+        assert (np.abs(hues - rgb_to_hsv(np.array(colour) / 255.0)[0]) < 0.03).sum() > 300
