@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ik_mdn.cli.console import print_table, progress, report_note, waiting, write_json
-from ik_mdn.cli.options import ArmName, Base, FilePath, Folder, Json, TaskName, Tip
+from ik_mdn.cli.options import OPTIONAL, ArmName, Base, FilePath, Folder, Json, TaskName, Tip
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def run(
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     out: FilePath = None,
     run_folder: Folder = None,
-    dataset: Folder = None,
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", **OPTIONAL)] = None,
     task: TaskName = None,
     base: Base = None,
     tip: Tip = None,
@@ -63,10 +63,11 @@ def run(
     if config.kind == "mse" and both_targets:
         configs = [replace(config, targets="angles"), replace(config, targets="cos_sin")]
     folders = [folder if len(configs) == 1 else folder / one.targets for one in configs]
+    samples = dataset if dataset is None or "://" in dataset else Path(dataset)
     _check_files(out, json, folders, overwrite=overwrite)
     _show_chain(loaded, chosen)
     solvers = [
-        _train_one(loaded, chosen, one, dataset, where, out) for one, where in zip(configs, folders, strict=True)
+        _train_one(loaded, chosen, one, samples, where, out) for one, where in zip(configs, folders, strict=True)
     ]
     if rank():
         return
@@ -97,7 +98,9 @@ def _check_files(out: Path, json: str | None, folders: list[Path], *, overwrite:
     report_note(f"{out} exists and will be replaced when training ends")
 
 
-def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, folder: Path, out: Path) -> IKSolver:
+def _train_one(
+    arm: Arm, task: Task, config: TrainConfig, dataset: Path | str | None, folder: Path, out: Path
+) -> IKSolver:
     from ik_mdn.training import Progress, train
 
     name = f"{config.kind} {arm.name}" + (f" ({config.targets})" if config.kind == "mse" else "")
