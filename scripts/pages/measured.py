@@ -82,7 +82,7 @@ def benchmark_page(found: Mapping[str, Any]) -> str:
         f"{machine['python']}, torch {machine['torch']}. **A loaded machine: look at the ratios, [least, largest] of "
         f"{settings['rounds']} rounds.** Closed forms win where they exist.",
         all_tables(found["arms"]),
-        "![Share of branches found against time per pose](../../../data/figures/recall_time.png)",
+        "![Share of branches found against CPU time per pose](../../../data/figures/recall_time.png)",
         made_by("benchmark.json", f"python scripts/benchmark.py --arms {' '.join(found['arms'])} {words}"),
     )
 
