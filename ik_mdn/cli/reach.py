@@ -161,7 +161,8 @@ def run_suite_with_progress(
             kept = len(folder.records(episodes))
             report_note(f"{kept} of {episodes} episodes are kept in {out}; the same command goes on from there")
             raise
-        folder.finish(episodes)
+        with waiting("drawing figures"):
+            folder.finish(episodes)
     return records
 
 
