@@ -142,13 +142,13 @@ def _show_learned(contestants: Contestants, results: Sequence[LearnedResult]) ->
     from ik_mdn.comparison import PUBLISHED
     from ik_mdn.evaluation import degrees, millimetres, percent
 
-    arm = contestants.solver.arm
+    arm, turns = contestants.solver.arm, any(contestants.solver.task.rows[3:])
     rows = [
         [
             each.name,
             f"{each.seconds:.0f} s, {each.samples:,}",
             f"{millimetres(each.pos_mean)} / {millimetres(each.pos_median)}",
-            f"{degrees(each.rot_mean)} / {degrees(each.rot_median)}",
+            f"{degrees(each.rot_mean)} / {degrees(each.rot_median)}" if turns else "free",
             percent(each.in_limits),
             f"{each.us_per_draw:.1f}",
         ]
