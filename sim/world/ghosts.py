@@ -21,6 +21,7 @@ _ALPHA = 0.4  # share of a ghost in what is seen through it
 _BIAS = (
     5e-3  # [m] that a ghost must be nearer than what it covers: where both are one (the base, the hand) it is left out
 )
+_ALIKE_COLOURS = 30  # of 255: ghosts that differ by less are of one colour in other light
 _LIGHT = 0.5  # share of white in what is seen through a ghost
 
 
@@ -91,7 +92,8 @@ def put_in(view: Layers, arm: Layers) -> Layers:
 def _peel(ghosts: Sequence[Layers]) -> Iterator[tuple[FloatArray, Picture]]:
     """Depth (h, w) and colour (h, w, 3) of the nearest surface of ghosts in each pixel, then of the one behind it, ...
 
-    Of surfaces that coincide the first ghost's is the nearest, so that rounding does not speckle them.
+    Of surfaces that coincide the first ghost's is the nearest, so that rounding does not speckle them; where most ghosts
+    do, and differ in colour, it is grey.
     """
     depth = np.stack([np.where(ghost.solid, ghost.depth, np.inf) for ghost in ghosts])
     rgb = np.stack([ghost.rgb for ghost in ghosts])
@@ -101,6 +103,9 @@ def _peel(ghosts: Sequence[Layers]) -> Iterator[tuple[FloatArray, Picture]]:
         nearest = np.take_along_axis(depth, first, axis=0)[0]
         colour = np.take_along_axis(rgb, first[..., None], axis=0)[0]
         shared = (2 * same.sum(axis=0) > max(len(ghosts), 2)) & np.isfinite(nearest)
+        owners, seen = same[:, shared], rgb[:, shared].astype(np.int16)  # (n, m), (n, m, 3)
+        apart = np.where(owners[..., None], np.abs(seen - colour[shared]), 0).max(axis=(0, 2)) > _ALIKE_COLOURS
+        shared[shared] = apart
         colour[shared] = colour[shared].mean(axis=-1, keepdims=True).round()
         yield nearest, colour
         np.put_along_axis(depth, first, np.inf, axis=0)

@@ -67,6 +67,9 @@ def test_what_most_ghosts_share_is_grey_and_does_not_speckle() -> None:
     rounded = [replace(g, depth=g.depth + rng.uniform(-1e-3, 1e-3, g.depth.shape).astype(np.float32)) for g in ghosts]
     shared = blend(layer(GREY, 2.0), rounded, alpha=0.5)
     assert np.ptp(shared, axis=(0, 1)).max() == 0
+    assert np.ptp(shared, axis=-1).max() == 0
+    one_colour = [replace(ghost, rgb=ghosts[0].rgb) for ghost in rounded]
+    assert blend(layer(GREY, 2.0), one_colour, alpha=1.0)[0, 0].tolist() == list(RED)  # it is theirs then
     assert blend(layer(GREY, 2.0), rounded[:1], alpha=1.0)[0, 0].tolist() == list(RED)
     two = [*rounded[:2], layer((0, 200, 0), 1.5), layer((0, 200, 0), 1.6)]
     np.testing.assert_array_equal(blend(layer(GREY, 2.0), two, alpha=1.0)[..., 0], RED[0])  # the first of two alike
