@@ -78,8 +78,8 @@ def run(
     """Print every joint vector that reaches a target, best first, or why there is none.
 
     Joint values are typed and shown in radians, with --degrees in degrees; those of prismatic joints in metres. The
-    last line can be pasted. JSON is in radians and metres always. A target that cannot be reached is a result: exit code
-    0, and the status says why (solved, unreachable, out_of_limits, ...); 2 is for what cannot be understood.
+    last line can be pasted. JSON is in radians and metres always. A target that cannot be reached is a result: the
+    exit code is 0, and the status says why (unreachable, out_of_limits, ...); 2 is for what cannot be understood.
 
     Args:
         point: Target position [m], for tasks without rotation.
