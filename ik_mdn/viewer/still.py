@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _SIZE = (760, 620)
 _ALPHA = 0.5
 _NOW = (140, 140, 140)  # of the arm where it is now, shown where nothing is chosen
+_DISTANCE = 0.88  # of the camera among obstacles, as a share of `sim.rendering.scenery`'s
 _ROOM = 0.3  # [reaches] around the joints of a planar arm
 _LINE = 0.05  # height of a line of the table
 
@@ -70,7 +71,7 @@ def _draw_arms(
 ) -> None:
     arm, answer, mse = session.arm, stop.answer, stop.details.mse
     solid = answer.q[stop.solid] if stop.solid is not None else session.q_now
-    camera = _camera(session, np.vstack([answer.q, solid, *([mse.q] if mse else [])]))
+    camera = _camera(session, scene, np.vstack([answer.q, solid, *([mse.q] if mse else [])]))
     numbers = answer.branch.tolist()
     arms = [(answer.q[i], branch_colour(numbers[i])) for i in range(len(answer)) if i != stop.solid]
     arms += [(mse.q, MSE)] if mse is not None else []
@@ -95,8 +96,11 @@ def _draw_arms(
     axes.set_axis_off()
 
 
-def _camera(session: Session, q: FloatArray) -> Any:
+def _camera(session: Session, scene: Scene | None, q: FloatArray) -> Camera:
+    """As near to the arms as it can be; among obstacles, from where they hide none."""
     arm, (width, height) = session.arm, _SIZE
+    if scene is not None and scene.obstacles and not arm.is_planar:
+        return replace(camera_for(arm, scene, width=width, height=height, distance=_DISTANCE), supersample=2)
     if arm.is_planar:
         return _above(camera_for(arm, width=width, height=height), joint_origins(arm, q)[..., :2], _ROOM * arm.reach)
     points = np.vstack([np.zeros((1, 3)), joint_origins(arm, q).reshape(-1, 3)])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +14,13 @@ from matplotlib.colors import rgb_to_hsv
 
 from ik_mdn.viewer import Session, record_page, save_still
 from ik_mdn.viewer.ghosts import branch_colour
+from ik_mdn.viewer.still import _camera
 from ik_mdn.viewer.tour import make_tour, target_path
 from sim.arm import load_arm
+from sim.kinematics import joint_origins
+from sim.rendering import project
+from sim.scenes import load_scene
+from sim.world import World
 
 pytest.importorskip("viser", reason="the viewer's extra is not installed")
 
@@ -48,6 +55,21 @@ def test_a_recorded_page_holds_everything_and_asks_for_nothing(session: Session,
     assert data is not None
     assert len(base64.b64decode(data.group(1))) > 3_000
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?:', page)
+
+
+@pytest.mark.parametrize("scene", ["shelf", "table"])
+def test_no_obstacle_stands_between_the_camera_of_a_still_and_the_arm(scene: str) -> None:
+    arm = load_arm("xarm6")
+    around = load_scene(scene, arm)
+    q = np.tile(np.clip(0.3, arm.q_min, arm.q_max), (2, 1))
+    camera = _camera(SimpleNamespace(arm=arm), around, q)  # type: ignore[arg-type]
+    with World() as world:
+        world.add_scene(around, arm)
+        bare = world.render_layers(replace(camera, supersample=1)).depth
+    pixel = project(camera, joint_origins(arm, q[0])).round().astype(int)
+    sight = np.subtract(camera.target, camera.eye) / np.linalg.norm(np.subtract(camera.target, camera.eye))
+    far = (joint_origins(arm, q[0]) - np.array(camera.eye)) @ sight  # along the line of sight, as depths are
+    assert (far < bare[pixel[:, 1], pixel[:, 0]] + 1e-3).mean() > 0.7
 
 
 @pytest.mark.slow
