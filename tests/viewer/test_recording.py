@@ -59,9 +59,8 @@ def test_a_recorded_page_holds_everything_and_asks_for_nothing(session: Session,
 
 @pytest.mark.parametrize("scene", ["shelf", "table"])
 def test_no_obstacle_stands_between_the_camera_of_a_still_and_the_arm(scene: str) -> None:
-    arm = load_arm("xarm6")
-    around = load_scene(scene, arm)
-    q = np.tile(np.clip(0.3, arm.q_min, arm.q_max), (2, 1))
+    arm = load_arm("panda")
+    around, q = load_scene(scene, arm), np.array([[0.0, 0.3, 0.0, -1.8, 0.0, 2.1, 0.8]])
     camera = _camera(SimpleNamespace(arm=arm), around, q)  # type: ignore[arg-type]
     with World() as world:
         world.add_scene(around, arm)
