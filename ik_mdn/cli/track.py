@@ -221,7 +221,10 @@ def _track(
             if share == 1.0 and len(bar.tasks) == 1:
                 bar.add_task("timing it", total=None)
 
-        return track(solver, path, q_start=q_start, body=body, speed=joint_speed, on_step=show)
+        tracked = track(solver, path, q_start=q_start, body=body, speed=joint_speed, on_step=show)
+        for timing in bar.task_ids[1:]:
+            bar.remove_task(timing)
+    return tracked
 
 
 def _execute(

@@ -113,7 +113,10 @@ def _train_one(
             if at.fraction >= 1.0 and len(bar.tasks) == 1:
                 bar.add_task("measuring the report card", total=None, note="")
 
-        return train(arm, config, task=task, dataset=dataset, run_folder=folder, out=out, on_progress=show)
+        trained = train(arm, config, task=task, dataset=dataset, run_folder=folder, out=out, on_progress=show)
+        for measuring in bar.task_ids[1:]:
+            bar.remove_task(measuring)
+    return trained
 
 
 def _show_chain(arm: Arm, task: Task) -> None:
