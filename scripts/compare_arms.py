@@ -88,7 +88,7 @@ def draw_poses(surveys: Sequence[Any], out: Path) -> bool:
     for (name, panels), place in zip(pairs.items(), places, strict=False):
         for axes, panel in zip(place, panels, strict=True):
             panel.draw(axes)
-            axes.set_title(f"{name}: {panel.title}", fontsize=11)
+            axes.set_title(f"{name}: {panel.title}", fontsize=10)
     _write(out, png(figure, dpi=85, photo=True))
     return True
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from results import run_script
 
-from ik_mdn.cli.console import print_table, progress, report_note
+from ik_mdn.cli.console import print_table, progress, report_note, waiting
 
 TARGETS = {  # x, y [m] and heading [rad]; in the last column the elbow is bent by more than 90°
     "planar2": ((1.4, 0.7, 0.0), (-0.9, 1.3, 0.0), (0.3, -0.9, 0.0)),
@@ -26,7 +26,8 @@ def main(out: Path = Path("out"), poses: int = 2000, targets: int = 5) -> None:
     """
     started = time.perf_counter()
     report_note("1/3 drawing planar arms ...")
-    draw_planar_arms(out / "planar_arms.png")
+    with waiting("drawing"):
+        draw_planar_arms(out / "planar_arms.png")
     report_note("2/3 recording xArm6 reaching targets in PyBullet ...")
     record_xarm6(out / "xarm6_reaches.gif", targets=targets)
     report_note("3/3 comparing on held-out poses ...")
@@ -63,7 +64,7 @@ def draw_planar_arms(out: Path) -> None:
             q_mse = mse.mean(torch.tensor(T[None]))[0].numpy()
             q, weight = modes.loc[0, clear].numpy(), modes.weight[0, clear].numpy()
             draw_target_panel(panel, model.arm, T, modes=q, weights=weight, q_mse=q_mse)
-        row[0].set_ylabel(f"{arm}\ny [m]")
+        row[0].set_ylabel(f"{arm}\n\ny [m]")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncol=len(labels), frameon=False)
     figure.suptitle("One target, two answers: the mixture keeps both, squared error averages them and misses")
@@ -79,11 +80,9 @@ def record_xarm6(out: Path, *, targets: int) -> None:
 
     solver = IKSolver.load("xarm6")
     with World() as world, progress() as bar:
-        job = bar.add_task("pictures", total=None)
+        job = bar.add_task("targets", total=targets)
         controller = Controller(world.add_arm(solver.arm), solver)
-        record_reaches(
-            out, controller, world, targets=targets, seed=0, fps=8, on_frame=lambda: bar.update(job, advance=1)
-        )
+        record_reaches(out, controller, world, targets=targets, seed=0, fps=8, on_reach=lambda: bar.advance(job))
 
 
 def print_comparison(poses: int) -> None:

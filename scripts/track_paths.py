@@ -31,6 +31,7 @@ from ik_mdn.paths.tracking import track, track_many
 from ik_mdn.solver import IKSolver, solver_for
 from ik_mdn.solver.refinement import refine
 from sim.arm.arm import Arm
+from sim.errors import IKError
 from sim.executor import Engine
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, error_norms, task_error, task_jacobian
@@ -43,6 +44,7 @@ MISSES = (0.0, 1e-9, 1e-6, 1e-4, 1e-2)  # [rad] by which a path passes the singu
 SAME = 1e-5  # [rad] within which two ways to a sample agree
 EXECUTED = 5  # paths per arm that are executed in Bullet
 KINDS = ("line", "circle", "singular")
+_MIX = ("line", "line", "circle", "circle", "singular")  # kinds of five paths, one after the other
 
 
 def main(
@@ -58,10 +60,12 @@ def main(
 
     Args:
         arms: Built-in names.
-        count: Paths of each arm.
+        count: Paths of each arm, at least 5: of five, two are lines, two circles, and one leads through a singularity.
         seed: Of the paths.
         out: The figures as JSON.
     """
+    if count < len(_MIX):
+        raise IKError(f"--count {count} has no path through a singularity; give at least {len(_MIX)}")
     results: dict[str, Any] = {"count": count, "seed": seed, "rate_hz": 100, "arms": {}}
     with progress() as bar:
         job = bar.add_task("following paths", total=len(arms))
@@ -78,7 +82,7 @@ def run(name: str, count: int, seed: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     arm = sim.load_arm(name)
     solver = solver_for(arm)
-    kinds = [KINDS[0 if i % 5 < 2 else 1 if i % 5 < 4 else 2] for i in range(count)]
+    kinds = [_MIX[i % len(_MIX)] for i in range(count)]
     paths = [make_path(solver, kind, i, seed) for i, kind in enumerate(kinds)]
     track_many(solver, paths[:1])  # compiles, loads
     begin, begin_cpu = time.perf_counter(), time.process_time()

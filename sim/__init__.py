@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from sim.lazy import public_names
@@ -28,3 +29,6 @@ if TYPE_CHECKING:
     from sim.world import World as World
 else:
     __getattr__, __dir__, __all__ = public_names(__name__)
+
+if "gymnasium" in sys.modules:  # whoever has it may make the environments by name; it is not loaded for that
+    import sim.environment  # noqa: F401

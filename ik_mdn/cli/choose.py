@@ -58,16 +58,18 @@ def run(
         learning_rate: Its peak.
         figure: The bias-variance curve; the ending decides the format. Without it, ARM-choice.png in this folder.
     """
-    import torch
-
-    from ik_mdn.training import PoseStream, build_model, choose, draw_choice
-    from sim.arm import load_arm
     from sim.errors import ShapeError
 
     if count < 1 or seed < 0:
         raise ShapeError(f"got --count {count} and --seed {seed}; allowed: count >= 1, seed >= 0")
+    with waiting("loading"):
+        import torch
+
+        from ik_mdn.training import PoseStream, build_model, choose, draw_choice
+        from sim.arm import load_arm
+
+        loaded = load_arm(arm, base=base, tip=tip)
     torch.set_num_threads(1)  # the networks are small: threads that wait for each other only slow them down
-    loaded = load_arm(arm, base=base, tip=tip)
     config = replace(
         _DEFAULT, steps=steps, width=width, blocks=blocks, floor=floor, learning_rate=learning_rate, seed=seed
     )

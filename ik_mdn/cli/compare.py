@@ -86,8 +86,6 @@ def run(
             samples, and compare their draws as they are (extra flows).
         meshes: Load the arms' meshes; without them there is nothing to see or to collide with.
     """
-    from ik_mdn.comparison import load_contestants
-    from sim.arm import load_arm
     from sim.errors import ShapeError
     from sim.files import check_writable
 
@@ -102,6 +100,9 @@ def run(
         raise ShapeError(f"{why}; got {len(arms)} arms. Try: ik-mdn compare planar2 xarm6")
     _check_numbers(count, seed, targets)
     with waiting("loading models"):
+        from ik_mdn.comparison import load_contestants
+        from sim.arm import load_arm
+
         loaded = [load_arm(name, base=base, tip=tip) for name in arms]
         contestants = [load_contestants(arm, model=model, mse=mse, k1=k1, device=device) for arm in loaded]
     surveys = [survey(each, count=count, targets=targets, seed=seed, meshes=meshes) for each in contestants]
@@ -141,13 +142,13 @@ def _show_learned(contestants: Contestants, results: Sequence[LearnedResult]) ->
     from ik_mdn.comparison import PUBLISHED
     from ik_mdn.evaluation import degrees, millimetres, percent
 
-    arm = contestants.solver.arm
+    arm, turns = contestants.solver.arm, any(contestants.solver.task.rows[3:])
     rows = [
         [
             each.name,
             f"{each.seconds:.0f} s, {each.samples:,}",
             f"{millimetres(each.pos_mean)} / {millimetres(each.pos_median)}",
-            f"{degrees(each.rot_mean)} / {degrees(each.rot_median)}",
+            f"{degrees(each.rot_mean)} / {degrees(each.rot_median)}" if turns else "free",
             percent(each.in_limits),
             f"{each.us_per_draw:.1f}",
         ]

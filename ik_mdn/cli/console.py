@@ -105,7 +105,7 @@ def progress(*, note: str = "", count: bool = True) -> Progress:
     columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False), BarColumn(20)]
     columns += [TaskProgressColumn(), *([_Count()] if count else [])]
     columns += [TextColumn("{task.fields[note]}", markup=False) if note else TimeElapsedColumn(), _TimeLeft()]
-    return Progress(*columns, console=_stderr())
+    return Progress(*columns, console=_stderr(), redirect_stdout=sys.stdout.isatty())  # a pipe gets what is printed
 
 
 @contextmanager
@@ -133,12 +133,20 @@ class _Count(MofNCompleteColumn):
 
 
 class _TimeLeft(TimeRemainingColumn):
-    """ "0:00:08 left", or nothing where it cannot be known."""
+    """ "0:00:08 left", or nothing where it cannot be known; of few and slow steps by their mean so far."""
 
     def render(self, task: Task) -> Text:
-        if task.total is None or (task.time_remaining is None and not task.finished):
+        if task.total is None or (not task.completed and not task.finished):
             return Text("")
+        if task.time_remaining is None and not task.finished:
+            seconds = (task.elapsed or 0.0) * (task.total - task.completed) / task.completed
+            return Text(f"{_clock(seconds)} left", "progress.remaining")
         return super().render(task) + " left"
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds: "0:00:08"."""
+    return f"{int(seconds) // 3600}:{int(seconds) // 60 % 60:02}:{int(seconds) % 60:02}"
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: bool = False) -> None:

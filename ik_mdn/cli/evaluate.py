@@ -43,16 +43,16 @@ def run(
         figures: Write pit.png, coverage.png and variance.png into this folder.
         sbi: Also ranks (simulation-based calibration) and TARP, by the package sbi.
     """
-    from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate, simulation_based
-    from ik_mdn.model import load_fitting
-    from ik_mdn.solver import IKSolver
-    from sim.arm import load_arm
-
     with waiting("loading the model"):
+        from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate, simulation_based
+        from ik_mdn.model import load_fitting
+        from ik_mdn.solver import IKSolver
+        from sim.arm import load_arm
+
         loaded = load_arm(arm, base=base, tip=tip)
         fitting = load_fitting(loaded, model)
         solver = IKSolver(loaded, fitting, device=device)
-    with progress() as bar:
+    with progress(count=False) as bar:
         jobs = {}
 
         def show(stage: str, done: float) -> None:
@@ -74,8 +74,9 @@ def run(
             files = draw_evaluation(result, loaded, figures)
     ranks = None
     if sbi:
-        with waiting("ranks and TARP"):
-            ranks = simulation_based(fitting).to_dict()
+        with progress(count=False) as bar:
+            job = bar.add_task("ranks and TARP", total=1.0)
+            ranks = simulation_based(fitting, on_step=lambda share: bar.update(job, completed=share)).to_dict()
     if json:
         write_json(json, result.to_dict() | ({} if ranks is None else {"simulation_based": ranks}))
     if json != "-":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import progress, write_json
+from ik_mdn.cli.console import progress, waiting, write_json
 from ik_mdn.cli.options import OPTIONAL, Address, ArmName, Base, EngineName, Json, OptionalWhole, Seed, Tip
 from sim.errors import DatasetError
 
@@ -48,10 +48,11 @@ def run(
         workers: Threads, or processes; without it, one per core.
         shards: Write only these shards, for example 0:4 for the first four; several machines can share the work.
     """
-    from sim.arm import load_arm
-    from sim.dataset import generate
-    from sim.executor import Engine
-    from sim.files import check_writable
+    with waiting("loading"):
+        from sim.arm import load_arm
+        from sim.dataset import generate
+        from sim.executor import Engine
+        from sim.files import check_writable
 
     if json and json != "-":
         check_writable(json)
@@ -140,7 +141,7 @@ def _to_json(report: GenerateReport) -> dict[str, Any]:
 
 
 def _summary(report: GenerateReport) -> str:
-    size = f"{report.n_bytes / 1e6:,.1f} MB in {report.folder}"
+    size = f"{report.n_bytes / 1e6:,.3g} MB in {report.folder}"
     if not report.n_made:
         return f"all {report.n_kept:,} samples were there already: {size}"
     kept = f" ({report.n_kept:,} were there already)" if report.n_kept else ""
@@ -149,4 +150,5 @@ def _summary(report: GenerateReport) -> str:
 
 
 def _shorten(rate: float) -> str:
-    return f"{rate / 1e6:.2f} M" if rate >= 1e6 else f"{rate / 1e3:.1f} k"
+    """Three digits and a factor: "1.23 M", "45.6 k", "789"."""
+    return f"{rate / 1e6:,.3g} M" if rate >= 1e6 else f"{rate / 1e3:.3g} k" if rate >= 1e3 else f"{rate:.3g}"

@@ -22,8 +22,8 @@ def run(
         runs: Run folders, or their metrics.csv files.
         out: The figure; the ending decides the format (png, pdf, svg).
     """
-    from ik_mdn.training import plot_training
-
     with waiting("drawing"):
+        from ik_mdn.training import plot_training
+
         plot_training([path / "metrics.csv" if path.is_dir() else path for path in runs], out)
     report_note(f"wrote {out}")

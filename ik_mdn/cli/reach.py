@@ -30,6 +30,8 @@ from sim.executor import LOCAL, Engine
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rich.progress import Progress, TaskID
+
     from ik_mdn.control import Decision, ReachResult
     from ik_mdn.reach import EpisodeFolder, Record, Stage
 
@@ -91,13 +93,13 @@ def run(
         ideal_motors: Let the motors be as strong as it takes; without, targets that the URDF's effort limits cannot hold
             against gravity are refused.
     """
-    from ik_mdn.reach import Stage, check_suite
-    from ik_mdn.solver import solver_for
-    from sim.arm import load_arm
-    from sim.scenes import load_scene
-
     _check(episodes, seed, targets, explain, record, out)
     with waiting("loading"):
+        from ik_mdn.reach import Stage, check_suite
+        from ik_mdn.solver import solver_for
+        from sim.arm import load_arm
+        from sim.scenes import load_scene
+
         loaded = load_arm(arm, base=base, tip=tip)
         stage = Stage(
             arm=loaded,
@@ -159,7 +161,8 @@ def run_suite_with_progress(
             kept = len(folder.records(episodes))
             report_note(f"{kept} of {episodes} episodes are kept in {out}; the same command goes on from there")
             raise
-        folder.finish(episodes)
+        with waiting("drawing figures"):
+            folder.finish(episodes)
     return records
 
 
@@ -179,10 +182,8 @@ def record_series(path: str, controller: Any, world: Any, *, targets: int, seed:
     from ik_mdn.reach import record_reaches
 
     with progress() as bar:
-        job = bar.add_task(f"recording {path}", total=None)
-        results = record_reaches(path, controller, world, targets=targets, seed=seed, on_frame=lambda: bar.advance(job))
-        bar.update(job, total=bar.tasks[job].completed)
-    return results
+        job = bar.add_task(f"recording {path}", total=targets)
+        return record_reaches(path, controller, world, targets=targets, seed=seed, on_reach=lambda: bar.advance(job))
 
 
 def _run_episodes(
@@ -215,8 +216,13 @@ def _film(stage: Stage, episodes: tuple[int, ...], *, suite: str, seed: int, fol
         for index in episodes:
             path = Path(folder) / film_name(index, video)
             job = bar.add_task(f"filming {path.name}", total=None)
-            record_episode(path, stage, index, suite=suite, seed=seed, on_frame=partial(bar.advance, job))
+            plan, advance = partial(_set_total, bar, job), partial(bar.advance, job)
+            record_episode(path, stage, index, suite=suite, seed=seed, on_plan=plan, on_frame=advance)
             bar.update(job, total=bar.tasks[job].completed)
+
+
+def _set_total(bar: Progress, job: TaskID, total: int) -> None:
+    bar.update(job, total=total)
 
 
 def _decide_again(stage: Stage, index: int, *, suite: str, seed: int) -> tuple[str, Decision]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import print_line, print_table, report_note, waiting, write_json
+from ik_mdn.cli.console import print_line, print_table, progress, report_note, waiting, write_json
 from ik_mdn.cli.options import (
     OPTIONAL,
     ArmName,
@@ -44,6 +46,10 @@ if TYPE_CHECKING:
     from sim.task import Task
 
 
+_PART, _PART_OF_MANY_SEEDS = 2000, 50  # targets between two updates of the bar
+_INSTANT = 1e-3  # [s] that are left where a timeout has passed
+
+
 def run(
     arm: ArmName,
     /,
@@ -72,7 +78,8 @@ def run(
     """Print every joint vector that reaches a target, best first, or why there is none.
 
     Joint values are typed and shown in radians, with --degrees in degrees; those of prismatic joints in metres. The
-    last line can be pasted. JSON is in radians and metres always.
+    last line can be pasted. JSON is in radians and metres always. A target that cannot be reached is a result: the
+    exit code is 0, and the status says why (unreachable, out_of_limits, ...); 2 is for what cannot be understood.
 
     Args:
         point: Target position [m], for tasks without rotation.
@@ -91,34 +98,58 @@ def run(
         timeout: Come to an end after so many seconds.
         max_solutions: Keep only so many of the best per target; without it, all.
     """
-    from ik_mdn.solver import solver_for
-    from sim.arm import load_arm
-
     with waiting("loading"):
+        from ik_mdn.solver import solver_for
+        from sim.arm import load_arm
+
         loaded = load_arm(arm, base=base, tip=tip)
         solver = solver_for(loaded, model, task=task or _task_of_point(loaded, point), device=device)
     target = _read_target(point, pose, pose_file)
     near = None if q_seed is None else joint_vector(loaded, q_seed, "--q-seed", degrees=degrees)
     _tell_doubts(loaded, target, near, degrees=degrees)
-    with waiting("solving"):
-        found = solver.solve(
-            target,
-            q_seed=near,
-            refine=refine,
-            windings=windings,
-            thorough=thorough,
-            closest=closest and refine,
-            rank=rank,  # type: ignore[arg-type]  # solve refuses what it does not know
-            tolerance=tolerance,
-            max_jump=math.radians(max_jump) if degrees and max_jump is not None else max_jump,
-            timeout=timeout,
-            max_solutions=max_solutions,
-        )
+    found = _solve(
+        solver,
+        target,
+        timeout,
+        q_seed=near,
+        refine=refine,
+        windings=windings,
+        thorough=thorough,
+        closest=closest and refine,
+        rank=rank,
+        tolerance=tolerance,
+        max_jump=math.radians(max_jump) if degrees and max_jump is not None else max_jump,
+        max_solutions=max_solutions,
+    )
     if json:
         return write_json(json, _as_dict(loaded, solver.task.name, found))
     if len(found) > 1:
         return _show_many(loaded, found)
     return _show_one(solver, target, found[0], degrees=degrees)
+
+
+def _solve(solver: IKSolver, target: FloatArray, timeout: float | None, **options: Any) -> SolutionBatch:
+    """All solutions; of many targets in parts, which give the same, with the time left on stderr."""
+    from ik_mdn.solver import joined
+    from sim.task import as_targets
+
+    part = _PART_OF_MANY_SEEDS if options["thorough"] or options["windings"] else _PART
+    if target.ndim == 1 or target.shape == (4, 4) or len(target) <= part:
+        with waiting("solving"):
+            return solver.solve(target, timeout=timeout, **options)
+    as_targets(solver.task, target)  # what is wrong is said before any is solved
+    ends = None if timeout is None else time.monotonic() + timeout
+    with progress() as bar:
+        job = bar.add_task("solving", total=len(target))
+
+        def parts() -> Iterator[SolutionBatch]:
+            for start in range(0, len(target), part):
+                left = None if ends is None else max(ends - time.monotonic(), _INSTANT)
+                found = solver.solve(target[start : start + part], timeout=left, **options)
+                bar.advance(job, len(found))
+                yield found
+
+        return joined(parts())
 
 
 def _task_of_point(arm: Arm, point: Numbers) -> Task | str | None:

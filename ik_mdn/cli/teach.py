@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from ik_mdn.cli.console import print_line, progress
+from ik_mdn.cli.console import print_line, progress, waiting
 
 
 def run(
@@ -23,18 +23,17 @@ def run(
         out: Folder for the figures, and for their captions in captions/README.md.
         only: Names of figures; default: all.
     """
-    import torch
+    with waiting("loading"):
+        import torch
 
-    from ik_mdn.teaching import LESSONS, Lesson, teach
+        from ik_mdn.teaching import LESSONS, Lesson, teach
 
     torch.set_num_threads(1)  # the networks are tiny
     with progress() as bar:
         job = bar.add_task("drawing figures", total=len(only) or len(LESSONS))
-        drawn: list[str] = []
 
         def show(lesson: Lesson, file: Path) -> None:
-            drawn.append(f"{file}: {lesson.title}\n  {lesson.caption}")
+            print_line(f"{file}: {lesson.title}\n  {lesson.caption}")  # at once: Ctrl-C loses nothing
             bar.advance(job)
 
         teach(out, only=only, on_lesson=show)
-    print_line("\n".join(drawn))

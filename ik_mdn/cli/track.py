@@ -26,12 +26,15 @@ from ik_mdn.cli.targets import doubts_of_joints, joint_vector, pose_matrix, read
 
 if TYPE_CHECKING:
     from ik_mdn.paths import CartesianPath, Followed, Tracked
+    from ik_mdn.solver import IKSolver
     from sim.arm import Arm
+    from sim.scenes import Scene
     from sim.task import Task
     from sim.world import ArmBody, World
 
 Position = tuple[float, float, float]
 
+_PATH = (0.95, 0.55, 0.1)  # colour of its marks
 _FPS = 12.0  # pictures per second of a recording
 
 
@@ -89,34 +92,34 @@ def run(
         gif: Record that into this file.
         figure: Draw the joints over time; the ending decides the format.
     """
-    from ik_mdn.paths import track
-    from ik_mdn.solver import solver_for
-    from sim.arm import load_arm
-
     with waiting("loading"):
+        from ik_mdn.solver import solver_for
+        from sim.arm import load_arm
+        from sim.scenes import load_scene
+        from sim.world import World
+
         loaded = load_arm(arm, base=base, tip=tip)
         solver = solver_for(loaded, model, task=task)
+        around = load_scene(scene, loaded) if scene is not None else None
     start = _read_start(loaded, q_start, pose) if waypoints is None else None
     limits = {"speed": speed, "turn_speed": turn_speed, "rate": rate}
     path = _make_path(start, line, circle, waypoints, turn, angle, tangential, limits)
     q = None if q_start is None or waypoints is not None else q_start
     done: Followed | None = None
     if collisions or scene or execute or gif:
-        from sim.world import World
-
         with World() as world:
-            body = _furnish(world, loaded, scene, ideal_motors)
-            with waiting("tracking"):
-                tracked = track(solver, path, q_start=q, body=body if collisions else None, speed=joint_speed)
+            body = world.add_arm(loaded, ideal_motors=ideal_motors)
+            if around is not None:
+                world.add_scene(around, loaded)
+            tracked = _track(solver, path, q, body if collisions else None, joint_speed)
             if (execute or gif) and len(tracked.q):
-                done = _execute(world, body, tracked, solver.task, gif)
+                done = _execute(world, body, tracked, solver.task, gif, around)
     else:
-        with waiting("tracking"):
-            tracked = track(solver, path, q_start=q, speed=joint_speed)
+        tracked = _track(solver, path, q, None, joint_speed)
     if figure:
-        from ik_mdn.paths import draw_joints
-
         with waiting("drawing"):
+            from ik_mdn.paths import draw_joints
+
             draw_joints(loaded, tracked, figure)
     if json:
         write_json(json, _as_dict(loaded, solver.task.name, tracked, done))
@@ -204,29 +207,47 @@ def _circle(
     )
 
 
-def _furnish(world: World, arm: Arm, scene: str | None, ideal_motors: bool) -> ArmBody:
-    body = world.add_arm(arm, ideal_motors=ideal_motors)
-    if scene is not None:
-        from sim.scenes import load_scene
+def _track(
+    solver: IKSolver, path: CartesianPath, q_start: Numbers, body: ArmBody | None, joint_speed: float
+) -> Tracked:
+    """What becomes of the path, with progress on stderr."""
+    from ik_mdn.paths import track
 
-        world.add_scene(load_scene(scene, arm), arm)
-    return body
+    with progress(count=False) as bar:
+        job = bar.add_task("following the path", total=1.0)
+
+        def show(share: float) -> None:
+            bar.update(job, completed=share)
+            if share == 1.0 and len(bar.tasks) == 1:
+                bar.add_task("timing it", total=None)
+
+        tracked = track(solver, path, q_start=q_start, body=body, speed=joint_speed, on_step=show)
+        for timing in bar.task_ids[1:]:
+            bar.remove_task(timing)
+    return tracked
 
 
-def _execute(world: World, body: ArmBody, tracked: Tracked, task: Task, gif: str | None) -> Followed:
+def _execute(
+    world: World, body: ArmBody, tracked: Tracked, task: Task, gif: str | None, scene: Scene | None
+) -> Followed:
     from ik_mdn.paths import follow_path
 
     body.set_q(tracked.q[0])
     if not gif:
-        return follow_path(body, tracked, task=task)
+        with waiting("moving along the path in Bullet"):
+            return follow_path(body, tracked, task=task)
     from ik_mdn.reach import Recorder
-    from sim.rendering import camera_for
+    from sim.rendering import camera_for, floor_height
 
     with progress(count=False) as bar:
         job = bar.add_task(f"recording {gif}", total=round(_FPS * len(tracked.q) * tracked.dt))
-        recorder = Recorder(world, camera_for(body.arm), fps=_FPS, on_frame=lambda: bar.advance(job))
+        floor = min(floor_height(body.arm, scene, depth=0.0), float(tracked.T_base_tip[:, 2, 3].min()))
+        camera = camera_for(body.arm, scene, lowest=floor)
+        key = [("path of the tip", _PATH)]
+        recorder = Recorder(world, camera, fps=_FPS, on_frame=lambda: bar.advance(job), key=key)
+        world.add_ground(height=floor, size=3.2 * body.arm.reach)
         for T in tracked.T_base_tip[:: max(1, len(tracked.q) // 24)]:
-            world.add_marker(body.T_world_base @ T, size=0.03 * body.arm.reach)
+            world.add_marker(body.T_world_base @ T, size=0.03 * body.arm.reach, colour=_PATH)
         done = follow_path(body, tracked, task=task, watch=recorder.take, watch_period=1.0 / _FPS)
         recorder.pause(0.5)
         recorder.save(gif)
@@ -269,6 +290,7 @@ def _show(arm: Arm, task: Task, tracked: Tracked, done: Followed | None) -> None
     if done is not None:
         contacts = ", ".join(f"{a} and {b}" for a, b in done.drive.contacts) or "none"
         print_line(
-            f"executed in Bullet: the tip was at most {1e3 * done.off_path:.3f} mm off the path, {1e3 * done.err_pos:.3f} "
-            f"mm from where it should have been at that moment, {1e3 * done.end_pos:.4f} mm at the end; contacts: {contacts}"
+            f"executed in Bullet: the tip was at most {millimetres(done.off_path)} mm off the path, "
+            f"{millimetres(done.err_pos)} mm from where it should have been at that moment, {millimetres(done.end_pos)} mm "
+            f"at the end; contacts: {contacts}"
         )

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from ik_mdn.cli.console import print_table, progress, report_note, write_json
-from ik_mdn.cli.options import ArmName, Base, FilePath, Folder, Json, TaskName, Tip
+from ik_mdn.cli.console import print_table, progress, report_note, waiting, write_json
+from ik_mdn.cli.options import OPTIONAL, ArmName, Base, FilePath, Folder, Json, TaskName, Tip
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def run(
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     out: FilePath = None,
     run_folder: Folder = None,
-    dataset: Folder = None,
+    dataset: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", **OPTIONAL)] = None,
     task: TaskName = None,
     base: Base = None,
     tip: Tip = None,
@@ -49,12 +49,13 @@ def run(
         dataset: Train on a folder written by `ik-mdn generate`, or on a file or folder of your own joint vectors (Parquet,
             CSV, NumPy; a column per joint by its name, rad and m), so that weights mean how this robot is usually held.
     """
-    from ik_mdn.training import rank
-    from sim.arm import load_arm
-    from sim.task import load_task
+    with waiting("loading"):
+        from ik_mdn.training import rank, train  # noqa: F401 - loads torch while it is said so
+        from sim.arm import load_arm
+        from sim.task import load_task
 
-    loaded = load_arm(arm, base=base, tip=tip)
-    chosen = load_task(loaded, task)
+        loaded = load_arm(arm, base=base, tip=tip)
+        chosen = load_task(loaded, task)
     label = loaded.name.replace(":", "-") + ("-mse" if config.kind == "mse" else "")
     out = out or Path(f"{label}.safetensors")
     folder = run_folder or Path("runs") / (label if config.kind == "mse" else f"{label}-mdn")
@@ -62,10 +63,11 @@ def run(
     if config.kind == "mse" and both_targets:
         configs = [replace(config, targets="angles"), replace(config, targets="cos_sin")]
     folders = [folder if len(configs) == 1 else folder / one.targets for one in configs]
+    samples = dataset if dataset is None or "://" in dataset else Path(dataset)
     _check_files(out, json, folders, overwrite=overwrite)
     _show_chain(loaded, chosen)
     solvers = [
-        _train_one(loaded, chosen, one, dataset, where, out) for one, where in zip(configs, folders, strict=True)
+        _train_one(loaded, chosen, one, samples, where, out) for one, where in zip(configs, folders, strict=True)
     ]
     if rank():
         return
@@ -96,7 +98,9 @@ def _check_files(out: Path, json: str | None, folders: list[Path], *, overwrite:
     report_note(f"{out} exists and will be replaced when training ends")
 
 
-def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, folder: Path, out: Path) -> IKSolver:
+def _train_one(
+    arm: Arm, task: Task, config: TrainConfig, dataset: Path | str | None, folder: Path, out: Path
+) -> IKSolver:
     from ik_mdn.training import Progress, train
 
     name = f"{config.kind} {arm.name}" + (f" ({config.targets})" if config.kind == "mse" else "")
@@ -106,8 +110,13 @@ def _train_one(arm: Arm, task: Task, config: TrainConfig, dataset: Path | None, 
         def show(at: Progress) -> None:
             note = f"loss {at.loss:.2f}, floor {at.floor:.3f}"
             bar.update(job, completed=round(1000 * at.fraction), note=note)
+            if at.fraction >= 1.0 and len(bar.tasks) == 1:
+                bar.add_task("measuring the report card", total=None, note="")
 
-        return train(arm, config, task=task, dataset=dataset, run_folder=folder, out=out, on_progress=show)
+        trained = train(arm, config, task=task, dataset=dataset, run_folder=folder, out=out, on_progress=show)
+        for measuring in bar.task_ids[1:]:
+            bar.remove_task(measuring)
+    return trained
 
 
 def _show_chain(arm: Arm, task: Task) -> None:
@@ -158,16 +167,16 @@ def _show_report(solver: IKSolver, out: Path) -> None:
 
 def _raw_rows(report: dict[str, Any]) -> list[list[str]]:
     """What any model has: its training, and the errors of its answers as they are."""
-    from ik_mdn.evaluation import DEGREES
+    from ik_mdn.evaluation import degrees, millimetres
 
     training, raw = report["training"], report["raw"]
     return [
         ["training", f"{training['minutes']} min, {training['steps']} steps, {training['samples']:,} samples"],
         ["parameters", f"{training['parameters']:,}"],
-        ["position error, raw: median, p95, max", " ".join(f"{1e3 * v:.2f}" for v in raw["err_pos"].values()) + " mm"],
+        ["position error [mm], raw: median / p95 / max", " / ".join(map(millimetres, raw["err_pos"].values()))],
         [
-            "rotation error, raw: median, p95, max",
-            " ".join(f"{DEGREES * v:.2f}" for v in raw["err_rot"].values()) + "°",
+            "rotation error [°], raw: median / p95 / max",
+            " / ".join(map(degrees, raw["err_rot"].values())) if any(raw["err_rot"].values()) else "free",
         ],
     ]
 

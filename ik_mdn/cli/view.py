@@ -44,7 +44,8 @@ def run(
         record: Write one page that plays offline into this file, the target on a path.
         still: Write a picture into this file; its ending says the format.
     """
-    from ik_mdn.viewer import Choice
+    with waiting("loading"):
+        from ik_mdn.viewer import Choice
 
     choice = Choice(arm=arm, model=model, task=task, scene=scene, base=base, tip=tip)
     if record or still:
@@ -54,16 +55,17 @@ def run(
 
 
 def _write(choice: Choice, record: str | None, still: str | None) -> None:
-    from ik_mdn.viewer import Session, save_still
-    from sim.scenes import load_scene
-
     with waiting("loading"):
+        from ik_mdn.viewer import Session, save_still
+        from sim.scenes import load_scene
+
         arm = choice.load_arm()
         scene = load_scene(choice.scene, arm)
         session = Session.load(arm, model=choice.model, task=choice.task)
     if still:
-        with waiting(f"drawing {still}"):
-            save_still(still, session, scene)
+        with progress(count=False) as bar:
+            job = bar.add_task(f"drawing {still}", total=None)
+            save_still(still, session, scene, on_step=lambda done, all_: bar.update(job, completed=done, total=all_))
         report_note(f"{still}: written")
     if record:
         _record(record, session, scene)
@@ -81,9 +83,10 @@ def _record(path: str, session: Session, scene: Scene) -> None:
 def _serve(choice: Choice, host: str, port: int, *, browser: bool) -> None:
     import webbrowser
 
-    import torch
+    with waiting("loading"):
+        import torch
 
-    from ik_mdn.viewer import App
+        from ik_mdn.viewer import App
 
     torch.set_num_threads(1)  # one pose at a time: more threads only wait for each other
     with waiting("loading"):

@@ -232,7 +232,7 @@ def _draw_arms(
     with World() as world, GhostWorld(arm, np.eye(4), camera, meshes=meshes) as ghosts:
         world.add_ground(size=4.0 * arm.reach)
         view = _on_white(world.render_layers(camera))
-        layers = [_paint(ghosts.take(row), to_rgb(colours[i % len(colours)])) for i, row in enumerate(q)]
+        layers = [ghosts.take(row, to_rgb(colours[i % len(colours)])) for i, row in enumerate(q)]
         picture = blend(view, layers, alpha=alpha)
     axes.imshow(picture, interpolation="lanczos")
     tips = project(camera, forward_kinematics(arm, q)[:, :3, 3])
@@ -253,14 +253,6 @@ def _draw_frame(axes: Axes, T: FloatArray, camera: Camera, *, length: float) -> 
         ends = project(camera, np.stack([T[:3, 3], T[:3, 3] + length * T[:3, axis]]))
         axes.plot(*ends.T, color="white", linewidth=4.5, solid_capstyle="round")
         axes.plot(*ends.T, color=colour, linewidth=2.5, solid_capstyle="round")
-
-
-def _paint(layers: Layers, colour: tuple[float, float, float]) -> Layers:
-    """An arm in one colour; only light and shade are left of its own."""
-    light = layers.rgb.mean(axis=-1)
-    usual = float(np.median(light[layers.solid])) if layers.solid.any() else 255.0
-    shade = np.clip((light / usual) ** 1.6, 0.35, 1.3)[..., None]
-    return replace(layers, rgb=np.clip(255.0 * shade * np.array(colour), 0, 255).astype(np.uint8))
 
 
 def _on_white(layers: Layers) -> Layers:

@@ -12,6 +12,7 @@ import numpy as np
 from ik_mdn.control.candidates import describe_contacts, describe_weakness, measure_errors
 from ik_mdn.control.chooser import Chooser
 from ik_mdn.control.decision import CostWeights, Decision, ReachStatus, Tolerance, decide_nothing
+from ik_mdn.evaluation import millimetres, number
 from ik_mdn.solver import refine
 from sim.arm import Arm, clip_measured
 from sim.arrays import FloatArray
@@ -230,7 +231,7 @@ class Controller:
         if not drive.settled:
             return ReachStatus.UNSETTLED, self._why_unsettled(drive)
         if float(self.tolerance.miss(np.array(err_pos), np.array(err_rot))) > 1.0:
-            return ReachStatus.MISSED, f"ended {1e3 * err_pos:.3g} mm and {err_rot:.3g} rad from the target"
+            return ReachStatus.MISSED, f"ended {millimetres(err_pos)} mm and {number(err_rot)} rad from the target"
         return ReachStatus.REACHED, ""
 
     def _why_unsettled(self, drive: Drive) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ik_mdn.evaluation import millimetres, number
 from ik_mdn.solver import Law
 from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
@@ -197,8 +198,8 @@ class Decision:
         return [
             [
                 "chosen" if candidate is self.chosen else candidate.rejected or "",
-                f"{1e3 * candidate.err_pos:.3g}",
-                f"{candidate.err_rot:.2g}",
+                millimetres(candidate.err_pos),
+                number(candidate.err_rot),
                 f"{candidate.travel:.2f}",
                 f"{candidate.margin:.2f}",
                 f"{1e3 * candidate.clearance_self:.0f}",

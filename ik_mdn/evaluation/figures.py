@@ -67,6 +67,7 @@ def draw_pit(evaluation: Evaluation, arm: Arm, out: Path) -> None:
         "dashed: calibrated, grey: 95 % of calibrated bins",
         fontsize=11,
     )
+    figure.align_ylabels()
     save_figure(figure, out)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,13 @@ class _Draws:
 
 
 def simulation_based(
-    model: ArmModel, *, blur: float | None = None, count: int = 500, draws: int = 200, seed: int = 0
+    model: ArmModel,
+    *,
+    blur: float | None = None,
+    count: int = 500,
+    draws: int = 200,
+    seed: int = 0,
+    on_step: Callable[[float], None] = lambda share: None,
 ) -> SimulationBased:
     """Ranks and TARP coverage of a mixture on poses of its own stream.
 
@@ -71,6 +78,7 @@ def simulation_based(
         count: Number of poses.
         draws: Per pose.
         seed: Of poses, noise, draws and points.
+        on_step: Called with the share that is done, for progress.
 
     Raises:
         IKError: The package sbi is not installed.
@@ -86,10 +94,12 @@ def simulation_based(
     q, T = held_out(model.arm, count, seed=HELD_OUT_SEED - 1000 - seed, postures=model.postures)
     truth = q + blur * torch.randn(q.shape, dtype=q.dtype, generator=generator)
     drawn = model.sample(T, draws, generator=generator).transpose(0, 1)
+    on_step(0.25)
     low, high = torch.tensor(model.arm.sample_min), torch.tensor(model.arm.sample_max)
     points = low + (high - low) * torch.rand(q.shape, dtype=q.dtype, generator=generator)
     period, rows = model.period, torch.arange(count)[:, None]
     cut = _centre(model.sample(T, draws, generator=generator), period)
+    on_step(0.5)
 
     def apart(one: Tensor, other: Tensor) -> Tensor:
         distance: Tensor = torch.linalg.vector_norm(nearest_image(one - other, period), dim=-1)
@@ -100,8 +110,10 @@ def simulation_based(
         posterior = _Draws(nearest_image(drawn - cut, period))
         told: dict[str, Any] = {"num_posterior_samples": draws, "show_progress_bar": False}
         ranks, _ = run_sbc(nearest_image(truth - cut, period), rows, posterior, **told)
+        on_step(0.75)
         told |= {"references": points, "distance": apart, "z_score_theta": False}
         expected, credibility = run_tarp(truth, rows, _Draws(drawn), **told)
+    on_step(1.0)
     return SimulationBased(blur, draws, ranks, expected, credibility)
 
 

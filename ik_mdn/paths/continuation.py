@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -101,7 +101,13 @@ class PathSet:
 
 
 def follow_branches(
-    arm: Arm, task: Task, paths: Sequence[CartesianPath], path: IntArray, q_start: FloatArray
+    arm: Arm,
+    task: Task,
+    paths: Sequence[CartesianPath],
+    path: IntArray,
+    q_start: FloatArray,
+    *,
+    on_step: Callable[[float], None] | None = None,
 ) -> list[Course]:
     """Each branch followed along its path as far as it goes, in steps that cannot leave it.
 
@@ -120,6 +126,7 @@ def follow_branches(
         paths: The paths.
         path: Which of them each branch follows, shape (R,).
         q_start: Where each branch starts: a solution of the path's first pose in limits, shape (R, n).
+        on_step: Called with the share of the branches' paths that is done, for progress.
 
     Returns:
         A course per branch; its first knot is the start.
@@ -129,6 +136,8 @@ def follow_branches(
         if not len(walk.running):
             break
         walk.step()
+        if on_step is not None:
+            on_step(walk.share)
         if not len(walk.running):
             walk.leap()
     return walk.courses()
@@ -161,6 +170,12 @@ class _Walk:
         self.stops = [Stop.END] * len(q_start)
         self.knots = [([0.0], [q]) for q in q_start]  # places and joint vectors of each row
         self.leapt = np.full(len(q_start), -np.inf)  # where each row was last lost
+
+    @property
+    def share(self) -> float:
+        """How much is done, 0 to 1: of a row that still runs its place on the path, of others all."""
+        left = 1.0 - self.u[self.running] / self.paths.end[self.path[self.running]]
+        return 1.0 - float(left.sum()) / max(len(self.u), 1)
 
     def step(self) -> None:
         """One try for every running row: go on, or halve the step, or stop."""

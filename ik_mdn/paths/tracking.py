@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -32,6 +32,7 @@ def track(
     q_start: ArrayLike | None = None,
     body: ArmBody | None = None,
     speed: float = 1.0,
+    on_step: Callable[[float], None] | None = None,
 ) -> Tracked:
     """The path followed on one branch as far as it goes; see `track_many`.
 
@@ -42,7 +43,7 @@ def track(
         ("followed at the path's own pace", 1.0, (451, 6))
     """
     start = None if q_start is None else as_numbers(q_start, "q_start")[None]
-    return track_many(solver, [path], q_start=start, body=body, speed=speed)[0]
+    return track_many(solver, [path], q_start=start, body=body, speed=speed, on_step=on_step)[0]
 
 
 def track_many(
@@ -52,6 +53,7 @@ def track_many(
     q_start: ArrayLike | None = None,
     body: ArmBody | None = None,
     speed: float = 1.0,
+    on_step: Callable[[float], None] | None = None,
 ) -> list[Tracked]:
     """Each path followed on one branch of solutions as far as it goes, side by side.
 
@@ -73,6 +75,7 @@ def track_many(
             on the limit as long as the path has it beyond, and the errors say what that costs.
         body: The arm in a world: joint vectors in which it would touch itself or an obstacle stop it.
         speed: Share of the velocity limits to use, in (0, 1].
+        on_step: Called while branches are followed, with the share of it that is done; timing and collisions come after.
 
     Returns:
         What became of each path, in order.
@@ -91,7 +94,7 @@ def track_many(
         return []
     owner, starts, statuses = _starts(solver, paths, q_start)
     arm = _make_room(solver.arm, starts)
-    courses = follow_branches(arm, solver.task, paths, owner, starts)
+    courses = follow_branches(arm, solver.task, paths, owner, starts, on_step=on_step)
     job = _Job(solver, arm, body, speed)
     results = []
     for i, path in enumerate(paths):

@@ -9,6 +9,7 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from ik_mdn.solver.beliefs import network_weights as network_weights
     from ik_mdn.solver.branches import into_limits as into_limits
+    from ik_mdn.solver.collecting import joined as joined
     from ik_mdn.solver.engine_torch import first_of_branch as first_of_branch
     from ik_mdn.solver.probabilities import Law as Law
     from ik_mdn.solver.redundancy import self_motion as self_motion

@@ -122,7 +122,7 @@ def draw_worked_example(out: Path, effort: float) -> None:
         right.text(start + 0.06, row, f"{start:.3f}", va="center")
         names.append(name)
     right.set_yticks((0, 1), names[-2:])
-    right.set(xlabel="share of the variance [-]", xlim=(0, 3.6), title=f"Variance {float(mixture.variance):.3f}")
+    right.set(xlabel="part of the variance [-]", xlim=(0, 3.6), title=f"Variance {float(mixture.variance):.3f}")
     finish(figure, out)
 
 

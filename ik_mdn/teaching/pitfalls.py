@@ -99,7 +99,7 @@ def draw_label_switching(out: Path, effort: float) -> None:
 def draw_ordering(out: Path, effort: float) -> None:
     """Means of three components at x = 0 while they train, without and with the ordering penalty."""
     toy, seeds = three_answers(), (0, 1, 2)
-    middle = torch.zeros(1, 1)
+    middle, (x, y) = torch.zeros(1, 1), toy.draw(4000, generator(7))
     figure, axes = new_figure(2, len(seeds), figsize=(14, 7.5), sharex=True, sharey=True)
     for row, (weight, name) in zip(axes, ((0.0, "no penalty"), (2.0, "penalty, λ = 2")), strict=True):
         for panel, seed in zip(row, seeds, strict=True):
@@ -111,7 +111,10 @@ def draw_ordering(out: Path, effort: float) -> None:
                     seen.append(trainer.model.mixture(middle).loc[0, :, 0].clone())
                 at.append(trainer.step)
 
-            fit(toy, config(effort, components=3, steps=400, seed=seed, ordering_weight=weight), on_step=look)
+            net = fit(toy, config(effort, components=3, steps=400, seed=seed, ordering_weight=weight), on_step=look)
+            with torch.no_grad():
+                loss = -float(net.mixture(x).log_prob(y).mean())
+            panel.set_title(f"run {seed + 1}, {name}: NLL {loss:.2f}")
             for k, style in enumerate(STYLES[:3]):
                 values = torch.stack(seen)[:, k]
                 panel.plot(
@@ -127,9 +130,7 @@ def draw_ordering(out: Path, effort: float) -> None:
             for answer in (-1.5, 0.0, 1.5):
                 panel.axhline(answer, color="black", linewidth=1, linestyle=":", zorder=0)
             panel.grid(alpha=0.2)
-        row[0].set_ylabel(f"{name}\n\nmean μₖ at x = 0 [-]")
-    for panel, seed in zip(axes[0], seeds, strict=True):
-        panel.set_title(f"run {seed + 1}")
+        row[0].set_ylabel("mean μₖ at x = 0 [-]")
     for panel in axes[1]:
         panel.set_xlabel("training step [-]")
     finish(figure, out, legend_of=[axes[0][0]])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from ik_mdn.training.scores import MixtureCandidate, ModelSelection
+
+
+_FEW = 20  # rows up to which each one is marked: a line through one point cannot be seen
+_FLAT = 0.2  # share of the figure's height below which the differences between most candidates are flattened
+_GAP = 0.4  # share of the height that lies empty between these and what flattens them
 
 
 def plot_training(metrics: Sequence[Path], out: Path) -> None:
@@ -33,9 +38,11 @@ def plot_training(metrics: Sequence[Path], out: Path) -> None:
     for path in metrics:
         columns = _read_metrics(path)
         minutes = columns["seconds"] / 60
-        loss_axes.plot(minutes, columns["loss"], label=path.parent.name or path.name, linewidth=1.2)
-        floor_axes.plot(minutes, columns["floor"], linewidth=1.2)
-    loss_axes.set_ylabel("loss (NLL [nats] or squared error [rad²])")
+        style = {"linewidth": 1.2, "marker": "o" if len(minutes) <= _FEW else "", "markersize": 4}
+        loss_axes.plot(minutes, columns["loss"], label=path.absolute().parent.name or path.name, **style)
+        floor_axes.plot(minutes, columns["floor"], **style)
+    loss_axes.set_title("Loss and variance floor in training")
+    loss_axes.set_ylabel("loss: NLL [nats], of regressors\nsquared error [rad² or m²]")
     floor_axes.set_ylabel("floor [rad]")
     floor_axes.set_yscale("log")
     floor_axes.set_xlabel("training time [min]")
@@ -67,10 +74,11 @@ def draw_choice(choice: ModelSelection, out: Path) -> None:
         choice: Of `ik_mdn.training.selection.choose`.
         out: The figure; the ending decides the format.
     """
+    heights = _heights(choice)
     kinds = list(dict.fromkeys(candidate.covariance for candidate in choice.candidates))
     figure, axes = new_figure(1, len(kinds), figsize=(max(6.2, 4.6 * len(kinds)), 4.6), sharey=True, squeeze=False)
     for panel, kind in zip(axes[0], kinds, strict=True):
-        draw_curve(panel, [c for c in choice.candidates if c.covariance == kind], choice)
+        draw_curve(panel, [c for c in choice.candidates if c.covariance == kind], choice, heights=heights)
         panel.set_title(f"{kind} covariance", fontsize=11)
     axes[0][0].set_ylabel("negative log-likelihood [nats]")
     handles, labels = axes[0][0].get_legend_handles_labels()
@@ -82,13 +90,33 @@ def draw_choice(choice: ModelSelection, out: Path) -> None:
     save_figure(figure, out)
 
 
-def draw_curve(axes: Axes, candidates: Sequence[MixtureCandidate], choice: ModelSelection) -> None:
+def _heights(choice: ModelSelection) -> tuple[float, float] | None:
+    """The NLL to show where some candidates are so bad that they would flatten the others; None: all of it."""
+    parts = [part for one in choice.candidates for part in (one.training, one.validation)]
+    values = np.sort([part.mean for part in parts])
+    height, gaps = values[-1] - values[0], np.diff(values)
+    flat = np.flatnonzero((values[:-1] - values[0] < _FLAT * height) & (gaps > _GAP * height))
+    if not len(flat) or flat[0] < 2:
+        return None
+    kept = [part for part in parts if part.mean <= values[flat[0]]]
+    low, high = min(part.mean - part.error for part in kept), max(part.mean + part.error for part in kept)
+    return low - 0.1 * (high - low), high + 0.2 * (high - low)
+
+
+def draw_curve(
+    axes: Axes,
+    candidates: Sequence[MixtureCandidate],
+    choice: ModelSelection,
+    *,
+    heights: tuple[float, float] | None = None,
+) -> None:
     """Draw the NLL of candidates over K, with the limit of the rule and its pick.
 
     Args:
         axes: Where to draw.
         candidates: Those to show, of one covariance.
         choice: Gives limit and pick; the pick is marked where it is among the candidates.
+        heights: Ends of the axis; what lies above is written at the edge. None: everything is shown.
     """
     ordered = sorted(candidates, key=lambda c: c.components)
     ks = [c.components for c in ordered]
@@ -110,6 +138,15 @@ def draw_curve(axes: Axes, candidates: Sequence[MixtureCandidate], choice: Model
             linestyle="",
             label=f"picked: K = {choice.picked.components}, {choice.picked.covariance}",
         )
+    if heights is not None:
+        axes.set_ylim(heights)
+        at_the_edge: dict[str, Any] = {
+            "xycoords": ("data", "axes fraction"),
+            "xytext": (0, -4),
+            "textcoords": "offset points",
+        }
+        for one in (one for one in ordered if one.validation.mean > heights[1]):
+            axes.annotate(f"↑ {one.validation.mean:.3g}", (one.components, 1.0), va="top", **at_the_edge)
     axes.set_xscale("log", base=2)
     axes.set_xticks(ks, [str(k) for k in ks])
     axes.minorticks_off()

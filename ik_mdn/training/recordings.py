@@ -44,11 +44,11 @@ def read_joints(source: Path | str, arm: Arm) -> FloatArray:
         DatasetError: Nothing is there, a file cannot be read, lacks a joint or holds what is no number, or less than half
             of the rows lie in limits.
     """
-    source = Path(source).expanduser()
+    given, source = str(source), Path(source).expanduser()
     files = sorted(path for path in source.rglob("*") if _is_data(path)) if source.is_dir() else [source]
     if not files or not files[0].is_file():
         raise DatasetError(
-            f"no joint vectors in {str(source)!r}; give a file, or a folder of files, that end in {', '.join(SUFFIXES)}"
+            f"no joint vectors in {given!r}; give a file, or a folder of files, that end in {', '.join(SUFFIXES)}"
         )
     _check_demonstrations(source, arm)
     rows = np.concatenate([_read_file(path, arm) for path in files])

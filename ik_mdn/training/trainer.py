@@ -30,6 +30,7 @@ from sim.files import parse_json
 
 _PREPARE_SAMPLES = 16_384
 _LOG_EVERY = 50  # steps between rows of the metrics file, and between looks at whether a GPU's numbers are finite
+_TELL_EVERY_S = 1.0
 _SAVE_EVERY_S = 30.0
 _WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so many steps, or so much of a short run
 
@@ -87,7 +88,7 @@ class Trainer:
         Ctrl-C is answered between two steps, so that the state which is then saved is one of an undisturbed training.
 
         Args:
-            on_progress: Called every 50 steps, and at the end.
+            on_progress: Called every 50 steps, where these are slow every second, and at the end.
 
         Raises:
             TrainingError: The loss or a gradient is not finite. On this, as on Ctrl-C, the state is saved first.
@@ -107,7 +108,7 @@ class Trainer:
 
     def _train(self, on_progress: Callable[[Progress], None] | None, check_interrupt: Callable[[], None]) -> None:
         started, losses = time.monotonic() - self.seconds, torch.zeros((), device=self.device)
-        saved, counted = self.seconds, 0
+        saved, told, counted = self.seconds, self.seconds, 0
         seed, start = self.processes.seed(self.config.seed), self.step
         batches = self.stream.batches(self.batch_size, self.generator, seed=seed, start=start)
         while self.fraction < 1.0:
@@ -115,11 +116,12 @@ class Trainer:
             loss = self._advance(*next(batches))
             losses, counted = losses + loss, counted + 1
             self.seconds = time.monotonic() - started
-            if self.step % _LOG_EVERY == 0 or self.fraction >= 1.0:
-                self._report(
-                    Progress(self.step, self.fraction, float(losses) / counted, self.model.floor, self.seconds),
-                    on_progress,
-                )
+            is_row = self.step % _LOG_EVERY == 0 or self.fraction >= 1.0
+            if is_row or self.seconds - told >= _TELL_EVERY_S:
+                at = Progress(self.step, self.fraction, float(losses) / counted, self.model.floor, self.seconds)
+                self._report(at, on_progress, is_row=is_row)
+                told = self.seconds
+            if is_row:
                 losses, counted = torch.zeros_like(losses), 0
             if self.seconds - saved > _SAVE_EVERY_S and self.step % _LOG_EVERY == 0:
                 self.save_state()
@@ -246,8 +248,8 @@ class Trainer:
             means = spread_means(y[:4096], self.config.components, self.model.period, generator=self.generator)
             self.model.head.start_from(means.float(), scale=self.config.start_scale)
 
-    def _report(self, progress: Progress, on_progress: Callable[[Progress], None] | None) -> None:
-        if self.folder is not None:
+    def _report(self, progress: Progress, on_progress: Callable[[Progress], None] | None, *, is_row: bool) -> None:
+        if self.folder is not None and is_row:
             self.folder.write_row((progress.step, progress.seconds, progress.loss, progress.floor))
         if on_progress is not None:
             on_progress(progress)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,25 +17,35 @@ from ik_mdn.viewer.tour import Stop, make_tour
 from ik_mdn.viewer.visuals import load_looks
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics, joint_origins
-from sim.rendering import Picture, camera_around, camera_for, floor_height, new_figure, project, save_figure
+from sim.rendering import Camera, Picture, camera_around, camera_for, floor_height, new_figure, project, save_figure
 from sim.scenes import Scene
-from sim.world import GhostWorld, World, blend
+from sim.world import GhostWorld, World, blend, put_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SIZE = (760, 620)
 _ALPHA = 0.5
+_NOW = (140, 140, 140)  # of the arm where it is now, shown where nothing is chosen
+_DISTANCE = 0.88  # of the camera among obstacles, as a share of `sim.rendering.scenery`'s
+_ROOM = 0.3  # [reaches] around the joints of a planar arm
 _LINE = 0.05  # height of a line of the table
 
 
-def save_still(path: str | Path, session: Session, scene: Scene | None = None) -> None:
+def save_still(
+    path: str | Path,
+    session: Session,
+    scene: Scene | None = None,
+    *,
+    on_step: Callable[[int, int], None] = lambda done, total: None,
+) -> None:
     """Write a picture: every solution as a ghost, the controller's choice solid, the regressor's arm red, the table.
 
     Args:
         path: The file; its ending says the format.
         session: The arm and its models.
         scene: Obstacles around it.
+        on_step: Called with how many steps are done, and how many there are, for progress.
 
     Raises:
         ShapeError: No format has that ending.
@@ -46,16 +57,21 @@ def save_still(path: str | Path, session: Session, scene: Scene | None = None) -
         (stop,) = make_tour(session, session.start_target()[None], judge)
     finally:
         judge.close()
+    steps = len(stop.answer) + 3
+    on_step(1, steps)
     figure, (left, right) = new_figure(1, 2, figsize=(13, 6), width_ratios=(1.25, 1))
-    _draw_arms(left, session, stop, scene, meshes=meshes)
+    _draw_arms(left, session, stop, scene, meshes=meshes, on_arm=lambda done: on_step(1 + done, steps))
     _write_table(right, session, stop)
     save_figure(figure, Path(path))
+    on_step(steps, steps)
 
 
-def _draw_arms(axes: Axes, session: Session, stop: Stop, scene: Scene | None, *, meshes: bool) -> None:
+def _draw_arms(
+    axes: Axes, session: Session, stop: Stop, scene: Scene | None, *, meshes: bool, on_arm: Callable[[int], None]
+) -> None:
     arm, answer, mse = session.arm, stop.answer, stop.details.mse
     solid = answer.q[stop.solid] if stop.solid is not None else session.q_now
-    camera = _camera(session, np.vstack([answer.q, solid, *([mse.q] if mse else [])]))
+    camera = _camera(session, scene, np.vstack([answer.q, solid, *([mse.q] if mse else [])]))
     numbers = answer.branch.tolist()
     arms = [(answer.q[i], branch_colour(numbers[i])) for i in range(len(answer)) if i != stop.solid]
     arms += [(mse.q, MSE)] if mse is not None else []
@@ -63,9 +79,13 @@ def _draw_arms(axes: Axes, session: Session, stop: Stop, scene: Scene | None, *,
         world.add_ground(height=floor_height(arm, scene, depth=0.0) - 0.01, size=4.0 * arm.reach)
         if scene is not None:
             world.add_scene(scene, arm)
-        world.add_arm(arm, meshes=meshes).set_q(solid)
-        layers = [ghosts.take(q, _unit(colour)) for q, colour in arms]
-        picture: Picture = blend(world.render_layers(camera), layers, alpha=_ALPHA)
+        own = _NOW if stop.solid is None else branch_colour(numbers[stop.solid])
+        view = put_in(world.render_layers(camera), ghosts.take(solid, _unit(own)))
+        layers = []
+        for q, colour in arms:
+            layers.append(ghosts.take(q, _unit(colour)))
+            on_arm(len(layers))
+        picture: Picture = blend(view, layers, alpha=_ALPHA)
     axes.imshow(picture)
     goal = project(camera, answer.T_base_target[:3, 3])
     if mse is not None:
@@ -76,13 +96,24 @@ def _draw_arms(axes: Axes, session: Session, stop: Stop, scene: Scene | None, *,
     axes.set_axis_off()
 
 
-def _camera(session: Session, q: FloatArray) -> Any:
+def _camera(session: Session, scene: Scene | None, q: FloatArray) -> Camera:
+    """As near to the arms as it can be; among obstacles, from where they hide none."""
     arm, (width, height) = session.arm, _SIZE
+    if scene is not None and scene.obstacles and not arm.is_planar:
+        return replace(camera_for(arm, scene, width=width, height=height, distance=_DISTANCE), supersample=2)
     if arm.is_planar:
-        return replace(camera_for(arm, width=width, height=height), supersample=2)
+        return _above(camera_for(arm, width=width, height=height), joint_origins(arm, q)[..., :2], _ROOM * arm.reach)
     points = np.vstack([np.zeros((1, 3)), joint_origins(arm, q).reshape(-1, 3)])
     tips = forward_kinematics(arm, q)[:, :2, 3].mean(axis=0)
     return camera_around(points, facing=tips, margin=0.12 * arm.reach, width=width, height=height)
+
+
+def _above(camera: Camera, points: FloatArray, room: float) -> Camera:
+    """A camera that looks down on points (..., 2) from so near that they fill the picture but for some room [m]."""
+    low, high = points.reshape(-1, 2).min(axis=0) - room, points.reshape(-1, 2).max(axis=0) + room
+    (x, y), (across, along) = ((low + high) / 2).tolist(), ((high - low) / 2).tolist()
+    height = max(along, across * camera.height / camera.width) / np.tan(np.radians(camera.fov) / 2)
+    return replace(camera, eye=(x, y, float(height)), target=(x, y, 0.0), supersample=2)
 
 
 def _write_table(axes: Axes, session: Session, stop: Stop) -> None:
@@ -104,7 +135,8 @@ def _write_table(axes: Axes, session: Session, stop: Stop) -> None:
         reason = verdict.reasons[i] if verdict is not None else ""
         axes.text(0.5, y, reason if len(reason) < 48 else f"{reason[:46]}…", fontsize=8, weight=weight)
     y -= 2 * _LINE
-    axes.text(0.0, y, "The arm in its own colours is the one in bold.", fontsize=10)
+    chosen = "The grey arm is where it is now." if stop.solid is None else "The solid arm is the one in bold."
+    axes.text(0.0, y, chosen, fontsize=10)
     if details.mse is not None:
         miss = say_miss(details.mse, rotation=session.rotation)
         axes.text(0.0, y - _LINE, f"The regressor (MSE, red) misses by {miss}.", color=_unit(MSE), fontsize=10)

@@ -21,6 +21,7 @@ _STYLE = {
     "EAIK": (ORANGE, "D"),
     "ssik": (PURPLE, "^"),
 }
+_SIDES = ("left", "right")
 _TICKS = (0.5, 0.1, 1e-2, 1e-3, 1e-4)
 
 
@@ -72,8 +73,10 @@ def _draw_panel(axes: Axes, curve: Mapping[str, Any], lowest: float, *, named: b
             x, y = (np.array(v) for v in zip(*(_place(curve[key], lowest) for key in swept), strict=True))
             axes.plot(x, y, color=colour, marker=marker, markersize=4, linewidth=1.4, label=f"{name}, by seeds")
             for at, drop in ((0, -3), (-1, -14)) if named else ():
-                text = swept[at].rpartition(":")[2] + " seeds"
-                where = {"xytext": (5, drop), "textcoords": "offset points"}
+                seeds = swept[at].rpartition(":")[2]
+                left = name == RESTARTS and at == 0  # the other curve runs to its right
+                where = {"xytext": (-5 if left else 5, drop), "textcoords": "offset points", "ha": _SIDES[left]}
+                text = f"{seeds} seed" + "s" * (seeds != "1")
                 axes.annotate(text, (x[at], y[at]), **where, fontsize=7, color=colour)
         if name in curve:
             x_one, y_one = _place(curve[name], lowest)

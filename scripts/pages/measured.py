@@ -73,7 +73,7 @@ def benchmark_page(found: Mapping[str, Any]) -> str:
     return page(
         "Against other solvers",
         *_benchmark(found),
-        "![Share of branches found against time per pose](../../../data/figures/recall_time.png)",
+        "![Share of branches found against CPU time per pose](../../../data/figures/recall_time.png)",
         made_by("benchmark.json", _benchmark_command(found)),
     )
 
@@ -298,7 +298,7 @@ def _paper_table(columns: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _methods_table(arms: Sequence[Mapping[str, Any]], part: str, cell: Callable[[Mapping[str, Any]], str]) -> str:
-    columns = [{result["method"]: cell(result) for result in arm[part]} for arm in arms]
+    columns = [{result["method"]: cell(result) for result in arm.get(part, ())} for arm in arms]
     names = dict.fromkeys(name for column in columns for name in column)
     rows = [[name, *(column.get(name, "–") for column in columns)] for name in names]
     rows = [[f"**{row[0]}**" if "+ refinement" in row[0] and "MDN" in row[0] else row[0], *row[1:]] for row in rows]

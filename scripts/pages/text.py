@@ -10,9 +10,9 @@ from results import to_markdown
 CAPTIONS = {
     "planar_arms.png": "Two planar arms, three targets each: the mixture's modes, and the regressor that averages them.",
     "compare_poses.png": "Left of each pair: where the arm of the regressor trained with squared error ends. "
-    "Right: the mixture's modes, before refinement, at the same target.",
+    "Right: the mixture's modes, before refinement, at the same target; what most of them share is grey.",
     "compare_errors.png": "Distribution of the position error of each method, per arm.",
-    "recall_time.png": "Share of the branches found against time per pose.",
+    "recall_time.png": "Share of the branches found against CPU time per pose.",
     "viewer.webp": "The viewer: a UR5e's eight solutions of one target, each with its probability, and the regressor's arm.",
     "xarm6_reaches.gif": "An xArm6 reaching a series of targets in PyBullet.",
 }

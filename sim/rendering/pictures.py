@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +60,29 @@ def average_down(rgb: Picture, factor: int) -> Picture:
     height, width = rgb.shape[0] // factor, rgb.shape[1] // factor
     blocks = rgb.reshape(height, factor, width, factor, 3).astype(np.float32)
     return np.asarray(blocks.mean(axis=(1, 3)).round(), dtype=np.uint8)
+
+
+def draw_key(picture: Picture, entries: Sequence[tuple[str, tuple[float, float, float]]]) -> Picture:
+    """A picture with a line of coloured squares and what they stand for in its upper left corner.
+
+    Args:
+        picture: Shape (height, width, 3).
+        entries: What stands there, each with its colour, 0 to 1.
+
+    Returns:
+        A picture of the same size.
+    """
+    from PIL import Image, ImageDraw, ImageFont
+
+    size = max(10, picture.shape[0] // 28)
+    font, image = ImageFont.load_default(size), Image.fromarray(picture)
+    pen, x = ImageDraw.Draw(image), float(size)
+    for text, colour in entries:
+        red, green, blue = (round(255 * value) for value in colour)
+        pen.rectangle((x, size, x + 0.8 * size, 1.8 * size), fill=(red, green, blue))
+        pen.text((x + 1.2 * size, 0.75 * size), text, fill=(40, 40, 40), font=font)
+        x += 2.4 * size + pen.textlength(text, font=font)
+    return np.asarray(image, dtype=np.uint8)
 
 
 def take_layers(client: Any, camera: Camera, *, solid: bool = True) -> Layers:

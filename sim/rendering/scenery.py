@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sim.arm import Arm
-from sim.rendering.camera import Camera
+from sim.arrays import FloatArray
+from sim.kinematics import joint_origins
+from sim.rendering.camera import Camera, camera_around
 from sim.scenes import Obstacle, Scene
 
+_FRONT = np.array([1.0, 0.3])  # the direction that a camera without obstacles takes for the front of an arm
+_CONFIGURATIONS = 500  # that are drawn to find out where the arm moves
+_RARE = 0.05  # share of the places of joints and tip, at each end of each axis, that a picture may leave out
 _DEPTH = 0.8  # reaches of the arm below its base that a floor must leave in sight
 
 
 def camera_for(
-    arm: Arm, scene: Scene | None = None, *, width: int = 480, height: int = 360, distance: float = 1.0
+    arm: Arm,
+    scene: Scene | None = None,
+    *,
+    width: int = 480,
+    height: int = 360,
+    distance: float = 1.0,
+    lowest: float = -np.inf,
 ) -> Camera:
-    """A camera that sees the arm's reach: from above for planar arms, else from the front and to the side.
+    """A camera that sees where the arm moves: from above for planar arms, else from the front and to the side.
 
     Where obstacles stand in front of the arm it looks from behind and the side.
 
@@ -23,6 +36,7 @@ def camera_for(
         scene: What is around it, or None.
         width, height: Of the picture [pixels].
         distance: Among obstacles, how far away to look from; 1 leaves room around the arm.
+        lowest: Without obstacles, what lies lower need not be seen [m], such as what is below a floor.
 
     Returns:
         The camera.
@@ -32,11 +46,21 @@ def camera_for(
         above, origin = (0.0, 0.0, 3.2 * reach), (0.0, 0.0, 0.0)
         return Camera(above, origin, up=(0.0, 1.0, 0.0), width=width, height=height, shadow=False)
     if scene is None or not scene.obstacles:
-        eye, target = foot + reach * np.array([1.45, -1.45, 0.75]), foot + reach * np.array([0.0, 0.0, 0.1])
-    else:
-        target = foot + reach * np.array([0.3, 0.0, 0.1])
-        eye = target + distance * reach * np.array([-1.2, -2.1, 0.9])
+        around = camera_around(_usual_places(arm, lowest), facing=_FRONT, width=width, height=height)
+        return replace(around, supersample=1, shadow=True)
+    target = foot + reach * np.array([0.3, 0.0, 0.1])
+    eye = target + distance * reach * np.array([-1.2, -2.1, 0.9])
     return Camera(tuple(eye.tolist()), tuple(target.tolist()), width=width, height=height)
+
+
+def _usual_places(arm: Arm, lowest: float) -> FloatArray:
+    """Where joints and tip are in most configurations, above a height, and the foot, shape (m, 3)."""
+    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (_CONFIGURATIONS, arm.n_joints))
+    points = joint_origins(arm, q).reshape(-1, 3)
+    points[:, 2] = np.maximum(points[:, 2], lowest)
+    low, high = np.quantile(points, [_RARE, 1 - _RARE], axis=0)
+    usual = points[((points >= low) & (points <= high)).all(axis=1)]
+    return np.vstack([arm.offsets[0, :3, 3], np.zeros(3), usual])
 
 
 def floor_height(arm: Arm, scene: Scene | None, *, depth: float = _DEPTH) -> float:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from sim.world.drive import follow as follow
     from sim.world.ghosts import FREE as FREE
     from sim.world.ghosts import REJECTED as REJECTED
+    from sim.world.ghosts import Colour as Colour
     from sim.world.ghosts import GhostWorld as GhostWorld
     from sim.world.ghosts import blend as blend
     from sim.world.ghosts import pick_apart as pick_apart
+    from sim.world.ghosts import put_in as put_in
     from sim.world.motion import RISE_TIME as RISE_TIME
     from sim.world.motion import TIME_STEP as TIME_STEP
     from sim.world.motion import Motion as Motion

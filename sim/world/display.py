@@ -13,7 +13,7 @@ def check_display() -> None:
     """Refuse a window where X has no display: Bullet would end the process without a word."""
     if not sys.platform.startswith("linux"):
         return
-    advice = "run without gui=True (--gui), or set DISPLAY to a running X server"
+    advice = "do without --gui (in Python: gui, or the render mode human), or set DISPLAY to a running X server"
     if not os.environ.get("DISPLAY"):
         raise WorldError(f"no display to open a window on: DISPLAY is not set; {advice}")
     try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -20,7 +21,8 @@ _ALPHA = 0.4  # share of a ghost in what is seen through it
 _BIAS = (
     5e-3  # [m] that a ghost must be nearer than what it covers: where both are one (the base, the hand) it is left out
 )
-_TINT = 0.8  # share of its colour in a ghost, the rest is the arm's own
+_ALIKE_COLOURS = 30  # of 255: ghosts that differ by less are of one colour in other light
+_LIGHT = 0.5  # share of white in what is seen through a ghost
 
 
 class GhostWorld:
@@ -44,18 +46,23 @@ class GhostWorld:
         self._world.close()
 
     def take(self, q: FloatArray, colour: Colour = FREE) -> Layers:
-        """The arm at q, shape (n,), tinted, with nothing around it."""
+        """The arm at q, shape (n,), in one colour, with nothing around it; light and shade are left of its own colours."""
         self._body.set_q(q)
         layers = self._world.render_layers(self._camera)
-        tinted = (1.0 - _TINT) * layers.rgb + _TINT * 255.0 * np.asarray(colour)
-        return Layers(tinted.astype(np.uint8), layers.depth, layers.solid, layers.supersample)
+        light = layers.rgb.mean(axis=-1)
+        usual = float(np.median(light[layers.solid])) if layers.solid.any() else 255.0
+        brightest = 1.0 / max(*colour, 0.5)  # no channel ends at 255 before the others: orange would turn yellow
+        shade = np.clip((light / usual) ** 1.6, 0.5, brightest)[..., None]
+        return replace(layers, rgb=(255.0 * shade * np.array(colour)).round().astype(np.uint8))
 
 
 def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float = _ALPHA) -> Picture:
     """A picture with ghosts in it: in front of what is farther away, hidden by what is nearer.
 
-    With `c` the colour so far and `g` a ghost's, each of its pixels becomes `(1 - alpha) c + alpha g`, the
-    farthest ghost first (Porter and Duff, Compositing digital images, SIGGRAPH 1984, "over"), pixel by pixel.
+    With `c` what is there so far and `g` a ghost's colour, each of its pixels becomes `(1 - alpha) c + alpha g`, the
+    farthest ghost first (Porter and Duff, Compositing digital images, SIGGRAPH 1984, "over"). What is seen through a
+    ghost is a light grey of its brightness, so that every pixel has the hue of the nearest ghost, not that of a mixture,
+    and orange does not darken to brown; where most ghosts are one surface, it is nobody's and grey too.
 
     Args:
         view: The picture.
@@ -67,16 +74,41 @@ def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float = _ALPHA) -> P
     """
     if not ghosts:
         return view.picture()
+    mixed = view.rgb.astype(np.float32)
+    for depth, colour in reversed(list(_peel(ghosts))):
+        seen = depth < view.depth - _BIAS
+        behind = _LIGHT * 255.0 + (1.0 - _LIGHT) * mixed[seen].mean(axis=-1, keepdims=True)
+        mixed[seen] = (1.0 - alpha) * behind + alpha * colour[seen]
+    return average_down(mixed.round().astype(np.uint8), view.supersample)
+
+
+def put_in(view: Layers, arm: Layers) -> Layers:
+    """A picture with an arm in it that hides what is farther away; both of the same size and camera."""
+    near = arm.solid & (arm.depth < view.depth)
+    rgb = np.where(near[..., None], arm.rgb, view.rgb)
+    return Layers(rgb, np.where(near, arm.depth, view.depth), view.solid | arm.solid, view.supersample)
+
+
+def _peel(ghosts: Sequence[Layers]) -> Iterator[tuple[FloatArray, Picture]]:
+    """Depth (h, w) and colour (h, w, 3) of the nearest surface of ghosts in each pixel, then of the one behind it, ...
+
+    Of surfaces that coincide the first ghost's is the nearest, so that rounding does not speckle them; where most ghosts
+    do, and differ in colour, it is grey.
+    """
     depth = np.stack([np.where(ghost.solid, ghost.depth, np.inf) for ghost in ghosts])
     rgb = np.stack([ghost.rgb for ghost in ghosts])
-    order = np.argsort(-depth, axis=0, kind="stable")
-    mixed = view.rgb.astype(np.float32)
-    for place in order:
-        near = np.take_along_axis(depth, place[None], axis=0)[0]
-        colour = np.take_along_axis(rgb, place[None, ..., None], axis=0)[0]
-        seen = near < view.depth - _BIAS
-        mixed[seen] = (1.0 - alpha) * mixed[seen] + alpha * colour[seen]
-    return average_down(mixed.round().astype(np.uint8), view.supersample)
+    for _ in ghosts:
+        same = depth <= depth.min(axis=0) + _BIAS
+        first = same.argmax(axis=0)[None]
+        nearest = np.take_along_axis(depth, first, axis=0)[0]
+        colour = np.take_along_axis(rgb, first[..., None], axis=0)[0]
+        shared = (2 * same.sum(axis=0) > max(len(ghosts), 2)) & np.isfinite(nearest)
+        owners, seen = same[:, shared], rgb[:, shared].astype(np.int16)  # (n, m), (n, m, 3)
+        apart = np.where(owners[..., None], np.abs(seen - colour[shared]), 0).max(axis=(0, 2)) > _ALIKE_COLOURS
+        shared[shared] = apart
+        colour[shared] = colour[shared].mean(axis=-1, keepdims=True).round()
+        yield nearest, colour
+        np.put_along_axis(depth, first, np.inf, axis=0)
 
 
 def pick_apart(q_all: Iterable[FloatArray], q_chosen: FloatArray, *, most: int) -> list[int]:

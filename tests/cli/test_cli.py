@@ -289,3 +289,11 @@ def test_compare_finds_out_before_the_work_that_a_file_cannot_be_written(
     monkeypatch.setattr("ik_mdn.comparison.load_contestants", lambda *_, **__: pytest.fail("worked first"))
     assert main(["compare", "planar2", option, str(tmp_path)]) == 2
     assert str(tmp_path) in capsys.readouterr().err
+
+
+def test_help_of_solve_says_what_an_unreachable_target_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "cannot be reached is a result: the exit code is 0" in said
+    assert main(["solve", "planar2", "--point", "9", "9", "--json", "-"]) == 0
+    assert "unreachable" in capsys.readouterr().out

@@ -81,6 +81,21 @@ def test_a_bar_says_what_is_left_only_where_it_can_know() -> None:
     assert "left" not in rendered(None, 75)
     assert "20/20" in rendered(20, 20)
     assert "[/x] recording" in rendered(20, 3)
+    assert "left" not in rendered(4, 0)
+    assert "0:00:00 left" in rendered(4, 1)  # one slow step tells how long the others take
+
+
+def test_what_is_printed_beside_a_bar_goes_where_stdout_goes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a terminal for the bar and a pipe for the results, lines belong to the pipe."""
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, as far as the bar knows
+    with progress() as bar:
+        bar.add_task("drawing", total=2)
+        print_line("a result")
+    out, err = capsys.readouterr()
+    assert "a result" in out
+    assert "a result" not in err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from types import SimpleNamespace
@@ -222,6 +223,7 @@ def test_the_table_shows_every_candidate_with_its_reason(xarm: Arm, shelf: ArmBo
     free, touching = np.full(6, 0.05) * [1, 1, -1, 1, 1, 1], in_contact_with(shelf, "shelf.top board")
     decision = Controller(shelf, Given(xarm, [touching, free]), refine=False).decide(forward_kinematics(xarm, free))
     assert [len(row) for row in decision.rows()] == [len(COLUMNS)] * 2
+    assert not any(re.search(r"\de[-+]\d", cell) for row in decision.rows() for cell in row)  # no "2.72e-13"
     assert len(decision.rows(1)) == 1
     lines = decision.table().splitlines()
     assert lines[0].startswith("candidate")

@@ -156,7 +156,10 @@ def test_every_factor_of_a_chain_is_recalibrated() -> None:
 
 def test_sbi_agrees_that_a_right_density_is_calibrated_and_a_narrow_one_is_not() -> None:
     pytest.importorskip("sbi", reason="sbi is not installed")
-    right = simulation_based(Known(), count=400, draws=100).to_dict()
+    shares: list[float] = []
+    right = simulation_based(Known(), count=400, draws=100, on_step=shares.append).to_dict()
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
     narrow = simulation_based(Known(0.4), count=400, draws=100).to_dict()
     forgetful = simulation_based(Known(), blur=0.0, count=400, draws=100).to_dict()
     limit = 1.63 / 400**0.5  # of the Kolmogorov-Smirnov distance, at 1 %

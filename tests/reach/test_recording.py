@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+from matplotlib.colors import rgb_to_hsv
 from numpy.typing import NDArray
 
 import sim
@@ -20,7 +22,7 @@ from sim.rendering.films import default_format, write_film
 from sim.rendering.pictures import Layers, average_down
 from sim.rendering.scenery import camera_for
 from sim.scenes.scene import load_scene
-from sim.world.ghosts import FREE, REJECTED, GhostWorld, blend, pick_apart
+from sim.world.ghosts import FREE, REJECTED, GhostWorld, blend, pick_apart, put_in
 from sim.world.world import World
 
 GREY, RED, BLUE = (100, 100, 100), (200, 0, 0), (0, 0, 200)
@@ -33,7 +35,9 @@ def layer(colour: tuple[int, int, int], depth: float, *, solid: bool = True, sup
 
 def test_a_ghost_is_mixed_into_what_is_behind_it_and_hidden_by_what_is_before_it() -> None:
     view = layer(GREY, 2.0)
-    np.testing.assert_array_equal(blend(view, [layer(RED, 1.0)], alpha=0.25)[0, 0], [125, 75, 75])
+    behind = 0.75 * (255 + 100) / 2
+    expected = np.round([behind + 0.25 * 200, behind, behind])
+    np.testing.assert_array_equal(blend(view, [layer(RED, 1.0)], alpha=0.25)[0, 0], expected)
     np.testing.assert_array_equal(blend(view, [layer(RED, 3.0)], alpha=0.25), view.rgb)
     np.testing.assert_array_equal(blend(view, [layer(RED, 1.0, solid=False)]), view.rgb)
     np.testing.assert_array_equal(blend(view, []), view.rgb)
@@ -41,14 +45,47 @@ def test_a_ghost_is_mixed_into_what_is_behind_it_and_hidden_by_what_is_before_it
 
 def test_the_nearest_ghost_lies_on_top_whatever_the_order() -> None:
     view, near, far = layer(GREY, 2.0), layer(RED, 0.5), layer(BLUE, 1.0)
-    expected = [0.5 * 200 + 0.25 * 100, 0.25 * 100, 0.5 * 100 + 0.25 * 100]
+    behind = 0.5 * (255 + 100) / 2 + 0.5 * np.array(BLUE)
+    expected = 0.5 * (255 + behind.mean()) / 2 + 0.5 * np.array(RED)  # its brightness alone is seen, half as dark
     for ghosts in ([near, far], [far, near]):
         np.testing.assert_allclose(blend(view, ghosts, alpha=0.5)[1, 1], expected, atol=1)
+
+
+def test_overlapping_ghosts_have_the_hue_of_the_nearest_and_never_a_mixture() -> None:
+    """Orange behind green behind violet, over a yellow arm: no brown, whatever lies behind."""
+    colours = [(230, 160, 0), (0, 160, 115), (130, 60, 200)]
+    view = layer((240, 200, 20), 5.0)
+    for i, nearest in enumerate(colours):
+        ghosts = [layer(colour, 1.0 if k == i else 2.0 + k) for k, colour in enumerate(colours)]
+        seen = rgb_to_hsv(blend(view, ghosts)[0, 0] / 255.0)
+        assert seen[0] == pytest.approx(rgb_to_hsv(np.array(nearest) / 255.0)[0], abs=0.01)
+
+
+def test_what_most_ghosts_share_is_grey_and_does_not_speckle() -> None:
+    rng = np.random.default_rng(0)
+    ghosts = [layer(colour, 1.0) for colour in (RED, BLUE, (0, 200, 0))]
+    rounded = [replace(g, depth=g.depth + rng.uniform(-1e-3, 1e-3, g.depth.shape).astype(np.float32)) for g in ghosts]
+    shared = blend(layer(GREY, 2.0), rounded, alpha=0.5)
+    assert np.ptp(shared, axis=(0, 1)).max() == 0
+    assert np.ptp(shared, axis=-1).max() == 0
+    one_colour = [replace(ghost, rgb=ghosts[0].rgb) for ghost in rounded]
+    assert blend(layer(GREY, 2.0), one_colour, alpha=1.0)[0, 0].tolist() == list(RED)  # it is theirs then
+    assert blend(layer(GREY, 2.0), rounded[:1], alpha=1.0)[0, 0].tolist() == list(RED)
+    two = [*rounded[:2], layer((0, 200, 0), 1.5), layer((0, 200, 0), 1.6)]
+    np.testing.assert_array_equal(blend(layer(GREY, 2.0), two, alpha=1.0)[..., 0], RED[0])  # the first of two alike
 
 
 def test_a_ghost_that_coincides_with_the_arm_is_left_out() -> None:
     view = layer(GREY, 2.0)
     np.testing.assert_array_equal(blend(view, [layer(RED, 1.9999)]), view.rgb)
+
+
+def test_a_solid_arm_hides_what_is_behind_it_alone() -> None:
+    view, arm = layer(GREY, 2.0), layer(RED, 1.0)
+    arm.solid[0], arm.depth[1] = False, 3.0
+    seen = put_in(view, arm)
+    assert seen.rgb[:3, 0].tolist() == [list(GREY), list(GREY), list(RED)]
+    np.testing.assert_array_equal(seen.depth[:3, 0], [2.0, 2.0, 1.0])
 
 
 def test_averaging_down_keeps_the_mean_of_each_block() -> None:
@@ -91,9 +128,9 @@ def test_a_ghost_world_shows_the_arm_alone_in_its_colour() -> None:
         free, rejected = ghosts.take(np.array([0.5, 1.0]), FREE), ghosts.take(np.array([0.5, 1.0]), REJECTED)
     assert 0.005 < free.solid.mean() < 0.3
     np.testing.assert_array_equal(free.solid, rejected.solid)
-    blue, red = (shown.rgb[free.solid].mean(axis=0) for shown in (free, rejected))
-    assert blue[2] > blue[0] + 50
-    assert red[0] > red[2] + 50
+    for shown, colour in ((free, FREE), (rejected, REJECTED)):  # its hue, whatever the links' own colours and the light
+        hues = rgb_to_hsv(shown.rgb[shown.solid] / 255.0)[:, 0]
+        np.testing.assert_allclose(hues, rgb_to_hsv(np.array(colour))[0], atol=0.02)
 
 
 def test_the_most_different_configurations_are_shown() -> None:
@@ -140,14 +177,16 @@ def test_a_filmed_episode_is_that_of_the_suite_with_the_other_solution_as_a_ghos
     stage = Stage(arm, IKSolver(arm), scene=load_scene("cage"))
     with stage.open() as (world, controller):
         expected = next(run_suite(controller, world, [1], seed=2))[1]
-    camera, frames = camera_for(arm, width=96, height=96), list[int]()
+    camera, frames, planned = camera_for(arm, width=96, height=96), list[int](), list[int]()
     shown, plain = tmp_path / "ghost.gif", tmp_path / "plain.gif"
-    result = record_episode(shown, stage, 1, seed=2, fps=4, camera=camera, on_frame=lambda: frames.append(1))
+    told = {"on_plan": planned.append, "on_frame": lambda: frames.append(1)}
+    result = record_episode(shown, stage, 1, seed=2, fps=4, camera=camera, **told)
     record_episode(plain, stage, 1, seed=2, fps=4, camera=camera, ghosts=0)
     np.testing.assert_allclose(result.q_end, expected.q_end, atol=1e-9)
     assert result.status is expected.status
     with_ghost, without = (np.stack(list(iio.imiter(path)))[..., :3].astype(int) for path in (shown, plain))
     assert len(frames) >= 5
+    assert planned[0] == pytest.approx(len(frames), rel=0.4)  # said before the first: for the time left
     changed = np.abs(with_ghost[0] - without[0]).sum(axis=-1) > 40
     assert changed.sum() > 20
     bluer = (with_ghost[0] - without[0])[changed]

@@ -13,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import sim
 from ik_mdn.cli import main
@@ -283,6 +286,27 @@ def test_figures_are_drawn_whatever_happened(tmp_path: Path) -> None:
     for name, rows in {"still": [still], "both": [still, record_of(1, success=False, contacts=[["a", "b"]])]}.items():
         for path in draw_figures(tmp_path / name, rows):
             assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_say_what_they_show_in_plain_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr("ik_mdn.reach.figures.save_figure", lambda figure, path: kept.append(figure))
+    draw_figures(tmp_path, [record_of(i, time_solve=15.1, time_decide=0.02 + 0.01 * i) for i in range(4)])
+    for figure in kept:
+        figure.draw_without_rendering()
+        texts = [text for text in figure.findobj(Text) if text.get_visible()]
+        assert figure.get_suptitle() or figure.axes[0].get_title()
+        assert not any("e+" in text.get_text() or "e-" in text.get_text() for text in texts)
+    errors, times = kept[1:]
+    assert {"median", "95th percentile"} <= {text.get_text() for text in errors.legends[0].get_texts()}
+    assert "15,100 ms" in [text.get_text() for text in times.axes[0].texts]
+    curve, *marks = times.axes[1].lines
+    ticks = [label.get_text() for label in times.axes[1].get_xticklabels() if label.get_text()]
+    low, high = times.axes[1].get_xlim()
+    assert any(low < float(tick) < high for tick in ticks)  # less than a power of ten, and yet there are numbers
+    for mark in marks:
+        assert mark.get_xdata()[0] in curve.get_xdata()
+    plt.close("all")
 
 
 def test_settings_tell_apart_what_changes_the_numbers(stage: Stage) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import sim
 from ik_mdn.comparison.figures import draw_target_panel
@@ -33,6 +34,16 @@ def test_training_curves_are_drawn_from_run_files(tmp_path: Path) -> None:
     metrics.write_text("step,seconds,loss,floor\n50,1.0,3.0,0.3\n100,2.0,1.0,0.1\n")
     plot_training([metrics], tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_run_of_one_row_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr("ik_mdn.training.figures.save_figure", lambda figure, out: kept.append(figure))
+    (tmp_path / "metrics.csv").write_text("step,seconds,loss,floor\n50,1.0,3.0,0.3\n")
+    plot_training([tmp_path / "metrics.csv"], tmp_path / "curve.png")
+    assert all(line.get_marker() == "o" for axes in kept[0].axes for line in axes.lines)
+    assert kept[0].axes[0].get_title()
+    assert [text.get_text() for text in kept[0].axes[0].get_legend().get_texts()] == [tmp_path.name]
 
 
 @pytest.mark.parametrize("text", ["step,seconds,loss,floor\n", "a,b\n1,2\n"])

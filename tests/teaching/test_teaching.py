@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,24 @@ def test_the_command_prints_captions_and_refuses_unknown_names(
     assert "allowed: two_answers, one_component" in capsys.readouterr().err
     with pytest.raises(UnknownNameError, match="unknown figure 'nothing'"):
         teach(tmp_path, only=["nothing"])
+
+
+def test_captions_are_printed_as_their_figures_are_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C in the second figure leaves the first one's caption on the screen."""
+
+    def stop(out: Path, effort: float) -> None:
+        raise KeyboardInterrupt
+
+    first, second = LESSONS[6], replace(LESSONS[7], draw=stop)
+    monkeypatch.setattr("ik_mdn.teaching.lessons.LESSONS", (first, second))
+    threads = torch.get_num_threads()
+    try:
+        assert main(["teach", "--out", str(tmp_path)]) == 130
+    finally:
+        torch.set_num_threads(threads)
+    assert first.caption in capsys.readouterr().out
 
 
 def test_the_worked_example_has_the_variance_that_its_caption_says() -> None:

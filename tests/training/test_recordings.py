@@ -166,3 +166,8 @@ def test_demonstrations_are_taken_as_they_are_and_only_of_this_arm(tmp_path: Pat
     (tmp_path / "demonstrations.json").write_text(json.dumps({"fingerprint": ARM.fingerprint}))
     np.testing.assert_array_equal(read_joints(tmp_path, ARM), q)
     assert "are not of arm 'puma560'" in refusal(tmp_path, sim.load_arm("puma560"))
+
+
+def test_an_address_is_said_as_it_was_given() -> None:
+    with pytest.raises(DatasetError, match="no joint vectors in 's3://bucket/samples'"):
+        read_joints("s3://bucket/samples", sim.load_arm("planar2"))

@@ -7,8 +7,10 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from ik_mdn.cli import main
 from ik_mdn.model.config import Covariance
@@ -172,6 +174,31 @@ def test_the_curve_is_drawn(tmp_path: Path) -> None:
     candidates = [candidate(1, 2.0), candidate(2, 1.0), candidate(2, 1.3, covariance="full")]
     draw_choice(one_standard_error(candidates), tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
+def shown_heights(candidates: list[MixtureCandidate], monkeypatch: pytest.MonkeyPatch) -> tuple[float, float, str]:
+    """Ends of the axis of the curve, and what is written into it."""
+    kept: list[Figure] = []
+    monkeypatch.setattr("ik_mdn.training.figures.save_figure", lambda figure, out: kept.append(figure))
+    draw_choice(one_standard_error(candidates), Path("curve.png"))
+    axes = kept[0].axes[0]
+    plt.close("all")
+    low, high = axes.get_ylim()
+    return low, high, " ".join(text.get_text() for text in axes.texts)
+
+
+def test_one_component_does_not_flatten_the_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K = 1 is six nats worse: it is said in numbers, and the others fill the figure."""
+    low, high, said = shown_heights(
+        [candidate(1, 1.84, 0.02), candidate(2, -4.38, 0.02), candidate(4, -4.45, 0.02), candidate(8, -4.41, 0.02)],
+        monkeypatch,
+    )
+    assert low < -4.47
+    assert -4.36 < high < -4.2
+    assert "1.84" in said
+    low, high, said = shown_heights([candidate(1, 1.6), candidate(2, 1.4), candidate(3, 1.2)], monkeypatch)
+    assert high > 1.7  # nothing is flat: everything is shown
+    assert not said
 
 
 def test_the_command_prints_the_pick_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,6 +56,18 @@ def test_one_seed_gives_one_model_and_another_seed_another(arm: sim.Arm) -> None
     assert not _same(first, other)
 
 
+def test_slow_steps_are_told_every_second_and_rows_are_not_more(
+    arm: sim.Arm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ik_mdn.training.trainer._TELL_EVERY_S", 0.0)  # every step is slow
+    told: list[int] = []
+    trainer = _trainer(arm, replace(TINY, steps=60), run_folder=tmp_path)
+    trainer.run(lambda at: told.append(at.step))
+    assert told == list(range(1, 61))
+    rows = (tmp_path / "metrics.csv").read_text().splitlines()[1:]
+    assert [int(row.split(",")[0]) for row in rows] == [50, 60]
+
+
 @pytest.mark.slow
 def test_training_leaves_the_global_random_state_alone(arm: sim.Arm) -> None:
     torch.manual_seed(5)

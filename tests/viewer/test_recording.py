@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from matplotlib.colors import rgb_to_hsv
 
 from ik_mdn.viewer import Session, record_page, save_still
+from ik_mdn.viewer.ghosts import branch_colour
+from ik_mdn.viewer.still import _camera
 from ik_mdn.viewer.tour import make_tour, target_path
 from sim.arm import load_arm
+from sim.kinematics import joint_origins
+from sim.rendering import project
+from sim.scenes import load_scene
+from sim.world import World
 
 pytest.importorskip("viser", reason="the viewer's extra is not installed")
 
@@ -48,12 +57,33 @@ def test_a_recorded_page_holds_everything_and_asks_for_nothing(session: Session,
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?:', page)
 
 
+@pytest.mark.parametrize("scene", ["shelf", "table"])
+def test_no_obstacle_stands_between_the_camera_of_a_still_and_the_arm(scene: str) -> None:
+    arm = load_arm("panda")
+    around, q = load_scene(scene, arm), np.array([[0.0, 0.3, 0.0, -1.8, 0.0, 2.1, 0.8]])
+    camera = _camera(SimpleNamespace(arm=arm), around, q)  # type: ignore[arg-type]
+    with World() as world:
+        world.add_scene(around, arm)
+        bare = world.render_layers(replace(camera, supersample=1)).depth
+    pixel = project(camera, joint_origins(arm, q[0])).round().astype(int)
+    sight = np.subtract(camera.target, camera.eye) / np.linalg.norm(np.subtract(camera.target, camera.eye))
+    far = (joint_origins(arm, q[0]) - np.array(camera.eye)) @ sight  # along the line of sight, as depths are
+    assert (far < bare[pixel[:, 1], pixel[:, 0]] + 1e-3).mean() > 0.7
+
+
 @pytest.mark.slow
 def test_a_still_is_a_picture_with_the_colours_of_the_branches(session: Session, tmp_path: Path) -> None:
     from PIL import Image
 
-    path = tmp_path / "still.png"
-    save_still(path, session)
+    path, steps = tmp_path / "still.png", list[tuple[int, int]]()
+    save_still(path, session, on_step=lambda done, total: steps.append((done, total)))
+    assert [done / total for done, total in steps] == sorted(done / total for done, total in steps)
+    assert steps[-1][0] == steps[-1][1]
+    assert len(steps) >= 4
     picture = np.asarray(Image.open(path).convert("RGB"))
     assert picture.shape[1] > 1000
     assert (np.abs(picture.astype(int) - (38, 112, 214)).sum(axis=-1) < 12).sum() > 50  # the first branch's chip
+    arms = picture[:, : picture.shape[1] // 2]  # both arms in their rows' hues, one of them solid
+    hues = rgb_to_hsv(arms[np.ptp(arms, axis=-1) > 60] / 255.0)[:, 0]
+    for colour in (branch_colour(0), branch_colour(1)):
+        assert (np.abs(hues - rgb_to_hsv(np.array(colour) / 255.0)[0]) < 0.03).sum() > 300
