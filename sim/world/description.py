@@ -51,7 +51,7 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     `<inertial>` weigh next to nothing instead of 1 kg, and so does what an `<inertial>` lacks; moments of inertia that no
     body of the mass can have are raised; names that Bullet's printing would stumble over are replaced
     (see `Description.names`); meshes are found and checked (`sim.arm.read_mesh`), and written as binary STL where
-    Bullet does not read the file. A mesh to look at that is missing or damaged is replaced by a bone from the link's
+    Bullet does not read the file; those that are to hold no shape are left out, with a warning in the log. A mesh to look at that is missing or damaged is replaced by a bone from the link's
     frame to the next joint, with a warning in the log.
 
     Args:
@@ -176,13 +176,16 @@ class _Shapes:
                 continue
             link.remove(shape)
             if shape.tag == "visual":
-                self.unseen.add(name)
+                if fault or not self.meshes:
+                    self.unseen.add(name)
                 if fault:
                     _log.warning("%s: link %r is drawn as a bone: %s", self.where, name, fault)
-            elif not self.meshes:
-                self.unshaped += [name] if name not in self.unshaped else []
-            else:
+            elif fault:
                 self._faults.append(f"link {name!r}: {fault}")
+            else:
+                self.unshaped += [name] if name not in self.unshaped else []
+                if self.meshes:
+                    _log.warning("%s: link %r collides with nothing: its mesh holds no shape", self.where, name)
 
     def report(self) -> None:
         """Refuse what cannot be collided with.
@@ -203,7 +206,7 @@ class _Shapes:
             raise WorldError(f"{self.where}: {'; '.join(self._faults[:3])}. Mend the file, {advice}")
 
     def _find(self, mesh: ET.Element) -> str | None:
-        """Set the file that Bullet reads; what is wrong with it, or None."""
+        """Set the file that Bullet reads, and give None; else what is wrong with it, "" where it is to hold no shape."""
         reference = mesh.get("filename", "")
         path = find_mesh(reference, self.folders)
         if path is None:
@@ -213,6 +216,8 @@ class _Shapes:
             content = read_mesh(path)
         except WorldError as error:
             return str(error)
+        if content == b"":
+            return ""
         if content is None and not _UNSAFE.search(str(path)):
             mesh.set("filename", str(path))
             return None

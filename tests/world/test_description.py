@@ -157,7 +157,7 @@ def test_a_text_in_one_line_is_loaded(tmp_path: Path) -> None:
         world.add_arm(sim.load_arm(tmp_path / "long.urdf", tip="hand"))
 
 
-@pytest.mark.parametrize("ending", ["stl", "stl_ascii", "obj", "ply"])
+@pytest.mark.parametrize("ending", ["stl", "stl_ascii", "obj", "ply", "dae"])
 def test_a_mesh_collides_in_whatever_format_it_is(tmp_path: Path, ending: str) -> None:
     file = f"cube%s.{ending.removesuffix('_ascii')}"
     content = trimesh.creation.box((0.1, 0.1, 0.1)).export(file_type=ending)
@@ -190,6 +190,20 @@ def test_a_damaged_mesh_to_collide_with_is_refused_by_link_and_file(tmp_path: Pa
         with pytest.raises(WorldError, match=r"link 'hand': .*cube\.stl"):
             world.add_scene(Scene("room", obstacles=(thing,)))
         assert world.add_arm(arm, meshes=False).unshaped == ("hand",)
+
+
+def test_a_mesh_that_is_to_hold_no_shape_collides_with_nothing_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = trimesh.creation.box((1, 1, 1)).export(file_type="dae").decode()
+    for part in ("geometry ", "instance_geometry "):
+        text = re.sub(rf"<{part}.*?</{part.strip()}>", "", text, flags=re.DOTALL)
+    (tmp_path / "none.dae").write_text(text)
+    arm = load(tmp_path, robot(hand=MASS + mesh("visual", "none.dae") + mesh("collision", "none.dae")))
+    with caplog.at_level(logging.WARNING), World() as world:
+        assert world.add_arm(arm).unshaped == ("hand",)
+    assert "link 'hand' collides with nothing: its mesh holds no shape" in caplog.text
+    assert "bone" not in caplog.text
 
 
 def test_a_shape_that_bullet_makes_nothing_of_is_named(tmp_path: Path) -> None:
