@@ -153,7 +153,7 @@ def make_rigid(root: ET.Element, robot: Robot, values: Mapping[str, float]) -> N
         for child in list(element):
             if plain_tag(child.tag) in ("origin", "mimic"):
                 element.remove(child)
-        element.append(_origin(joints[name].origin @ _motion(joints[name], values[name])))
+        element.append(as_origin(joints[name].origin @ _motion(joints[name], values[name])))
 
 
 def plain_joints(root: ET.Element, where: str) -> None:
@@ -183,7 +183,23 @@ def add_link(root: ET.Element, parent: str, name: str, T_parent_link: FloatArray
     joint = ET.SubElement(root, "joint", name=f"{name}_joint", type="fixed")
     ET.SubElement(joint, "parent", link=parent)
     ET.SubElement(joint, "child", link=name)
-    joint.append(_origin(T_parent_link))
+    joint.append(as_origin(T_parent_link))
+
+
+def read_origin(element: ET.Element, where: str) -> FloatArray:
+    """The pose that the `<origin>` of a joint, a shape or an `<inertial>` gives, shape (4, 4); without one the identity.
+
+    Raises:
+        URDFError: It is no six numbers.
+    """
+    parts = _parts(element)
+    return pose(*(_read_vector(parts, "origin", key, (0.0, 0.0, 0.0), where) for key in ("xyz", "rpy")))
+
+
+def as_origin(T: FloatArray) -> ET.Element:
+    """The `<origin>` that gives a pose, shape (4, 4)."""
+    xyz, rpy = (" ".join(map(repr, numbers.tolist())) for numbers in (T[:3, 3], rpy_of(T[:3, :3])))
+    return ET.Element("origin", xyz=xyz, rpy=rpy)
 
 
 def _decoded(data: bytes) -> str | bytes:
@@ -258,7 +274,7 @@ def _read_joint(element: ET.Element, where: str) -> Joint:
         name=element.get("name", ""),
         kind=element.get("type"),
         **ends,
-        origin=pose(*(_read_vector(parts, "origin", key, (0.0, 0.0, 0.0), where) for key in ("xyz", "rpy"))),
+        origin=read_origin(element, where),
         axis=_unit(np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), where))),
         lower=_read_limit(limit, "lower", where),
         upper=_read_limit(limit, "upper", where),
@@ -313,8 +329,3 @@ def _motion(joint: Joint, value: float) -> FloatArray:
 
         motion[:3, :3] = Rotation.from_rotvec(value * joint.axis).as_matrix()
     return motion
-
-
-def _origin(T: FloatArray) -> ET.Element:
-    xyz, rpy = (" ".join(map(repr, numbers.tolist())) for numbers in (T[:3, 3], rpy_of(T[:3, :3])))
-    return ET.Element("origin", xyz=xyz, rpy=rpy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ import numpy as np
 from sim.arm import find_mesh, parse_xml, plain_joints, plain_tag, read_mesh, search_folders
 from sim.arrays import FloatArray
 from sim.errors import URDFError, WorldError, shown
+from sim.world.welding import weld_links
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +46,9 @@ class Description:
     unshaped: tuple[str, ...]
 
 
-def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) -> Description:
+def describe(
+    path: Path | None, xml: str | None = None, *, meshes: bool = True, keep: Collection[str] = ()
+) -> Description:
     """The copy of a URDF for Bullet.
 
     Axes get length 1, as the URDF means them; limits of continuous joints go, as they have none; frames without
@@ -52,17 +56,19 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     body of the mass can have are raised; names that Bullet's printing would stumble over are replaced
     (see `Description.names`); meshes are found and checked (`sim.arm.read_mesh`), and written as binary STL where
     Bullet does not read the file; those that are to hold no shape are left out, with a warning in the log. A mesh to look at that is missing or damaged is replaced by a bone from the link's
-    frame to the next joint, with a warning in the log.
+    frame to the next joint, with a warning in the log. Of files with more joints than Bullet knows, links that fixed joints
+    join to others are made part of these (see `weld_links`), as many as it takes.
 
     Args:
         path: The file; None where there is only its text, whose meshes are looked for from the working directory.
         xml: The text, where it is not what stands in the file.
         meshes: False leaves all shapes that are meshes out, for arms whose mesh files are not at hand.
+        keep: Links that must be there by their name.
 
     Raises:
         URDFError: The XML is broken, or an axis or origin is no three numbers.
         WorldError: A mesh to collide with is missing or not whole, a mass or inertia is one that no body has, or there
-            are more joints than Bullet knows.
+            are more joints than Bullet knows, fixed ones left aside.
     """
     where = "the URDF text" if path is None else str(path)
     root = parse_xml(xml if xml is not None else path or "", where)
@@ -71,10 +77,8 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     for element in [element for element in root if element.tag not in _KEPT]:
         root.remove(element)
     plain_joints(root, where)
-    joints = root.findall("joint")
-    if len(joints) > _MOST_JOINTS:
-        raise WorldError(f"{where} has {len(joints)} joints, fixed ones included; Bullet takes at most {_MOST_JOINTS}")
     _add_masses(root)
+    _fit(root, keep, where)
     shapes = _Shapes(where, search_folders(path or Path("robot.urdf")), meshes)
     for link in root.findall("link"):
         shapes.settle(link)
@@ -84,6 +88,24 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     names = _rename(root)
     ET.indent(root)  # Bullet refuses long lines
     return Description(ET.tostring(root, encoding="unicode"), shapes.files, names, solid, tuple(shapes.unshaped))
+
+
+def _fit(root: ET.Element, keep: Collection[str], where: str) -> None:
+    """Have no more joints than Bullet knows.
+
+    Raises:
+        WorldError: Too many of them move, or belong to links that must stay.
+    """
+    count = len(root.findall("joint"))
+    welded = weld_links(root, _MOST_JOINTS, keep, where)
+    if welded:
+        _log.info("%s has %d joints; links made part of those they are fixed to: %s", where, count, ", ".join(welded))
+    left = count - len(welded)
+    if left > _MOST_JOINTS:
+        raise WorldError(
+            f"{where} has {left} joints that move or lead to the base or the tip; Bullet takes at most {_MOST_JOINTS}: "
+            "make joints that the arm does not use fixed ones, or leave the links below them out of the file"
+        )
 
 
 def _numbers(element: ET.Element, default: str, where: str) -> FloatArray:

@@ -282,7 +282,7 @@ def _check_gravity(gravity: Any) -> list[float]:
 
 def _describe(arm: Arm, *, meshes: bool) -> Description:
     if arm.urdf_path is not None or arm.urdf_xml is not None:
-        return describe(arm.urdf_path, arm.urdf_xml, meshes=meshes)
+        return describe(arm.urdf_path, arm.urdf_xml, meshes=meshes, keep=(arm.base, arm.tip))
     raise WorldError(
         f"arm {arm.name!r} has no URDF, because it was restored from a checkpoint, which holds the kinematics only; "
         "load it with sim.load_arm(name or file) and give that arm to the world"
