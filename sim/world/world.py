@@ -31,7 +31,7 @@ from sim.world.silence import silence
 Colour = tuple[float, float, float]
 
 _GRAVITY = (0.0, 0.0, -9.81)  # [m/s²]
-_ITERATIONS = 200  # of the constraint solver: with Bullet's 50 motors under load sag by 2e-4 rad, so by 1e-5
+_ITERATIONS = 2000  # at most, of the constraint solver: with Bullet's 50, or 200, heavy links sag by 2e-3 rad
 _AXIS_COLOURS: tuple[Colour, ...] = ((0.85, 0.2, 0.2), (0.2, 0.65, 0.25), (0.2, 0.35, 0.85))
 
 

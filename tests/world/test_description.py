@@ -274,6 +274,20 @@ def test_ideal_motors_hold_what_the_limits_of_the_urdf_do_not(tmp_path: Path) ->
     assert ends == [False, True]
 
 
+def test_heavy_links_one_after_the_other_are_held_where_they_should_be() -> None:
+    mass = '<inertial><origin xyz="0.1 0 0"/><mass value="5"/><inertia ixx="0.01" iyy="0.02" izz="0.02"/></inertial>'
+    links = "".join(f'<link name="l{i}">{mass}</link>' for i in range(7))
+    joints = "".join(
+        f'<joint name="j{i}" type="revolute"><parent link="l{i}"/><child link="l{i + 1}"/><origin xyz="0.2 0 0"/>'
+        '<axis xyz="0 1 0"/><limit lower="-1" upper="1" effort="1000" velocity="2"/></joint>'
+        for i in range(6)
+    )
+    with World() as world:
+        drive = world.add_arm(sim.load_arm(f'<robot name="r">{links}{joints}</robot>')).drive(np.full(6, 0.1))
+    assert drive.settled
+    assert drive.err_q.max() < 1e-4
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
