@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
@@ -16,7 +17,7 @@ from sim.arm.arm import Arm
 from sim.arm.chain import Chain, find_chain
 from sim.arm.urdf import FARTHEST, WIDE_TURN, Joint, Robot, add_link, listed, make_rigid, parse_xml, read_robot
 from sim.arrays import FloatArray
-from sim.errors import ShapeError, UnknownNameError, URDFError
+from sim.errors import ShapeError, UnknownNameError, URDFError, shown
 from sim.inputs import as_numbers
 
 WIDEST_SLIDE = 1e6  # [m] that stands for the limits of a slide beyond it, or at infinity
@@ -97,6 +98,13 @@ class _Given(NamedTuple):
 
 
 def _read(source: str | Path | bytes) -> _Given:
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
+    if not isinstance(source, str | PathLike | bytes):
+        raise UnknownNameError(
+            f"load_arm takes a name, a path, or the text of a URDF as str or bytes; got {shown(source)}",
+            name=type(source).__name__,
+        )
     if isinstance(source, bytes) or (isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<")):
         root = parse_xml(source, "the URDF text")
         return _Given(root.get("name") or "arm", "the URDF text", root)
@@ -134,7 +142,11 @@ def _find_file(name: str) -> Path:
         path = Path(name).expanduser()
     except RuntimeError as error:  # ~somebody
         raise UnknownNameError(f"no file {name!r} ({error}); write the path out", name=name) from None
-    if path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:  # a text that is no URDF, taken for a name
+        raise UnknownNameError(f"no file {shown(name)}: {error.strerror}", name=name) from None
+    if found:
         return path
     if name and path.is_dir():
         raise UnknownNameError(f"{name!r} is a folder; give the path of the URDF file in it", name=name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,15 @@ def test_the_home_of_nobody_is_no_file() -> None:
 def test_one_sided_limits_keep_every_heading_in_the_sampled_range() -> None:
     arm = arm_with("revolute", "4", "inf")
     assert arm.sample_max[1] - arm.sample_min[1] == pytest.approx(2 * np.pi)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_the_text_of_a_urdf_comes_in_any_kind_of_bytes(kind: type) -> None:
+    text = Path(sim.load_arm("ur5e").urdf_path or "").read_bytes()
+    assert sim.load_arm(kind(text)).fingerprint == sim.load_arm("ur5e").fingerprint
+
+
+@pytest.mark.parametrize("source", [None, 3, io.StringIO("<robot/>"), ["ur5e"], "x" * 300, '{"robot": 1}' * 1000])
+def test_what_is_no_source_is_refused_in_short(source: object) -> None:
+    with pytest.raises(UnknownNameError, match=r"^.{0,250}$"):
+        sim.load_arm(source)
