@@ -15,7 +15,7 @@ import numpy as np
 from sim.arm import find_mesh, parse_xml, plain_joints, plain_tag, read_mesh, search_folders
 from sim.arrays import FloatArray
 from sim.errors import URDFError, WorldError, shown
-from sim.world.welding import weld_links
+from sim.world.trees import keep_one_tree, weld_links
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def describe(
     Raises:
         URDFError: The XML is broken, or an axis or origin is no three numbers.
         WorldError: A mesh to collide with is missing or not whole, a mass or inertia is one that no body has, or there
-            are more joints than Bullet knows, fixed ones left aside.
+            are more joints than Bullet knows, fixed ones left aside, or several trees of links and none to keep.
     """
     where = "the URDF text" if path is None else str(path)
     root = parse_xml(xml if xml is not None else path or "", where)
@@ -77,6 +77,7 @@ def describe(
     for element in [element for element in root if element.tag not in _KEPT]:
         root.remove(element)
     plain_joints(root, where)
+    keep_one_tree(root, keep, where)
     _add_masses(root)
     _fit(root, keep, where)
     shapes = _Shapes(where, search_folders(path or Path("robot.urdf")), meshes)

@@ -1,4 +1,4 @@
-"""Links welded to those that fixed joints join them to: the same body, by kinematics, dynamics and shapes."""
+"""One tree of links for Bullet, some welded to those that fixed joints join them to: the same body in all its doings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import sim
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import WorldError
+from sim.scenes.scene import Obstacle, Scene
 from sim.world import description
 from sim.world.world import World
 
@@ -90,3 +91,28 @@ def test_joints_that_move_are_not_welded(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(description, "_MOST_JOINTS", 3)
     with World() as world, pytest.raises(WorldError, match=r"has 4 joints that move or lead .* at most 3: make joints"):
         world.add_arm(load(tmp_path))
+
+
+LOOSE = '<link name="table"/>'
+CIRCLE = (
+    '<link name="x"/><link name="y"/><joint name="xy" type="fixed"><parent link="x"/><child link="y"/></joint>'
+    '<joint name="yx" type="fixed"><parent link="y"/><child link="x"/></joint>'
+)
+
+
+@pytest.mark.parametrize("more", [LOOSE, CIRCLE, LOOSE + CIRCLE])
+def test_links_that_nothing_joins_to_the_arm_are_left_out_and_that_is_said(
+    tmp_path: Path, more: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = (load(tmp_path).urdf_path or tmp_path).read_text()
+    (tmp_path / "more.urdf").write_text(text.replace("<link", more + "<link", 1))
+    arm = sim.load_arm(tmp_path / "more.urdf", base="foot", tip="tip")
+    assert measure(arm)[1] == measure(load(tmp_path))[1]
+    assert "left out: " in caplog.text
+    obstacle = Obstacle("thing", "urdf", (1.0,), np.eye(4), path=tmp_path / "more.urdf")
+    if LOOSE in more:
+        with (
+            World() as world,
+            pytest.raises(WorldError, match=r"one link must have no joint above it.*'table', 'foot'"),
+        ):
+            world.add_scene(Scene("room", obstacles=(obstacle,)))

@@ -1,7 +1,8 @@
-"""Links that fixed joints join to others, made part of these: Bullet knows a limited number of joints."""
+"""Trees of links as Bullet takes them: a single one, of a limited number of joints."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from xml.etree import ElementTree as ET
 
@@ -9,8 +10,43 @@ import numpy as np
 
 from sim.arm import as_origin, read_origin
 from sim.arrays import FloatArray
+from sim.errors import WorldError
+
+_log = logging.getLogger(__name__)
 
 _MOMENTS = ("ixx", "ixy", "ixz"), ("ixy", "iyy", "iyz"), ("ixz", "iyz", "izz")
+
+
+def keep_one_tree(root: ET.Element, keep: Collection[str], where: str) -> None:
+    """Leave out what no joint joins to the rest of a URDF: several trees, or circles of links, end the process in Bullet.
+
+    Args:
+        root: The XML, tags without prefixes.
+        keep: Links of the tree that stays; empty where there must be one only.
+        where: What messages call it.
+
+    Raises:
+        WorldError: There is not one tree, and no link to keep tells which is meant.
+    """
+    links = {link.get("name", ""): link for link in root.findall("link")}
+    joints = root.findall("joint")
+    above = {_end(joint, "child"): _end(joint, "parent") for joint in joints}
+    tops = [name for name in links if name not in above]
+    for name in list(keep)[:1]:
+        for _ in links:  # as far up as there can be
+            name = above.get(name, name)
+        tops = [name]
+    if len(tops) != 1:
+        raise WorldError(f"{where}: one link must have no joint above it; of these there are {len(tops)}: {tops[:10]}")
+    tree, size = set(tops), 0
+    while len(tree) > size:
+        size = len(tree)
+        tree |= {child for child, parent in above.items() if parent in tree}
+    apart = [name for name in links if name not in tree]
+    if apart:
+        _log.warning("%s: no joint joins these links to the others, they are left out: %s", where, ", ".join(apart))
+    for element in [*(links[name] for name in apart), *(each for each in joints if _end(each, "parent") not in tree)]:
+        root.remove(element)
 
 
 def weld_links(root: ET.Element, most: int, keep: Collection[str], where: str) -> list[str]:
@@ -29,20 +65,20 @@ def weld_links(root: ET.Element, most: int, keep: Collection[str], where: str) -
     """
     links = {link.get("name", ""): link for link in root.findall("link")}
     joints = root.findall("joint")
-    spare = [joint for joint in joints if joint.get("type") == "fixed" and _end(joint, "child").get("link") not in keep]
-    spare.sort(key=lambda joint: links[str(_end(joint, "child").get("link"))].find("collision") is not None)
+    spare = [joint for joint in joints if joint.get("type") == "fixed" and _end(joint, "child") not in keep]
+    spare.sort(key=lambda joint: links[_end(joint, "child")].find("collision") is not None)
     gone = spare[: max(0, len(joints) - most)]
     for joint in gone:
         root.remove(joint)
-        parent, child = (links[str(_end(joint, role).get("link"))] for role in ("parent", "child"))
+        parent, child = (links[_end(joint, role)] for role in ("parent", "child"))
         _weld(root, parent, child, read_origin(joint, where), where)
-    return [str(_end(joint, "child").get("link")) for joint in gone]
+    return [_end(joint, "child") for joint in gone]
 
 
-def _end(joint: ET.Element, role: str) -> ET.Element:
+def _end(joint: ET.Element, role: str) -> str:
+    """The name of a joint's parent or child; empty where it has none."""
     element = joint.find(role)
-    assert element is not None, "joints have a parent and a child"
-    return element
+    return "" if element is None else element.get("link", "")
 
 
 def _weld(root: ET.Element, parent: ET.Element, child: ET.Element, T_parent_child: FloatArray, where: str) -> None:
@@ -51,9 +87,10 @@ def _weld(root: ET.Element, parent: ET.Element, child: ET.Element, T_parent_chil
         _move(shape, T_parent_child, where)
         parent.append(shape)
     for joint in root.findall("joint"):
-        if _end(joint, "parent").get("link") == child.get("name"):
+        above = joint.find("parent")
+        if above is not None and above.get("link") == child.get("name"):
             _move(joint, T_parent_child, where)
-            _end(joint, "parent").set("link", str(parent.get("name")))
+            above.set("link", parent.get("name", ""))
     mine, other = parent.find("inertial"), child.find("inertial")
     if mine is not None and other is not None:  # the root stands still without any
         _move(other, T_parent_child, where)
