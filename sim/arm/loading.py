@@ -22,6 +22,8 @@ from sim.inputs import as_numbers
 
 WIDEST_SLIDE = 1e6  # [m] that stands for the limits of a slide beyond it, or at infinity
 
+_FULL_TURN, _MANY_TURNS = 6.3, 30.0  # [rad] beyond which an origin, or a limit, is told of
+_FAR = 20.0  # [m] the same of an origin
 _RIGHT_ANGLE = 1e-6  # that the rotation part of a tool may be off
 
 _log = logging.getLogger(__name__)
@@ -216,6 +218,21 @@ def _limits(joint: Joint, where: str) -> tuple[float, float]:
     return -meant if low < -most else low, meant if high > most else high
 
 
+def _warn_of_units(name: str, chain: Chain) -> None:
+    """Say where numbers look like degrees or millimetres: the format has radians and metres."""
+    for joint in chain.joints:
+        limits = [abs(limit) for limit in (joint.lower, joint.upper) if limit is not None]
+        told: list[str] = []
+        if joint.kind == "revolute" and _MANY_TURNS < max(limits, default=0.0) <= WIDE_TURN:
+            told += [f"limits of {max(limits):g} rad; were degrees meant?"]
+        if max(map(abs, joint.rpy)) > _FULL_TURN:
+            told += [f"an origin turned by rpy={list(joint.rpy)} rad; were degrees meant?"]
+        if np.abs(joint.origin[:3, 3]).max() > _FAR:
+            told += [f"an origin {np.abs(joint.origin[:3, 3]).max():g} m away; were millimetres meant?"]
+        for each in told:
+            _log.warning("%s: joint %r has %s", name, joint.name, each)
+
+
 def _tool_names(tip: str) -> Iterator[str]:
     return (f"{tip}_tool{number or ''}" for number in itertools.count())
 
@@ -240,6 +257,7 @@ def _fold(name: str, chain: Chain, *, path: Path | None, xml: str | None) -> Arm
             offsets.append(pending @ align)
             pending = align.T.copy()  # a pure rotation: its transpose is its inverse
     offsets.append(pending)
+    _warn_of_units(name, chain)
     limits = np.array([_limits(joint, name) for joint in moving]).reshape(-1, 2)
     return Arm(
         name=name,

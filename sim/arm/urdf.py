@@ -35,6 +35,7 @@ class Joint:
     Args:
         name, kind, parent, child: Attributes of the element; parent and child are links.
         origin: Pose of the joint in its parent link at q = 0, shape (4, 4), metres.
+        rpy: The angles of that, as they are written [rad].
         axis: Unit vector in the joint's frame, shape (3,); zeros where the file gives no direction.
         lower, upper: Limits [rad or m]; None where the file gives none.
         velocity, effort: Limits [rad/s or m/s], [N m or N]; inf where the file gives none that is positive.
@@ -46,6 +47,7 @@ class Joint:
     parent: str
     child: str
     origin: FloatArray
+    rpy: tuple[float, ...]
     axis: FloatArray
     lower: float | None
     upper: float | None
@@ -275,6 +277,7 @@ def _read_joint(element: ET.Element, where: str) -> Joint:
         kind=element.get("type"),
         **ends,
         origin=read_origin(element, where),
+        rpy=_read_vector(parts, "origin", "rpy", (0.0, 0.0, 0.0), where),
         axis=_unit(np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), where))),
         lower=_read_limit(limit, "lower", where),
         upper=_read_limit(limit, "upper", where),
