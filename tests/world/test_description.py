@@ -211,6 +211,14 @@ def test_a_mesh_that_is_to_hold_no_shape_collides_with_nothing_and_that_is_said(
     assert "bone" not in caplog.text
 
 
+@pytest.mark.parametrize("size", [0.3, 300.0])
+def test_a_mesh_in_millimetres_is_told(tmp_path: Path, size: float, caplog: pytest.LogCaptureFixture) -> None:
+    trimesh.creation.box((size, size / 2, size)).export(tmp_path / "box.stl")
+    with caplog.at_level(logging.WARNING), World() as world:
+        world.add_arm(load(tmp_path, robot(hand=MASS + mesh("collision", "box.stl"))))
+    assert ("link 'hand' is 313 m wide; is its mesh in millimetres?" in caplog.text) == (size > 20.0)  # it is turned
+
+
 def test_a_shape_that_bullet_makes_nothing_of_is_named(tmp_path: Path) -> None:
     arm = load(tmp_path, robot(hand=f"{MASS}<collision><geometry><cone/></geometry></collision>"))
     with World() as world, pytest.raises(WorldError, match=r"robot|hand"):
