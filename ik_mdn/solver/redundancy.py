@@ -110,7 +110,7 @@ def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task,
     if arm.n_joints <= chosen.n_constraints:
         raise TaskError(
             f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {chosen.n_constraints} numbers: "
-            "it cannot move while the tip stays; choose a task that fixes less, or use IKSolver.solve"
+            "no joint is to spare; choose a task that fixes less, or use IKSolver.solve, which samples what curves there are"
         )
     if compiled_kernel() is None:
         raise TaskError("self-motion needs numba, and numba cannot run here")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree as ET
@@ -16,11 +17,13 @@ from sim.arm.arm import Arm
 from sim.arm.chain import Chain, find_chain
 from sim.arm.urdf import FARTHEST, WIDE_TURN, Joint, Robot, add_link, listed, make_rigid, parse_xml, read_robot
 from sim.arrays import FloatArray
-from sim.errors import ShapeError, UnknownNameError, URDFError
+from sim.errors import ShapeError, UnknownNameError, URDFError, shown
 from sim.inputs import as_numbers
 
 WIDEST_SLIDE = 1e6  # [m] that stands for the limits of a slide beyond it, or at infinity
 
+_FULL_TURN, _MANY_TURNS = 6.3, 30.0  # [rad] beyond which an origin, or a limit, is told of
+_FAR = 20.0  # [m] the same of an origin
 _RIGHT_ANGLE = 1e-6  # that the rotation part of a tool may be off
 
 _log = logging.getLogger(__name__)
@@ -97,6 +100,13 @@ class _Given(NamedTuple):
 
 
 def _read(source: str | Path | bytes) -> _Given:
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
+    if not isinstance(source, str | PathLike | bytes):
+        raise UnknownNameError(
+            f"load_arm takes a name, a path, or the text of a URDF as str or bytes; got {shown(source)}",
+            name=type(source).__name__,
+        )
     if isinstance(source, bytes) or (isinstance(source, str) and source.lstrip("\ufeff \t\r\n").startswith("<")):
         root = parse_xml(source, "the URDF text")
         return _Given(root.get("name") or "arm", "the URDF text", root)
@@ -134,7 +144,11 @@ def _find_file(name: str) -> Path:
         path = Path(name).expanduser()
     except RuntimeError as error:  # ~somebody
         raise UnknownNameError(f"no file {name!r} ({error}); write the path out", name=name) from None
-    if path.is_file():
+    try:
+        found = path.is_file()
+    except OSError as error:  # a text that is no URDF, taken for a name
+        raise UnknownNameError(f"no file {shown(name)}: {error.strerror}", name=name) from None
+    if found:
         return path
     if name and path.is_dir():
         raise UnknownNameError(f"{name!r} is a folder; give the path of the URDF file in it", name=name)
@@ -204,6 +218,21 @@ def _limits(joint: Joint, where: str) -> tuple[float, float]:
     return -meant if low < -most else low, meant if high > most else high
 
 
+def _warn_of_units(name: str, chain: Chain) -> None:
+    """Say where numbers look like degrees or millimetres: the format has radians and metres."""
+    for joint in chain.joints:
+        limits = [abs(limit) for limit in (joint.lower, joint.upper) if limit is not None]
+        told: list[str] = []
+        if joint.kind == "revolute" and _MANY_TURNS < max(limits, default=0.0) <= WIDE_TURN:
+            told += [f"limits of {max(limits):g} rad; were degrees meant?"]
+        if max(map(abs, joint.rpy)) > _FULL_TURN:
+            told += [f"an origin turned by rpy={list(joint.rpy)} rad; were degrees meant?"]
+        if np.abs(joint.origin[:3, 3]).max() > _FAR:
+            told += [f"an origin {np.abs(joint.origin[:3, 3]).max():g} m away; were millimetres meant?"]
+        for each in told:
+            _log.warning("%s: joint %r has %s", name, joint.name, each)
+
+
 def _tool_names(tip: str) -> Iterator[str]:
     return (f"{tip}_tool{number or ''}" for number in itertools.count())
 
@@ -228,6 +257,7 @@ def _fold(name: str, chain: Chain, *, path: Path | None, xml: str | None) -> Arm
             offsets.append(pending @ align)
             pending = align.T.copy()  # a pure rotation: its transpose is its inverse
     offsets.append(pending)
+    _warn_of_units(name, chain)
     limits = np.array([_limits(joint, name) for joint in moving]).reshape(-1, 2)
     return Arm(
         name=name,

@@ -17,7 +17,7 @@ from sim.errors import WorldError
 _SCHEMES = ("package://", "model://", "file://")
 _HEAD, _TRIANGLE = 84, 50  # bytes of a binary STL's head and of each of its triangles
 _MOST_CORNERS = 1000  # of a face in an OBJ: Bullet's reader does not survive any number
-_TRUSTED = (".obj", ".dae")  # kept as they are once they are checked: Bullet reads shapes and colours in them
+_TRUSTED = ".obj"  # kept as it is once it is checked: Bullet reads shapes and colours in it
 
 
 def search_folders(path: Path) -> list[Path]:
@@ -46,13 +46,15 @@ def find_mesh(reference: str, folders: list[Path]) -> Path | None:
 
 
 def read_mesh(path: Path) -> bytes | None:
-    """A mesh as a binary STL that Bullet reads; None where it reads the file itself as it is.
+    """A mesh as a binary STL that Bullet reads, in metres; None where it reads the file itself as it is.
+
+    COLLADA is among what is read for it: files of makers end the process in Bullet's own reader, or lose polygons there.
 
     Args:
-        path: In any format that trimesh reads.
+        path: In any format that trimesh reads; lengths in metres, or in the unit that it names.
 
     Returns:
-        The file's content to use in its place, or None.
+        The file's content to use in its place, or None; b"" where the file is whole and is to hold no shape.
 
     Raises:
         WorldError: The mesh is not whole: empty, cut off, a Git LFS pointer, without faces, or not readable.
@@ -61,7 +63,7 @@ def read_mesh(path: Path) -> bytes | None:
     return _read(path, stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _read(path: Path, _changed: int, _size: int) -> bytes | None:
     try:
         data = path.read_bytes()
@@ -113,15 +115,21 @@ def _check_obj(data: bytes) -> None:
 
 
 def _check_faces(path: Path, data: bytes) -> bytes | None:
-    """What trimesh reads in a file, as a binary STL, or None where Bullet may have the file itself."""
+    """What trimesh reads in a file, see `read_mesh`."""
     import trimesh
 
     load: Any = trimesh.load
     mesh = load(BytesIO(data), file_type=path.suffix[1:].lower(), force="mesh", process=False)
     if not len(getattr(mesh, "faces", ())):
+        if path.suffix.lower() == ".dae" and not re.search(rb"<(\w+:)?geometry\b", data):
+            return b""
         raise ValueError("it has no faces")
     _check_corners(mesh.vertices)
-    return None if path.suffix.lower() in _TRUSTED else bytes(mesh.export(file_type="stl"))
+    if path.suffix.lower() == _TRUSTED:
+        return None
+    if mesh.units is not None:
+        mesh.convert_units("meters")
+    return bytes(mesh.export(file_type="stl"))
 
 
 def _check_corners(points: NDArray[np.floating]) -> None:

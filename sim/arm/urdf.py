@@ -35,6 +35,7 @@ class Joint:
     Args:
         name, kind, parent, child: Attributes of the element; parent and child are links.
         origin: Pose of the joint in its parent link at q = 0, shape (4, 4), metres.
+        rpy: The angles of that, as they are written [rad].
         axis: Unit vector in the joint's frame, shape (3,); zeros where the file gives no direction.
         lower, upper: Limits [rad or m]; None where the file gives none.
         velocity, effort: Limits [rad/s or m/s], [N m or N]; inf where the file gives none that is positive.
@@ -46,6 +47,7 @@ class Joint:
     parent: str
     child: str
     origin: FloatArray
+    rpy: tuple[float, ...]
     axis: FloatArray
     lower: float | None
     upper: float | None
@@ -153,7 +155,7 @@ def make_rigid(root: ET.Element, robot: Robot, values: Mapping[str, float]) -> N
         for child in list(element):
             if plain_tag(child.tag) in ("origin", "mimic"):
                 element.remove(child)
-        element.append(_origin(joints[name].origin @ _motion(joints[name], values[name])))
+        element.append(as_origin(joints[name].origin @ _motion(joints[name], values[name])))
 
 
 def plain_joints(root: ET.Element, where: str) -> None:
@@ -183,7 +185,23 @@ def add_link(root: ET.Element, parent: str, name: str, T_parent_link: FloatArray
     joint = ET.SubElement(root, "joint", name=f"{name}_joint", type="fixed")
     ET.SubElement(joint, "parent", link=parent)
     ET.SubElement(joint, "child", link=name)
-    joint.append(_origin(T_parent_link))
+    joint.append(as_origin(T_parent_link))
+
+
+def read_origin(element: ET.Element, where: str) -> FloatArray:
+    """The pose that the `<origin>` of a joint, a shape or an `<inertial>` gives, shape (4, 4); without one the identity.
+
+    Raises:
+        URDFError: It is no six numbers.
+    """
+    parts = _parts(element)
+    return pose(*(_read_vector(parts, "origin", key, (0.0, 0.0, 0.0), where) for key in ("xyz", "rpy")))
+
+
+def as_origin(T: FloatArray) -> ET.Element:
+    """The `<origin>` that gives a pose, shape (4, 4)."""
+    xyz, rpy = (" ".join(map(repr, numbers.tolist())) for numbers in (T[:3, 3], rpy_of(T[:3, :3])))
+    return ET.Element("origin", xyz=xyz, rpy=rpy)
 
 
 def _decoded(data: bytes) -> str | bytes:
@@ -258,7 +276,8 @@ def _read_joint(element: ET.Element, where: str) -> Joint:
         name=element.get("name", ""),
         kind=element.get("type"),
         **ends,
-        origin=pose(*(_read_vector(parts, "origin", key, (0.0, 0.0, 0.0), where) for key in ("xyz", "rpy"))),
+        origin=read_origin(element, where),
+        rpy=_read_vector(parts, "origin", "rpy", (0.0, 0.0, 0.0), where),
         axis=_unit(np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), where))),
         lower=_read_limit(limit, "lower", where),
         upper=_read_limit(limit, "upper", where),
@@ -313,8 +332,3 @@ def _motion(joint: Joint, value: float) -> FloatArray:
 
         motion[:3, :3] = Rotation.from_rotvec(value * joint.axis).as_matrix()
     return motion
-
-
-def _origin(T: FloatArray) -> ET.Element:
-    xyz, rpy = (" ".join(map(repr, numbers.tolist())) for numbers in (T[:3, 3], rpy_of(T[:3, :3])))
-    return ET.Element("origin", xyz=xyz, rpy=rpy)

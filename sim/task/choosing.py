@@ -37,11 +37,14 @@ def default_task(arm: Arm) -> Task:
         Planar arms: planar_position with up to two joints (or a tip tilted out of the plane), planar_pose with more.
         Arms whose tip cannot move along or turn about some direction (SCARA, arms in other planes, rails): what is
         left, position first, in rows named as by `load_task`, or "movable" where they are no axes of base and tip.
+        Arms that only turn their tip (pan and tilt): its orientation, with two joints the direction of one of its axes.
         Others: position up to four joints (with four of which position and one turn of the tip, the pitch mostly, are
         all that they move: these), position_axis with five, pose from six.
     """
     can = motions(arm)
     ways, turns = can.along.shape[1], can.about.shape[1]
+    if not ways and (task := _turning_task(arm)):
+        return _by_its_name(arm, task)
     if arm.is_planar and ways != 1:
         return TASKS["planar_pose" if arm.n_joints > 2 and _tip_is_upright(arm) else "planar_position"]
     if ways and (ways, turns) != (3, 3):
@@ -53,12 +56,27 @@ def default_task(arm: Arm) -> Task:
 
 def _only_turn(arm: Arm) -> str | None:
     """Of four joints the one turn about an axis of the tip that they can move beside its position, if it is one only."""
-    T, J = kinematics(arm, np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, 4)))
-    J = J / np.array([arm.length] * 3 + [1.0] * 3)[:, None]
-    tasks = {turn: _task_of_rows(True, True, True, turn) for turn in ("roll", "pitch", "yaw")}
-    sigma = {turn: np.linalg.svd(task_jacobian(task, J, T), compute_uv=False)[:, -1] for turn, task in tasks.items()}
-    able = [turn for turn, least in sigma.items() if float(least.max()) > ROUNDING]
+    turns = ("roll", "pitch", "yaw")
+    sigma = _least_singular(arm, [_task_of_rows(True, True, True, turn) for turn in turns])
+    able = [turn for turn, values in zip(turns, sigma, strict=True) if values.max() > ROUNDING]
     return able[0] if len(able) == 1 else None
+
+
+def _turning_task(arm: Arm) -> Task | None:
+    """What the joints can do to the tip's orientation: all of it, or what they do best to one axis, or about one."""
+    for turns in (("rotation",), ("axis_x", "axis_y", "axis_z"), ("roll", "pitch", "yaw")):
+        tasks = [_task_of_rows(False, False, False, turn) for turn in turns]
+        sigma = _least_singular(arm, [task for task in tasks if task.n_constraints <= arm.n_joints])
+        if sigma and max(values.max() for values in sigma) > ROUNDING:
+            return tasks[int(np.argmax([values.mean() for values in sigma]))]
+    return None
+
+
+def _least_singular(arm: Arm, tasks: list[Task]) -> list[FloatArray]:
+    """Least singular values of the Jacobians of some tasks at 16 configurations; 0 where a combination of rows stays."""
+    T, J = kinematics(arm, np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, arm.n_joints)))
+    J = J / np.array([arm.length] * 3 + [1.0] * 3)[:, None]
+    return [np.linalg.svd(task_jacobian(task, J, T), compute_uv=False)[:, -1] for task in tasks]
 
 
 def load_task(arm: Arm, name: str | Task | None) -> Task:

@@ -16,13 +16,15 @@ from sim.world.links import LinkTree
 Pair = tuple[str, str]
 
 _ALWAYS = 0.95  # share of sampled configurations from which on a touching pair is taken for a modelling artefact
+_PARALLEL = 1.0 - 1e-9  # cosine of the angle between axes that count as such
 _N_SAMPLES = 100  # configurations sampled for that
 
 
 class Collisions:
     """Contacts and distances of one arm, in every configuration that it is asked for.
 
-    Neighbours are left out: links joined rigidly or by one joint. So are pairs that touch in at least 95 % of
+    Neighbours are left out: links joined rigidly or by one joint, or one in another by slides in one direction, as in a
+    telescope. So are pairs that touch in at least 95 % of
     100 sampled configurations, which is a matter of coarse collision shapes (MoveIt's Setup Assistant
     uses the same rule). Links that stand still with the base may touch obstacles: the base stands on a table.
     Shapes are what Bullet makes of the URDF: a mesh counts as its convex hull.
@@ -40,7 +42,7 @@ class Collisions:
         self.joints = [links.joint(name) for name in arm.joint_names]
         self.standing = frozenset(links.standing())
         self._ignored: set[tuple[int, int]] = set()
-        for a, b in links.neighbours():
+        for a, b in links.neighbours(self._telescopes()):
             self._ignore(a, b)
         self._ignore_artefacts()
 
@@ -123,6 +125,17 @@ class Collisions:
         """Pairs of links that have shapes and may collide."""
         solid = [i for i in range(-1, len(self.links.infos)) if self.client.getCollisionShapeData(self.number, i)]
         return [(a, b) for a in solid for b in solid if a < b and (a, b) not in self._ignored]
+
+    def _telescopes(self) -> list[list[int]]:
+        """Joints of the arm that slide one after the other in one direction, run by run, by Bullet's numbers."""
+        runs: list[list[int]] = []
+        parallel = np.abs(self.arm.offsets[:-1, 2, 2]) > _PARALLEL  # joints move along or about z of their frames
+        for i in self.arm.is_prismatic.nonzero()[0]:
+            if i > 0 and self.arm.is_prismatic[i - 1] and parallel[i]:
+                runs[-1].append(self.joints[i])
+            else:
+                runs.append([self.joints[i]])
+        return runs
 
     @property
     def _others(self) -> list[int]:

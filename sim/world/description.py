@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ import numpy as np
 from sim.arm import find_mesh, parse_xml, plain_joints, plain_tag, read_mesh, search_folders
 from sim.arrays import FloatArray
 from sim.errors import URDFError, WorldError, shown
+from sim.world.trees import keep_one_tree, weld_links
 
 _log = logging.getLogger(__name__)
 
@@ -44,25 +46,29 @@ class Description:
     unshaped: tuple[str, ...]
 
 
-def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) -> Description:
+def describe(
+    path: Path | None, xml: str | None = None, *, meshes: bool = True, keep: Collection[str] = ()
+) -> Description:
     """The copy of a URDF for Bullet.
 
     Axes get length 1, as the URDF means them; limits of continuous joints go, as they have none; frames without
     `<inertial>` weigh next to nothing instead of 1 kg, and so does what an `<inertial>` lacks; moments of inertia that no
     body of the mass can have are raised; names that Bullet's printing would stumble over are replaced
     (see `Description.names`); meshes are found and checked (`sim.arm.read_mesh`), and written as binary STL where
-    Bullet does not read the file. A mesh to look at that is missing or damaged is replaced by a bone from the link's
-    frame to the next joint, with a warning in the log.
+    Bullet does not read the file; those that are to hold no shape are left out, with a warning in the log. A mesh to look at that is missing or damaged is replaced by a bone from the link's
+    frame to the next joint, with a warning in the log. Of files with more joints than Bullet knows, links that fixed joints
+    join to others are made part of these (see `weld_links`), as many as it takes.
 
     Args:
         path: The file; None where there is only its text, whose meshes are looked for from the working directory.
         xml: The text, where it is not what stands in the file.
         meshes: False leaves all shapes that are meshes out, for arms whose mesh files are not at hand.
+        keep: Links that must be there by their name.
 
     Raises:
         URDFError: The XML is broken, or an axis or origin is no three numbers.
         WorldError: A mesh to collide with is missing or not whole, a mass or inertia is one that no body has, or there
-            are more joints than Bullet knows.
+            are more joints than Bullet knows, fixed ones left aside, or several trees of links and none to keep.
     """
     where = "the URDF text" if path is None else str(path)
     root = parse_xml(xml if xml is not None else path or "", where)
@@ -71,10 +77,9 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     for element in [element for element in root if element.tag not in _KEPT]:
         root.remove(element)
     plain_joints(root, where)
-    joints = root.findall("joint")
-    if len(joints) > _MOST_JOINTS:
-        raise WorldError(f"{where} has {len(joints)} joints, fixed ones included; Bullet takes at most {_MOST_JOINTS}")
+    keep_one_tree(root, keep, where)
     _add_masses(root)
+    _fit(root, keep, where)
     shapes = _Shapes(where, search_folders(path or Path("robot.urdf")), meshes)
     for link in root.findall("link"):
         shapes.settle(link)
@@ -84,6 +89,24 @@ def describe(path: Path | None, xml: str | None = None, *, meshes: bool = True) 
     names = _rename(root)
     ET.indent(root)  # Bullet refuses long lines
     return Description(ET.tostring(root, encoding="unicode"), shapes.files, names, solid, tuple(shapes.unshaped))
+
+
+def _fit(root: ET.Element, keep: Collection[str], where: str) -> None:
+    """Have no more joints than Bullet knows.
+
+    Raises:
+        WorldError: Too many of them move, or belong to links that must stay.
+    """
+    count = len(root.findall("joint"))
+    welded = weld_links(root, _MOST_JOINTS, keep, where)
+    if welded:
+        _log.info("%s has %d joints; links made part of those they are fixed to: %s", where, count, ", ".join(welded))
+    left = count - len(welded)
+    if left > _MOST_JOINTS:
+        raise WorldError(
+            f"{where} has {left} joints that move or lead to the base or the tip; Bullet takes at most {_MOST_JOINTS}: "
+            "make joints that the arm does not use fixed ones, or leave the links below them out of the file"
+        )
 
 
 def _numbers(element: ET.Element, default: str, where: str) -> FloatArray:
@@ -176,13 +199,16 @@ class _Shapes:
                 continue
             link.remove(shape)
             if shape.tag == "visual":
-                self.unseen.add(name)
+                if fault or not self.meshes:
+                    self.unseen.add(name)
                 if fault:
                     _log.warning("%s: link %r is drawn as a bone: %s", self.where, name, fault)
-            elif not self.meshes:
-                self.unshaped += [name] if name not in self.unshaped else []
-            else:
+            elif fault:
                 self._faults.append(f"link {name!r}: {fault}")
+            else:
+                self.unshaped += [name] if name not in self.unshaped else []
+                if self.meshes:
+                    _log.warning("%s: link %r collides with nothing: its mesh holds no shape", self.where, name)
 
     def report(self) -> None:
         """Refuse what cannot be collided with.
@@ -203,7 +229,7 @@ class _Shapes:
             raise WorldError(f"{self.where}: {'; '.join(self._faults[:3])}. Mend the file, {advice}")
 
     def _find(self, mesh: ET.Element) -> str | None:
-        """Set the file that Bullet reads; what is wrong with it, or None."""
+        """Set the file that Bullet reads, and give None; else what is wrong with it, "" where it is to hold no shape."""
         reference = mesh.get("filename", "")
         path = find_mesh(reference, self.folders)
         if path is None:
@@ -213,6 +239,8 @@ class _Shapes:
             content = read_mesh(path)
         except WorldError as error:
             return str(error)
+        if content == b"":
+            return ""
         if content is None and not _UNSAFE.search(str(path)):
             mesh.set("filename", str(path))
             return None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
 from typing import Any
 
 from sim.errors import WorldError
@@ -80,10 +82,16 @@ class LinkTree:
         group = self._groups()
         return [i for i in sorted(group) if group[i] == -1]
 
-    def neighbours(self) -> list[tuple[int, int]]:
-        """Pairs of links that are joined rigidly or by one moving joint, through massless fixed links too."""
+    def neighbours(self, telescopes: Sequence[Sequence[int]] = ()) -> list[tuple[int, int]]:
+        """Pairs of links that are joined rigidly or by one moving joint, through massless fixed links too.
+
+        Args:
+            telescopes: Runs of joints, by number, whose links lie one in another: these count as joined too.
+        """
         group = self._groups()
         joined = {(group[info.parent], group[i]) for i, info in enumerate(self.infos)}
+        for run in telescopes:
+            joined |= set(permutations([group[self.infos[run[0]].parent], *run], 2))
         numbers = sorted(group)
         return [
             (a, b)

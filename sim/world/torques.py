@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from sim.arrays import FloatArray
+from sim.world.frames import pose_from_bullet
 from sim.world.links import LinkTree
 from sim.world.motion import Motion
 from sim.world.silence import silence
@@ -60,7 +63,19 @@ class Torques:
         every: FloatArray = np.zeros((*states.shape[:2], len(self.moving)))
         every[0] = [state[0] for state in self.client.getJointStates(self.number, self.moving)]
         every[:, :, self.columns] = states
-        with silence():  # it warns of axes whose length is 1 but for rounding
+        with silence(), self._own_gravity():  # it warns of axes whose length is 1 but for rounding
             rows = zip(*every.tolist(), strict=True)
             torques = [self.client.calculateInverseDynamics(self.number, *row) for row in rows]
         return np.reshape(torques, every.shape[1:])[:, self.columns]
+
+    @contextmanager
+    def _own_gravity(self) -> Iterator[None]:
+        """Give gravity in the frame of the base's inertia, which Bullet's inverse dynamics take for the world's."""
+        engine = self.client.getPhysicsEngineParameters()
+        gravity = [engine[f"gravityAcceleration{axis}"] for axis in "XYZ"]
+        T_world_inertial = pose_from_bullet(self.client, *self.client.getBasePositionAndOrientation(self.number))
+        self.client.setGravity(*(gravity @ T_world_inertial[:3, :3]))
+        try:
+            yield
+        finally:
+            self.client.setGravity(*gravity)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import time
 import weakref
@@ -30,8 +31,11 @@ from sim.world.silence import silence
 
 Colour = tuple[float, float, float]
 
+_log = logging.getLogger(__name__)
+
+_WIDE = 20.0  # [m] of a link, from which on that is told
 _GRAVITY = (0.0, 0.0, -9.81)  # [m/s²]
-_ITERATIONS = 200  # of the constraint solver: with Bullet's 50 motors under load sag by 2e-4 rad, so by 1e-5
+_ITERATIONS = 2000  # at most, of the constraint solver: with Bullet's 50, or 200, heavy links sag by 2e-3 rad
 _AXIS_COLOURS: tuple[Colour, ...] = ((0.85, 0.2, 0.2), (0.2, 0.65, 0.25), (0.2, 0.35, 0.85))
 
 
@@ -104,6 +108,7 @@ class World:
         description = _describe(arm, meshes=meshes)
         number = self._load(description, f"arm {arm.name!r}", flags=flags)
         self._names[number] = arm.name
+        self._warn_of_units(number, arm.name)
         body = ArmBody(
             arm,
             self._client,
@@ -244,6 +249,17 @@ class World:
             )
         return number
 
+    def _warn_of_units(self, number: int, name: str) -> None:
+        """Say where shapes are so wide that their files look like millimetres."""
+        links = load_links(self._client, number)
+        for link in range(-1, len(links.infos)):
+            if self._client.getCollisionShapeData(number, link):
+                width = float(np.ptp(self._client.getAABB(number, link), axis=0).max())
+                if width > _WIDE:
+                    _log.warning(
+                        "arm %r: link %r is %.3g m wide; is its mesh in millimetres?", name, links.name(link), width
+                    )
+
     def _add_box(self, centre: Any, half: Any, colour: Colour, quat_xyzw: Any = (0, 0, 0, 1)) -> int:
         shape = self._client.createVisualShape(self._client.GEOM_BOX, halfExtents=half, rgbaColor=[*colour, 1])
         return self._place(shape, centre, quat_xyzw)
@@ -282,7 +298,7 @@ def _check_gravity(gravity: Any) -> list[float]:
 
 def _describe(arm: Arm, *, meshes: bool) -> Description:
     if arm.urdf_path is not None or arm.urdf_xml is not None:
-        return describe(arm.urdf_path, arm.urdf_xml, meshes=meshes)
+        return describe(arm.urdf_path, arm.urdf_xml, meshes=meshes, keep=(arm.base, arm.tip))
     raise WorldError(
         f"arm {arm.name!r} has no URDF, because it was restored from a checkpoint, which holds the kinematics only; "
         "load it with sim.load_arm(name or file) and give that arm to the world"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from pathlib import Path
 from typing import Any
@@ -111,3 +112,42 @@ def test_the_home_of_nobody_is_no_file() -> None:
 def test_one_sided_limits_keep_every_heading_in_the_sampled_range() -> None:
     arm = arm_with("revolute", "4", "inf")
     assert arm.sample_max[1] - arm.sample_min[1] == pytest.approx(2 * np.pi)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_the_text_of_a_urdf_comes_in_any_kind_of_bytes(kind: type) -> None:
+    text = Path(sim.load_arm("ur5e").urdf_path or "").read_bytes()
+    assert sim.load_arm(kind(text)).fingerprint == sim.load_arm("ur5e").fingerprint
+
+
+@pytest.mark.parametrize("source", [None, 3, io.StringIO("<robot/>"), ["ur5e"], "x" * 300, '{"robot": 1}' * 1000])
+def test_what_is_no_source_is_refused_in_short(source: object) -> None:
+    with pytest.raises(UnknownNameError, match=r"^.{0,250}$"):
+        sim.load_arm(source)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ('lower="-1"', 'lower="-90"', "joint 'turn' has limits of 90 rad; were degrees meant?"),
+        (
+            'rpy="0 0 0"',
+            'rpy="0 90 0"',
+            "joint 'turn' has an origin turned by rpy=[0.0, 90.0, 0.0] rad; were degrees meant?",
+        ),
+        ('xyz="0 0 0.2"', 'xyz="0 0 200"', "joint 'turn' has an origin 200 m away; were millimetres meant?"),
+        ('lower="-1"', 'lower="-12.6"', ""),
+        ('lower="-1"', 'lower="-1e9"', ""),
+        ('rpy="0 0 0"', 'rpy="-3.1416 0 6.2832"', ""),
+    ],
+)
+def test_numbers_that_look_like_degrees_or_millimetres_are_told(
+    old: str, new: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = (
+        '<robot name="r"><link name="a"/><link name="b"/><joint name="turn" type="revolute"><parent link="a"/>'
+        '<child link="b"/><origin xyz="0 0 0.2" rpy="0 0 0"/><limit lower="-1" upper="1"/></joint></robot>'
+    )
+    with caplog.at_level("WARNING"):
+        sim.load_arm(text.replace(old, new))
+    assert [record.getMessage() for record in caplog.records] == ([f"r: {told}"] if told else [])

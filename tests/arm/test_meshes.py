@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,10 @@ from sim.arm.meshes import find_mesh, read_mesh
 from sim.errors import WorldError
 
 CUBE = trimesh.creation.box((0.2, 0.4, 0.6))
+NO_SHAPE = """<?xml version="1.0"?>
+<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1"><asset><unit/></asset><library_geometries/>
+<library_visual_scenes><visual_scene id="v"><node id="n"/></visual_scene></library_visual_scenes>
+<scene><instance_visual_scene url="#v"/></scene></COLLADA>"""  # as Denso describes the flange of its HSR065
 
 
 def write(folder: Path, ending: str, *, text: bool = False) -> Path:
@@ -21,7 +26,9 @@ def write(folder: Path, ending: str, *, text: bool = False) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("ending", "text"), [("stl", True), ("ply", False), ("off", False), ("glb", False)])
+@pytest.mark.parametrize(
+    ("ending", "text"), [("stl", True), ("ply", False), ("off", False), ("glb", False), ("dae", False)]
+)
 def test_what_bullet_cannot_read_becomes_the_same_shape_as_a_binary_stl(
     tmp_path: Path, ending: str, text: bool
 ) -> None:
@@ -35,7 +42,25 @@ def test_what_bullet_cannot_read_becomes_the_same_shape_as_a_binary_stl(
     assert read.volume == pytest.approx(CUBE.volume, rel=1e-6)
 
 
-@pytest.mark.parametrize("ending", ["stl", "obj", "dae"])
+@pytest.mark.parametrize(
+    ("unit", "metres"), [("<unit/>", 1.0), ("", 1.0), ('<unit name="inch" meter="0.0254"/>', 0.0254)]
+)
+def test_collada_is_in_the_unit_that_it_names_whichever_way_it_says_is_up(
+    tmp_path: Path, unit: str, metres: float
+) -> None:
+    path = write(tmp_path, "dae")
+    text = re.sub(r"<up_axis>.*?</up_axis>|<unit.*?/>", "", path.read_text())  # with <unit/> Bullet's reader dies
+    path.write_text(text.replace("</asset>", f"{unit}<up_axis>Y_UP</up_axis></asset>"))
+    read = trimesh.load(trimesh.util.wrap_as_stream(read_mesh(path)), file_type="stl")
+    np.testing.assert_allclose(read.bounds, metres * CUBE.bounds, atol=1e-7)
+
+
+def test_a_collada_scene_without_geometry_holds_no_shape(tmp_path: Path) -> None:
+    (tmp_path / "flange.dae").write_text(NO_SHAPE)
+    assert read_mesh(tmp_path / "flange.dae") == b""
+
+
+@pytest.mark.parametrize("ending", ["stl", "obj"])
 def test_what_bullet_reads_is_left_as_it_is(tmp_path: Path, ending: str) -> None:
     assert read_mesh(write(tmp_path, ending)) is None
 

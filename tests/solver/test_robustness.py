@@ -303,3 +303,12 @@ p.start(); p.join(60); print("alive" if p.is_alive() else p.exitcode); p.kill()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True)
     assert done.stdout.strip() == "0"
+
+
+def test_loading_and_compiling_take_no_time_from_the_first_target() -> None:
+    code = (
+        "import numpy as np, sim; from ik_mdn import IKSolver; arm = sim.load_arm('ur5e'); T = sim.forward_kinematics("
+        "arm, np.full(6, 0.3)); print(IKSolver(arm).solve(T, timeout=0.1)[0].status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout.strip() == "solved"

@@ -185,3 +185,31 @@ def test_motions_are_axes_where_they_can_be() -> None:
     normal = Rotation.from_euler("xyz", [0.3, 0.4, 0.5]).as_matrix()[:, 1]
     assert tilted.along.shape == (3, 2)
     np.testing.assert_allclose(normal @ tilted.along, 0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rows", "tip", "name"),
+    [
+        ([("revolute", "0 0 1", "0 0 0.1"), ("revolute", "0 1 0", "0 0 0")], "0 0 0", "axis_z"),  # pan and tilt
+        ([("revolute", "0 0 1", "0 0 0.1"), ("revolute", "0 1 0", "0 0 0")], "0 1.5707963267948966 0", "axis_x"),
+        (
+            [("revolute", "0 0 1", "0 0 0.1"), ("revolute", "0 1 0", "0 0 0"), ("revolute", "1 0 0", "0 0 0")],
+            "0 0 0",
+            "rotation",
+        ),
+        ([("revolute", "0 0 1", "0 0 0.1")], "0 0 0", "yaw"),
+        ([("revolute", "0 1 0", "0 0.2 0")], "0 0 0", "pitch"),
+        ([("continuous", "1 0 0", "0.3 0 0"), ("revolute", "1 0 0", "0.3 0 0")], "0 0 0", "roll"),
+    ],
+)
+def test_an_arm_that_only_turns_its_tip_is_asked_for_that(
+    rows: list[tuple[str, str, str]], tip: str, name: str
+) -> None:
+    arm = chain(*rows, tip=tip)
+    solver = IKSolver(arm)
+    assert solver.task.name == name
+    T = sim.forward_kinematics(arm, np.random.default_rng(3).uniform(-1.0, 1.0, (10, arm.n_joints)))
+    found = solver.solve(T)
+    assert found.solved.all()
+    err_pos, err_rot = error_norms(task_error(solver.task, sim.forward_kinematics(arm, found.best), T))
+    assert max(err_pos.max(), err_rot.max()) < 1e-7

@@ -198,3 +198,26 @@ def test_wrong_use_is_told(rod: Arm) -> None:
             body.collides(np.zeros(2))
         with pytest.raises(ShapeError, match="at least one configuration"):
             body.drive()
+
+
+def slides(axes: list[str]) -> str:
+    """Boxes of one size, each turned and on a slide that the one before carries."""
+    mass = '<inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>'
+    box = '<collision><geometry><box size="0.3 0.3 0.3"/></geometry></collision>'
+    links = "".join(f'<link name="l{i}">{mass}{box}</link>' for i in range(len(axes) + 1))
+    joints = "".join(
+        f'<joint name="j{i}" type="prismatic"><parent link="l{i}"/><child link="l{i + 1}"/><origin rpy="0 0 0.3"/>'
+        f'<axis xyz="{axis}"/><limit lower="0" upper="0.25" effort="100" velocity="1"/></joint>'
+        for i, axis in enumerate(axes)
+    )
+    return f'<robot name="slides">{links}{joints}</robot>'
+
+
+@pytest.mark.parametrize(
+    ("axes", "touches"),
+    [(["0 0 1"] * 3, False), (["0 0 1", "0 0 -1", "0 0 1"], False), (["0 0 1", "1 0 0", "0 0 1"], True)],
+)
+def test_links_of_a_telescope_lie_one_in_another(axes: list[str], touches: bool) -> None:
+    with World() as world:
+        body = world.add_arm(sim.load_arm(slides(axes)))
+        assert bool(body.contacts_at(np.full(3, 0.1))) == touches

@@ -106,16 +106,21 @@ def test_what_an_inertial_lacks_is_next_to_nothing_and_said(
     assert f"without <{lacking}>" in caplog.text
 
 
-def test_holding_torques_are_the_gradient_of_the_potential_energy(tmp_path: Path) -> None:
-    arm = load(tmp_path, robot(kinds=("revolute", "prismatic"), axes=("0 1 0", "0.6 0 0.8")))
-    q = np.array([0.4, -0.3])
+@pytest.mark.parametrize("rpy", [(0.0, 0.0, 0.0), (np.pi, 0.0, 0.0), (0.5, 0.7, 1.0)])
+@pytest.mark.parametrize("turned", ["", '<origin rpy="0.3 -0.4 0.5" xyz="0.1 0.2 0.3"/>'])
+def test_holding_torques_are_the_gradient_of_the_potential_energy(
+    tmp_path: Path, rpy: tuple[float, float, float], turned: str
+) -> None:
+    text = robot(kinds=("revolute", "prismatic"), axes=("0 1 0", "0.6 0 0.8"))
+    arm = load(tmp_path, text.replace("<inertial>", f"<inertial>{turned}", 1))  # of the foot: it does not move
+    q, T_world_base = np.array([0.4, -0.3]), sim.pose((0.2, 0.1, 0.5), rpy=rpy)
 
     def energy(q: np.ndarray) -> float:  # of the hand; the arm link's mass is on the first axis
-        return float(9.81 * forward_kinematics(arm, q)[2, 3])
+        return float(9.81 * (T_world_base @ forward_kinematics(arm, q))[2, 3])
 
     slope = [(energy(q + step) - energy(q - step)) / 2e-5 for step in 1e-5 * np.eye(2)]
     with World() as world:
-        body = world.add_arm(arm)
+        body = world.add_arm(arm, T_world_base)
         before = body.q
         np.testing.assert_allclose(body.holding_torques(q), slope, atol=1e-6)
         np.testing.assert_array_equal(body.q, before)
@@ -153,11 +158,11 @@ def test_a_text_in_one_line_is_loaded(tmp_path: Path) -> None:
     )
     text = robot().replace("</robot>", chain + more + "</robot>")
     (tmp_path / "long.urdf").write_text(text)
-    with World() as world, pytest.raises(WorldError, match=r"has 127 joints.*at most 126"):
-        world.add_arm(sim.load_arm(tmp_path / "long.urdf", tip="hand"))
+    with World() as world:
+        assert len(world.add_arm(sim.load_arm(tmp_path / "long.urdf", tip="hand")).links.infos) == 126
 
 
-@pytest.mark.parametrize("ending", ["stl", "stl_ascii", "obj", "ply"])
+@pytest.mark.parametrize("ending", ["stl", "stl_ascii", "obj", "ply", "dae"])
 def test_a_mesh_collides_in_whatever_format_it_is(tmp_path: Path, ending: str) -> None:
     file = f"cube%s.{ending.removesuffix('_ascii')}"
     content = trimesh.creation.box((0.1, 0.1, 0.1)).export(file_type=ending)
@@ -190,6 +195,28 @@ def test_a_damaged_mesh_to_collide_with_is_refused_by_link_and_file(tmp_path: Pa
         with pytest.raises(WorldError, match=r"link 'hand': .*cube\.stl"):
             world.add_scene(Scene("room", obstacles=(thing,)))
         assert world.add_arm(arm, meshes=False).unshaped == ("hand",)
+
+
+def test_a_mesh_that_is_to_hold_no_shape_collides_with_nothing_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = trimesh.creation.box((1, 1, 1)).export(file_type="dae").decode()
+    for part in ("geometry ", "instance_geometry "):
+        text = re.sub(rf"<{part}.*?</{part.strip()}>", "", text, flags=re.DOTALL)
+    (tmp_path / "none.dae").write_text(text)
+    arm = load(tmp_path, robot(hand=MASS + mesh("visual", "none.dae") + mesh("collision", "none.dae")))
+    with caplog.at_level(logging.WARNING), World() as world:
+        assert world.add_arm(arm).unshaped == ("hand",)
+    assert "link 'hand' collides with nothing: its mesh holds no shape" in caplog.text
+    assert "bone" not in caplog.text
+
+
+@pytest.mark.parametrize("size", [0.3, 300.0])
+def test_a_mesh_in_millimetres_is_told(tmp_path: Path, size: float, caplog: pytest.LogCaptureFixture) -> None:
+    trimesh.creation.box((size, size / 2, size)).export(tmp_path / "box.stl")
+    with caplog.at_level(logging.WARNING), World() as world:
+        world.add_arm(load(tmp_path, robot(hand=MASS + mesh("collision", "box.stl"))))
+    assert ("link 'hand' is 313 m wide; is its mesh in millimetres?" in caplog.text) == (size > 20.0)  # it is turned
 
 
 def test_a_shape_that_bullet_makes_nothing_of_is_named(tmp_path: Path) -> None:
@@ -253,6 +280,20 @@ def test_ideal_motors_hold_what_the_limits_of_the_urdf_do_not(tmp_path: Path) ->
         with World() as world:
             ends.append(world.add_arm(load(tmp_path, text), ideal_motors=ideal).drive(np.full(2, 0.3)).settled)
     assert ends == [False, True]
+
+
+def test_heavy_links_one_after_the_other_are_held_where_they_should_be() -> None:
+    mass = '<inertial><origin xyz="0.1 0 0"/><mass value="5"/><inertia ixx="0.01" iyy="0.02" izz="0.02"/></inertial>'
+    links = "".join(f'<link name="l{i}">{mass}</link>' for i in range(7))
+    joints = "".join(
+        f'<joint name="j{i}" type="revolute"><parent link="l{i}"/><child link="l{i + 1}"/><origin xyz="0.2 0 0"/>'
+        '<axis xyz="0 1 0"/><limit lower="-1" upper="1" effort="1000" velocity="2"/></joint>'
+        for i in range(6)
+    )
+    with World() as world:
+        drive = world.add_arm(sim.load_arm(f'<robot name="r">{links}{joints}</robot>')).drive(np.full(6, 0.1))
+    assert drive.settled
+    assert drive.err_q.max() < 1e-4
 
 
 @pytest.mark.parametrize(
