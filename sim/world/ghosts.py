@@ -51,7 +51,7 @@ class GhostWorld:
         return Layers(tinted.astype(np.uint8), layers.depth, layers.solid, layers.supersample)
 
 
-def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float = _ALPHA) -> Picture:
+def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float | Sequence[float] = _ALPHA) -> Picture:
     """A picture with ghosts in it: in front of what is farther away, hidden by what is nearer.
 
     With `c` the colour so far and `g` a ghost's, each of its pixels becomes `(1 - alpha) c + alpha g`, the
@@ -60,7 +60,7 @@ def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float = _ALPHA) -> P
     Args:
         view: The picture.
         ghosts: Of the same size and camera.
-        alpha: Share of a ghost in what is seen, in [0, 1].
+        alpha: Share of a ghost in what is seen, in [0, 1]; one for all, or one for each.
 
     Returns:
         Shape (height, width, 3), 0 to 255.
@@ -70,12 +70,14 @@ def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float = _ALPHA) -> P
     depth = np.stack([np.where(ghost.solid, ghost.depth, np.inf) for ghost in ghosts])
     rgb = np.stack([ghost.rgb for ghost in ghosts])
     order = np.argsort(-depth, axis=0, kind="stable")
+    shares = np.broadcast_to(np.asarray(alpha, dtype=np.float32), len(ghosts))
     mixed = view.rgb.astype(np.float32)
     for place in order:
         near = np.take_along_axis(depth, place[None], axis=0)[0]
         colour = np.take_along_axis(rgb, place[None, ..., None], axis=0)[0]
         seen = near < view.depth - _BIAS
-        mixed[seen] = (1.0 - alpha) * mixed[seen] + alpha * colour[seen]
+        share = shares[place[seen], None]
+        mixed[seen] = (1.0 - share) * mixed[seen] + share * colour[seen]
     return average_down(mixed.round().astype(np.uint8), view.supersample)
 
 

@@ -46,6 +46,12 @@ def test_the_nearest_ghost_lies_on_top_whatever_the_order() -> None:
         np.testing.assert_allclose(blend(view, ghosts, alpha=0.5)[1, 1], expected, atol=1)
 
 
+def test_every_ghost_may_have_its_own_share() -> None:
+    view, near, far = layer(GREY, 2.0), layer(RED, 0.5), layer(BLUE, 1.0)
+    np.testing.assert_array_equal(blend(view, [near, far], alpha=(1.0, 0.5)), near.rgb)
+    np.testing.assert_array_equal(blend(view, [near, far], alpha=(0.0, 1.0)), far.rgb)
+
+
 def test_a_ghost_that_coincides_with_the_arm_is_left_out() -> None:
     view = layer(GREY, 2.0)
     np.testing.assert_array_equal(blend(view, [layer(RED, 1.9999)]), view.rgb)
