@@ -135,7 +135,7 @@ class App:
         return Offers(
             arms=(arms, choice.arm),
             models=(models, choice.model or SHIPPED),
-            tasks=(tuple(name for name in TASKS if _fits(session.arm, name)), session.task.name),
+            tasks=(_tasks(session), session.task.name),
             scenes=(tuple(dict.fromkeys([*scene_names(), self._first.scene, choice.scene])), choice.scene),
         )
 
@@ -143,8 +143,15 @@ class App:
 def _load(choice: Choice) -> tuple[Any, ...]:
     arm = choice.load_arm()
     session = Session.load(arm, model=choice.model, task=choice.task)
+    session.prepare()
     scene = load_scene(choice.scene, arm)
     return session, load_looks(arm), scene if scene.obstacles else None
+
+
+def _tasks(session: Session) -> tuple[str, ...]:
+    """Names of the tasks that the arm can be asked for; the one in use may have none of the usual names."""
+    usual = [name for name in TASKS if _fits(session.arm, name)]
+    return tuple(dict.fromkeys([*usual, session.task.name]))
 
 
 def _fits(arm: Arm, task: str) -> bool:

@@ -42,6 +42,8 @@ def test_a_recorded_page_holds_everything_and_asks_for_nothing(session: Session,
     assert len(seen) == 5
     assert page.count("2 solutions in limits") == 5
     assert "The controller takes" in page
+    assert page.count('id=\\"density\\"') == 5
+    assert page.count("Floor: the darker") == 5
     data = re.search(r'__VISER_EMBED_DATA__="([^"]+)"', page)
     assert data is not None
     assert len(base64.b64decode(data.group(1))) > 3_000
@@ -56,4 +58,8 @@ def test_a_still_is_a_picture_with_the_colours_of_the_branches(session: Session,
     save_still(path, session)
     picture = np.asarray(Image.open(path).convert("RGB"))
     assert picture.shape[1] > 1000
-    assert (np.abs(picture.astype(int) - (38, 112, 214)).sum(axis=-1) < 12).sum() > 50  # the first branch's chip
+    blue, orange = (
+        np.abs(picture.astype(int) - colour).sum(axis=-1) < 90 for colour in ((38, 112, 214), (240, 150, 20))
+    )
+    assert blue[:, 1050:].sum() > 50  # the first branch's chip
+    assert orange[:, :1000].sum() > 2000  # the arm that is taken
