@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ik_mdn.model import find_shipped
 from ik_mdn.viewer.live import Live
 from ik_mdn.viewer.newest import Newest
 from ik_mdn.viewer.panel import Offers
@@ -131,10 +132,12 @@ class App:
 
     def _offers(self, choice: Choice, session: Session) -> Offers:
         arms = tuple(dict.fromkeys([*builtin_arms(), self._first.arm, choice.arm]))
-        models = tuple(dict.fromkeys([SHIPPED, "none", *(m for m in (self._first.model, choice.model) if m)]))
+        shipped = [SHIPPED] if find_shipped(session.arm) else []
+        models = tuple(dict.fromkeys([*shipped, "none", *(m for m in (self._first.model, choice.model) if m)]))
+        model = choice.model or (SHIPPED if session.solver.model is not None else "none")
         return Offers(
             arms=(arms, choice.arm),
-            models=(models, choice.model or SHIPPED),
+            models=(models, model),
             tasks=(_tasks(session), session.task.name),
             scenes=(tuple(dict.fromkeys([*scene_names(), self._first.scene, choice.scene])), choice.scene),
         )

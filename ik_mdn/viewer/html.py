@@ -68,7 +68,7 @@ def table_html(answer: Answer, details: Details, verdict: Verdict | None, solid:
         "manipulability: sqrt(det(J Jᵀ)), lengths in arm's reaches; 0 is singular",
     ]
     head = "".join(
-        f'<th style="text-align:left;padding:1px 5px;font-weight:600" title="{t}">{h}</th>'
+        f'<th style="text-align:left;padding:1px 5px;font-weight:600;white-space:nowrap" title="{t}">{h}</th>'
         for h, t in zip(heads, titles, strict=True)
     )
     rows = "".join(_row(answer, details, verdict, solid, i, rotation=rotation) for i in range(len(answer)))

@@ -30,7 +30,9 @@ from sim.rotations import pose, rpy_of
 from sim.scenes import Scene
 
 OTHERS = RAW_MOST + 3  # arms drawn besides solutions: raw means, the regressor's, the nearest approach, one on a curve
-_DETAILS = 0.1  # [s] between two times that numbers, words and plots are written
+_DETAILS = (
+    0.25  # [s] between two times that numbers, words and plots are written: arms that follow the mouse wait for it
+)
 _QUIET = 0.25  # [s] that a target must rest before the controller is asked and curves are traced
 
 

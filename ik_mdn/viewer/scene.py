@@ -45,7 +45,7 @@ class SceneView:
         robot = lightened(looks.visuals, FACES["robot"], arm.reach / 1000)
         solid = lightened(robot, FACES["solid"], arm.reach / 250)
         ghost = lightened(solid, FACES["ghost"], arm.reach / 200)
-        upper, lower = swollen(solid, arm.reach / 250), swollen(solid, arm.reach / 125)
+        upper, lower = swollen(solid, arm.reach / 100), swollen(solid, arm.reach / 250)
         self.solutions = ArmBatch(scene, "/solutions", arm, upper, ghost, levels=LEVELS, capacity=most)
         self.others = ArmBatch(scene, "/others", arm, lower, ghost, levels=OTHER_LEVELS, capacity=others)
         self._robot = self._add_robot(robot)
@@ -121,7 +121,7 @@ class SceneView:
             label.text = say_miss(placed, rotation=rotation)
             # where both are drawn, neither covers the other; and the label of a target far away stays in sight
             away = max(float(np.linalg.norm(target - placed.p_base_tip)), 1e-9)
-            share = 0.1 if which == "mse" else min(0.8, 0.3 * self._arm.reach / away)
+            share = 0.1 if which == "mse" else min(0.8, 0.15 * self._arm.reach / away)
             label.position = placed.p_base_tip + share * (target - placed.p_base_tip)
 
     def draw_spread(self, axes: FloatArray, rotations: FloatArray, centres: FloatArray) -> None:

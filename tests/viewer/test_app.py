@@ -155,6 +155,9 @@ def test_a_task_without_a_usual_name_is_offered_where_it_is_in_use() -> None:
     app = App(Choice("ur5e", model="none", task="x,y,z,pitch"), port=8350)
     try:
         assert app.live.session.task.name == "x,y,z,pitch"
+        offers = app._offers(Choice("ur5e", task="x,y,z,pitch"), app.live.session)
+        assert offers.tasks[1] in offers.tasks[0]
+        assert offers.models[1] == "none"  # the shipped one is of another task
     finally:
         app.close()
 
