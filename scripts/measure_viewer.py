@@ -3,8 +3,12 @@
 The time runs from the moment the page sends a move of the gizmo to the moment the new poses of the ghosts for that very
 target have arrived in the page; `drawn_ms` adds the wait for the next frame that the page draws. `server_ms` is the part
 between the server's hearing of the target and its poses being handed to the connection, `solving_ms` the solver's part of
-that, `cpu_ms` the CPU time of solving and drawing, and `alone_ms` the server's time when no browser draws on the same cores. Targets that were overtaken by newer ones
-before they were solved are counted, not timed. Needs the extra view, Playwright and Chromium:
+that, `cpu_ms` the CPU time of solving and drawing, and `alone_ms` the server's time when no browser draws on the same cores.
+Targets that were overtaken by newer ones before they were solved are counted, not timed.
+
+Every arm is dragged twice: once as the page is, and once with WebGL's draw calls doing nothing, so that what server and
+browser take is told apart from what drawing takes, which without a graphics card is most. Needs the extra view, Playwright
+and Chromium:
 
     python scripts/measure_viewer.py --json data/results/viewer.json
 """
@@ -18,13 +22,13 @@ import platform
 import sys
 import time
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import numpy as np
-import torch
 from viewer_browser import missing, open_browser, open_page, pixel_of
 
-from ik_mdn.viewer import App, Choice
+from ik_mdn.viewer import App, Choice, answer_quickly
 from sim.arrays import FloatArray
 
 MOVES = 240
@@ -55,6 +59,11 @@ Worker.prototype.postMessage = function (data, ...rest) {
 };
 """
 
+_UNDRAWN = """
+for (const call of ['drawElements', 'drawArrays', 'drawRangeElements', 'drawElementsInstanced', 'drawArraysInstanced'])
+  WebGL2RenderingContext.prototype[call] = function () {};
+"""
+
 
 class NothingMeasured(RuntimeError):
     """The page was dragged and no poses came, so that there is nothing to report."""
@@ -80,15 +89,23 @@ class Watch:
         return spans
 
 
-def measure(name: str, browser: Any, *, moves: int, port: int) -> dict[str, Any]:
+def measure(name: str, browser: Any, *, moves: int, port: int, drawing: bool = True) -> dict[str, Any]:
     """Latencies of one arm [ms], and how many moves were sent and answered.
+
+    Args:
+        name: A built-in arm.
+        browser: Playwright's.
+        moves: Of the mouse.
+        port: To serve on.
+        drawing: Whether the page draws; without it only the draw calls of WebGL are left out.
 
     Raises:
         NothingMeasured: No move was sent, or none was answered.
     """
     app = App(Choice(name), port=port)
+    answer_quickly()
     context = browser.new_context()
-    context.add_init_script(_WATCH)
+    context.add_init_script(_WATCH if drawing else _WATCH + _UNDRAWN)
     try:
         _settle(app)
         alone = _alone(app, moves)
@@ -106,6 +123,7 @@ def measure(name: str, browser: Any, *, moves: int, port: int) -> dict[str, Any]
         app.close()
     return {
         "arm": name,
+        "drawing": drawing,
         **summarise(sent, got),
         "server_ms": quantiles(watch.between("received", "drawn")),
         "solving_ms": quantiles(watch.between("begun", "solved")),
@@ -154,7 +172,7 @@ def _settle(app: App) -> None:
 
 def _alone(app: App, moves: int) -> list[float]:
     """The server's times with no browser connected [ms], for targets typed at the mouse's pace."""
-    T = app.live.latest.T_base_target.copy()
+    T = _target(app).copy()
     app.live.watch = watch = Watch()
     for number in range(moves):
         position = T[:3, 3] + T[:3, 0] * _swing(app, number)
@@ -171,7 +189,7 @@ def _grasp(app: App, page: Any) -> tuple[FloatArray, FloatArray]:
     Raises:
         NothingMeasured: No arrow moves the target.
     """
-    T, reach = app.live.latest.T_base_target, app.live.session.arm.reach
+    T, reach = _target(app), app.live.session.arm.reach
     (client, *_) = app.clients()
     canvas = page.locator("canvas").first.bounding_box()
     start = np.array(pixel_of(client.camera, T[:3, 3], canvas))
@@ -184,7 +202,7 @@ def _grasp(app: App, page: Any) -> tuple[FloatArray, FloatArray]:
         page.mouse.down()
         page.mouse.move(*(0.7 * ends[axis] + 0.3 * swung), steps=3)
         page.wait_for_timeout(2000)
-        moved = app.live.latest.T_base_target[:3, 3] - T[:3, 3]
+        moved = _target(app)[:3, 3] - T[:3, 3]
         if abs(float(moved @ T[:3, axis])) > 0.005 * reach:
             return ends[axis], swung
         page.mouse.up()
@@ -199,6 +217,11 @@ def _drag(page: Any, grip: FloatArray, swung: FloatArray, moves: int) -> None:
     page.mouse.up()
 
 
+def _target(app: App) -> FloatArray:
+    assert app.live.latest is not None
+    return app.live.latest.T_base_target
+
+
 def _swing(app: App, number: int) -> float:
     return 0.1 * app.live.session.arm.reach * float(np.sin(0.1 * (number + 1)))
 
@@ -208,16 +231,19 @@ def main() -> None:
     parser.add_argument("arms", nargs="*", default=["planar2", "ur5e", "xarm6", "panda"])
     parser.add_argument("--moves", type=int, default=MOVES)
     parser.add_argument("--port", type=int, default=8290)
+    parser.add_argument("--drawing", choices=("both", "on", "off"), default="both")
     parser.add_argument("--json")
     options = parser.parse_args()
     if missing():
         sys.exit(f"nothing can be measured: {missing()}")
-    torch.set_num_threads(1)
+    arms = options.arms or parser.get_default("arms")
+    ways = {"both": (False, True), "on": (True,), "off": (False,)}[options.drawing]
     rows = []
     with open_browser() as browser:
-        for number, name in enumerate(options.arms or parser.get_default("arms")):
+        for number, (name, drawing) in enumerate(product(arms, ways)):
             try:
-                rows.append(measure(name, browser, moves=options.moves, port=options.port + number))
+                port = options.port + number
+                rows.append(measure(name, browser, moves=options.moves, port=port, drawing=drawing))
             except NothingMeasured as error:
                 sys.exit(f"{name}: {error}")
             print(json.dumps(rows[-1]), flush=True)

@@ -84,13 +84,10 @@ def _serve(choice: Choice, host: str, port: int, *, browser: bool) -> None:
     import webbrowser
 
     with waiting("loading"):
-        import torch
+        from ik_mdn.viewer import App, answer_quickly
 
-        from ik_mdn.viewer import App
-
-    torch.set_num_threads(1)  # one pose at a time: more threads only wait for each other
-    with waiting("loading"):
         app = App(choice, host=host, port=port)
+        answer_quickly()
     try:
         print(f"{app.address} (Ctrl-C ends it)", flush=True)
         if host not in _HERE:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ik_mdn.viewer.app import Choice as Choice
     from ik_mdn.viewer.recording import STOPS as STOPS
     from ik_mdn.viewer.recording import record_page as record_page
+    from ik_mdn.viewer.serving import answer_quickly as answer_quickly
     from ik_mdn.viewer.session import Session as Session
     from ik_mdn.viewer.still import save_still as save_still
 else:

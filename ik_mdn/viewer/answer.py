@@ -114,6 +114,17 @@ class Details:
     raw_weight: FloatArray | None = None
 
 
+def small_length(metres: float) -> str:
+    """An error for people: "0.12 mm", "<1 µm"."""
+    return "<1 µm" if metres < 1e-6 else f"{1e3 * metres:.2g} mm"
+
+
+def small_angle(radians: float) -> str:
+    """An error for people: "0.012°", "<0.001°"."""
+    degrees = float(np.degrees(radians))
+    return "<0.001°" if degrees < 1e-3 else f"{degrees:.2g}°"
+
+
 def say_miss(placed: Placed, *, rotation: bool) -> str:
     """How far a configuration is from the target: "93 mm", "93 mm and 4.1°"."""
     degrees = float(np.degrees(placed.err_rot))

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ik_mdn.model import find_shipped
 from ik_mdn.viewer.live import Live
 from ik_mdn.viewer.newest import Newest
 from ik_mdn.viewer.panel import Offers
@@ -131,11 +132,13 @@ class App:
 
     def _offers(self, choice: Choice, session: Session) -> Offers:
         arms = tuple(dict.fromkeys([*builtin_arms(), self._first.arm, choice.arm]))
-        models = tuple(dict.fromkeys([SHIPPED, "none", *(m for m in (self._first.model, choice.model) if m)]))
+        shipped = [SHIPPED] if find_shipped(session.arm) else []
+        models = tuple(dict.fromkeys([*shipped, "none", *(m for m in (self._first.model, choice.model) if m)]))
+        model = choice.model or (SHIPPED if session.solver.model is not None else "none")
         return Offers(
             arms=(arms, choice.arm),
-            models=(models, choice.model or SHIPPED),
-            tasks=(tuple(name for name in TASKS if _fits(session.arm, name)), session.task.name),
+            models=(models, model),
+            tasks=(_tasks(session), session.task.name),
             scenes=(tuple(dict.fromkeys([*scene_names(), self._first.scene, choice.scene])), choice.scene),
         )
 
@@ -143,8 +146,15 @@ class App:
 def _load(choice: Choice) -> tuple[Any, ...]:
     arm = choice.load_arm()
     session = Session.load(arm, model=choice.model, task=choice.task)
+    session.prepare()
     scene = load_scene(choice.scene, arm)
     return session, load_looks(arm), scene if scene.obstacles else None
+
+
+def _tasks(session: Session) -> tuple[str, ...]:
+    """Names of the tasks that the arm can be asked for; the one in use may have none of the usual names."""
+    usual = [name for name in TASKS if _fits(session.arm, name)]
+    return tuple(dict.fromkeys([*usual, session.task.name]))
 
 
 def _fits(arm: Arm, task: str) -> bool:

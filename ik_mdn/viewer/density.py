@@ -14,7 +14,8 @@ from sim.kinematics import forward_kinematics, jacobian
 
 BINS = 90  # on each joint's axis
 SIDE = 72  # of a picture of two joints [points]
-_IMAGES = np.arange(-2, 3)  # full turns on either side that a wrapped normal is summed over
+_IMAGES = np.arange(-1, 2)  # full turns on either side of the range's middle that a wrapped normal is summed over
+_PLOTTED = 0.999  # of the probability: a density head has hundreds of components, most of them of next to no weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +35,7 @@ def marginals(model: ArmModel, T_base_target: FloatArray) -> Marginals:
     """The probability that each joint by itself lies in each bin, exact however narrow the components are.
 
     p(q_i | T) = Σₖ πₖ N(q_i; μₖᵢ, σₖᵢ²), wrapped for turning joints; a bin gets a difference of the normal's integral.
+    The lightest components, a thousandth of the probability together, are left out.
 
     Args:
         model: A mixture.
@@ -41,9 +43,11 @@ def marginals(model: ArmModel, T_base_target: FloatArray) -> Marginals:
     """
     from scipy.special import ndtr
 
-    weights, loc, scale = _components(model, T_base_target)
+    weights, loc, scale = _heaviest(*_components(model, T_base_target))
     sigma = np.sqrt(np.square(scale).sum(axis=-1))  # (K, n)
     arm = model.arm
+    middle = 0.5 * (arm.sample_min + arm.sample_max)
+    loc = loc - 2 * np.pi * ~arm.is_prismatic * np.round((loc - middle) / (2 * np.pi))
     edges = np.linspace(arm.sample_min, arm.sample_max, BINS + 1, axis=-1)
     turns = 2 * np.pi * _IMAGES[:, None] * ~arm.is_prismatic  # (images, n)
     z = (edges - (loc[:, None] + turns)[..., None]) / sigma[:, None, :, None]  # (K, images, n, BINS + 1)
@@ -78,6 +82,8 @@ def joint_density(model: ArmModel, T_base_target: FloatArray) -> FloatArray:
 def tip_spread(model: ArmModel, T_base_target: FloatArray, most: int) -> tuple[FloatArray, FloatArray, FloatArray]:
     """The 1σ ellipsoid of the tip for each of the heaviest components, to first order: J Σₖ Jᵀ.
 
+    The lightest components, a thousandth of the probability together, get none.
+
     Args:
         model: A mixture.
         T_base_target: The target, shape (4, 4).
@@ -86,15 +92,15 @@ def tip_spread(model: ArmModel, T_base_target: FloatArray, most: int) -> tuple[F
     Returns:
         Half axes [m], shape (k, 3), rotations, shape (k, 3, 3), and centres, shape (k, 3).
     """
-    weights, loc, scale = _components(model, T_base_target)
-    heavy = np.argsort(-weights)[:most]
-    L = jacobian(model.arm, loc[heavy])[:, :3] @ scale[heavy]  # (k, 3, n)
+    _, loc, scale = _heaviest(*_components(model, T_base_target))
+    loc, scale = loc[:most], scale[:most]
+    L = jacobian(model.arm, loc)[:, :3] @ scale  # (k, 3, n)
     axes, lengths, _ = np.linalg.svd(L, full_matrices=False)
     if axes.shape[-1] < 3:  # fewer joints than dimensions
         axes = np.linalg.svd(L, full_matrices=True)[0]
-        lengths = np.concatenate([lengths, np.zeros((len(heavy), 3 - lengths.shape[1]))], axis=1)
+        lengths = np.concatenate([lengths, np.zeros((len(loc), 3 - lengths.shape[1]))], axis=1)
     axes = axes * np.sign(np.linalg.det(axes))[:, None, None]
-    return np.maximum(lengths, 1e-4), axes, forward_kinematics(model.arm, loc[heavy])[:, :3, 3]
+    return np.maximum(lengths, 1e-4), axes, forward_kinematics(model.arm, loc)[:, :3, 3]
 
 
 def plane_variance(model: ArmModel, T_base_target: FloatArray, side: int = 128) -> FloatArray:
@@ -122,6 +128,13 @@ def plane_variance(model: ArmModel, T_base_target: FloatArray, side: int = 128) 
     picture = np.full((side, side), np.nan)
     picture[inside] = between
     return picture
+
+
+def _heaviest(weights: FloatArray, loc: FloatArray, scale: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The fewest components that make up nearly all of the probability."""
+    order = np.argsort(-weights)
+    kept = order[: int(np.searchsorted(weights[order].cumsum(), _PLOTTED)) + 1]
+    return weights[kept], loc[kept], scale[kept]
 
 
 def _components(model: ArmModel, T_base_target: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:

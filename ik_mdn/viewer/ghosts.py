@@ -33,6 +33,7 @@ ALONG: Colour = (255, 196, 0)  # a configuration picked on a self-motion
 
 FAINTEST, FULLEST = 0.1, 0.5  # opacity of a ghost of no probability, and of the most probable one
 RAW_MOST = 8
+_SEEN = 0.01  # of the heaviest component's weight: a mean of less is not drawn
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,9 @@ def other_ghosts(details: Details, *, mse: bool, raw: bool, along: FloatArray | 
         rows.append((along, ALONG, 0.75))
     if raw and details.raw is not None and details.raw_weight is not None:
         top = details.raw_weight / max(float(details.raw_weight.max()), 1e-300)
-        rows += [(details.raw[i], RAW, 0.1 + 0.25 * float(top[i])) for i in range(min(RAW_MOST, len(top)))]
+        rows += [
+            (details.raw[i], RAW, 0.1 + 0.25 * float(top[i])) for i in range(min(RAW_MOST, len(top))) if top[i] > _SEEN
+        ]
     q, colour, opacity = zip(*rows, strict=True) if rows else ((), (), ())
     return Ghosts(
         np.array(q, dtype=np.float64).reshape(-1, n),

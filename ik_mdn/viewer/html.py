@@ -9,14 +9,17 @@ from html import escape
 
 import numpy as np
 
-from ik_mdn.viewer.answer import Answer, Details, say_miss
-from ik_mdn.viewer.density import Marginals
+from ik_mdn.model import ArmModel
+from ik_mdn.solver import Status
+from ik_mdn.viewer.answer import Answer, Details, say_miss, small_angle, small_length
+from ik_mdn.viewer.density import Marginals, joint_density, marginals, plane_variance
 from ik_mdn.viewer.ghosts import Colour, branch_colour
 from ik_mdn.viewer.judge import Verdict
 from sim.arm import Arm
 from sim.arrays import FloatArray
 
 _WIDTH, _STRIP, _LEFT = 360, 34, 78  # of a plot, of one joint's strip in it, of the names beside it [px]
+FLOOR = "Floor: the darker, the more the mixture's components disagree there (variance between them)."
 _SHADES = {"✖": "#b3261e", "▽": "#9a6700"}
 _CLICK = (  # a row presses the button of its number
     "onclick=\"[...document.querySelectorAll('button')].find((each) =&gt; each.innerText.trim() === '{}')?.click()\""
@@ -37,7 +40,8 @@ def status_html(answer: Answer, details: Details | None, *, rotation: bool, note
     lines = [f'<b style="color:{"#14734a" if good else "#b3261e"}">{escape(answer.sentence)}</b>']
     if details is not None and details.nearest is not None:
         miss = say_miss(details.nearest, rotation=rotation)
-        lines.append(f"The nearest approach found ends {miss} away; it is drawn in grey.")
+        near = "solution" if answer.status is Status.TOO_FAR else f"approach found ends {miss} away; it"
+        lines.append(f"The nearest {near} is drawn in grey.")
     if details is not None and details.mse is not None:
         miss = say_miss(details.mse, rotation=rotation)
         lines.append(f'<span style="color:#c62828">The regressor (MSE) misses by {miss}.</span>')
@@ -60,11 +64,11 @@ def table_html(answer: Answer, details: Details, verdict: Verdict | None, solid:
         "",
         "probability",
         "distance of the tip from the target",
-        "distance from the nearest joint limit",
-        "manipulability",
+        "distance from the nearest joint limit [rad, m]",
+        "manipulability: sqrt(det(J Jᵀ)), lengths in arm's reaches; 0 is singular",
     ]
     head = "".join(
-        f'<th style="text-align:left;padding:1px 5px;font-weight:600" title="{t}">{h}</th>'
+        f'<th style="text-align:left;padding:1px 5px;font-weight:600;white-space:nowrap" title="{t}">{h}</th>'
         for h, t in zip(heads, titles, strict=True)
     )
     rows = "".join(_row(answer, details, verdict, solid, i, rotation=rotation) for i in range(len(answer)))
@@ -80,14 +84,14 @@ def _row(
         f'<span style="display:inline-block;min-width:16px;text-align:center;border-radius:4px;color:#fff;'
         f'background:rgb{branch_colour(int(answer.branch[i]))}">{i + 1}</span>'
     )
-    error = _small_length(float(details.err_pos[i]))
+    error = small_length(float(details.err_pos[i]))
     if rotation:
-        error += f" {_small_angle(float(details.err_rot[i]))}"
+        error += f" {small_angle(float(details.err_rot[i]))}"
     margin = float(details.margin[i])
     reason, mark = "", ""
     if verdict is not None:
         reason, mark = escape(verdict.reasons[i]), verdict.marks[i]
-    cells = [chip, f"{answer.weight[i]:.3f}", error, "–" if np.isinf(margin) else f"{margin:.2f}"]
+    cells = [chip, f"{answer.weight[i]:.3f}", escape(error), "–" if np.isinf(margin) else f"{margin:.2f}"]
     cells.append(f"{details.manipulability[i]:.2g}")
     tint = "background:#e8f0fe" if i == solid else ""
     numbers = "".join(f'<td style="padding:2px 5px 0;white-space:nowrap">{cell}</td>' for cell in cells)
@@ -96,6 +100,20 @@ def _row(
         f'<tr {_CLICK.format(i + 1)} style="cursor:pointer;{tint}"><td></td><td colspan="4" style="padding:0 5px 2px;'
         f'color:{_SHADES.get(mark, "#5f6672")};font-size:11px">{mark} {reason}&nbsp;</td></tr>'
     )
+
+
+def plot_html(model: ArmModel, answer: Answer, q_mse: FloatArray | None = None) -> str:
+    """A mixture's density at a target: of both joints where there are two, else the marginal of each joint.
+
+    Args:
+        model: The mixture.
+        answer: The target's solutions, drawn where they lie.
+        q_mse: The regressor's answer, or None.
+    """
+    arm, T = model.arm, answer.T_base_target
+    if arm.n_joints == 2:
+        return density_html(arm, joint_density(model, T), answer, q_mse)
+    return marginals_svg(arm, marginals(model, T), answer, q_mse)
 
 
 def marginals_svg(arm: Arm, plotted: Marginals, answer: Answer, q_mse: FloatArray | None = None) -> str:
@@ -213,6 +231,12 @@ def curve_html(share: FloatArray, name: str) -> str:
     )
 
 
+def workspace(model: ArmModel, T_base_target: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The floor under a planar arm as a picture, the darker the more the components disagree there; see `plane_variance`."""
+    variance = plane_variance(model, T_base_target)
+    return heat(np.sqrt(variance / np.nanmax(variance)) * 0.6)
+
+
 def heat_png(level: FloatArray) -> str:
     """A picture of values in [0, 1], white to dark blue, as a data address."""
     from PIL import Image
@@ -232,12 +256,3 @@ def heat(level: FloatArray) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
 def _blue(value: float) -> Colour:
     r, g, b, _ = heat(np.array(value)).tolist()
     return r, g, b
-
-
-def _small_length(metres: float) -> str:
-    return "&lt;1 µm" if metres < 1e-6 else f"{1e3 * metres:.2g} mm"
-
-
-def _small_angle(radians: float) -> str:
-    degrees = float(np.degrees(radians))
-    return "&lt;0.001°" if degrees < 1e-3 else f"{degrees:.2g}°"

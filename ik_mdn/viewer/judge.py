@@ -11,7 +11,7 @@ import numpy as np
 
 from ik_mdn.control import Candidate, Controller, ReachResult
 from ik_mdn.solver import IKSolver
-from ik_mdn.viewer.answer import Answer
+from ik_mdn.viewer.answer import Answer, small_angle, small_length
 from ik_mdn.viewer.words import why_chosen, why_not
 from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
@@ -180,8 +180,8 @@ def _mark(candidate: Candidate) -> str:
 
 def _say(result: ReachResult) -> str:
     if result.reached:
-        end = f"{1e3 * result.err_pos:.2g} mm and {np.degrees(result.err_rot):.2g}° from the target"
-        return f"Reached in {result.time_execute:.1f} s of simulated time; the tip rests {end}."
+        end = " and ".join((small_length(result.err_pos), small_angle(result.err_rot)))
+        return f"Reached in {result.time_execute:.1f} s of simulated time; the tip rests {end} from the target."
     return _sentence(f"{result.status.value}: {result.reason}")
 
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from ik_mdn.solver import Status
 from ik_mdn.viewer.answer import Answer, Details
 from ik_mdn.viewer.curves import Curve, trace_curves
-from ik_mdn.viewer.density import joint_density, marginals, plane_variance, tip_spread
+from ik_mdn.viewer.density import tip_spread
 from ik_mdn.viewer.ghosts import RAW_MOST, other_ghosts, solid_row, solution_ghosts
-from ik_mdn.viewer.html import curve_html, density_html, heat, marginals_svg
+from ik_mdn.viewer.html import FLOOR, curve_html, plot_html, workspace
 from ik_mdn.viewer.judge import FPS, Judge, Verdict
 from ik_mdn.viewer.newest import Newest
 from ik_mdn.viewer.panel import CURVES, Offers, Panel
@@ -29,9 +30,10 @@ from sim.rotations import pose, rpy_of
 from sim.scenes import Scene
 
 OTHERS = RAW_MOST + 3  # arms drawn besides solutions: raw means, the regressor's, the nearest approach, one on a curve
-_PLANE = "Floor: the darker, the more the mixture's components disagree there (variance between them)."
-_DETAILS = 0.1  # [s] between two times that numbers, words and plots are written
-_QUIET = 0.15  # [s] that a target must rest before the controller is asked and curves are traced
+_DETAILS = (
+    0.25  # [s] between two times that numbers, words and plots are written: arms that follow the mouse wait for it
+)
+_QUIET = 0.25  # [s] that a target must rest before the controller is asked and curves are traced
 
 
 class Live:
@@ -81,6 +83,7 @@ class Live:
             has_mse=session.mse is not None,
             has_model=session.solver.model is not None,
             has_curves=self._has_curves,
+            has_obstacles=scene is not None,
             q_now=session.q_now,
         )
         self._fast: Newest[FloatArray] = Newest(self._follow)
@@ -228,7 +231,7 @@ class Live:
 
     def _detail(self, answer: Answer) -> None:
         """What a person reads and cannot read faster: numbers, words, plots, what misses the target."""
-        details, T = self.session.details(answer), answer.T_base_target
+        details, T = self.session.details(answer, raw=self.panel.raw.value), answer.T_base_target
         plot = self._plot(answer, details)
         with self._drawing():
             self._detailed = (answer, details)
@@ -286,6 +289,8 @@ class Live:
             self._view.show_robot(self.panel.robot.value)
             self._draw_solutions()
             self._draw_rest()
+        if self.panel.raw.value and self._detailed is not None and self._detailed[1].raw is None:
+            self._rest.put(self._detailed[0])
 
     @contextmanager
     def _drawing(self) -> Iterator[None]:
@@ -307,9 +312,10 @@ class Live:
         target, n = answer.T_base_target[:3, 3], self.session.arm.n_joints
         self._view.others.draw(other_ghosts(details, mse=panel.mse.value, raw=panel.raw.value, along=self.along, n=n))
         self._view.draw_miss("mse", details.mse if panel.mse.value else None, target, rotation=rotation)
-        self._view.draw_miss("nearest", details.nearest, target, rotation=rotation)
+        missed = None if answer.status is Status.TOO_FAR else details.nearest
+        self._view.draw_miss("nearest", missed, target, rotation=rotation)
         self._draw_spread(answer, panel.spread.value)
-        notes = (self._looks.missing, self._judge.note, _PLANE if self.session.arm.is_planar else "")
+        notes = (self._looks.missing, self._judge.note, FLOOR if self.session.floor else "")
         panel.show_answer(answer, details, self._verdict_on(answer), self._solid_of(answer), notes)
 
     def _draw_spread(self, answer: Answer, wanted: bool) -> None:
@@ -321,20 +327,12 @@ class Live:
 
     def _plot(self, answer: Answer, details: Details) -> str:
         """The mixture's density as HTML; empty without a model."""
-        model, arm = self.session.solver.model, self.session.arm
-        if model is None:
-            return ""
-        q_mse = None if details.mse is None else details.mse.q
-        T = answer.T_base_target
-        if arm.n_joints == 2:
-            return density_html(arm, joint_density(model, T), answer, q_mse)
-        return marginals_svg(arm, marginals(model, T), answer, q_mse)
+        model = self.session.solver.model
+        return "" if model is None else plot_html(model, answer, None if details.mse is None else details.mse.q)
 
     def _draw_workspace(self, T_base_target: FloatArray) -> None:
-        model = self.session.solver.model
-        if model is not None and self.session.arm.is_planar:
-            variance = plane_variance(model, T_base_target)
-            self._view.draw_workspace(heat(np.sqrt(variance / np.nanmax(variance)) * 0.6))
+        if self.session.floor is not None:
+            self._view.draw_workspace(workspace(self.session.floor, T_base_target))
 
 
 def _bar(number: int, curve: Curve) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from typing import Any, Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ class Panel:
         actions: What to call.
         offers: What can be chosen.
         rotation: Whether the task counts rotation.
-        has_mse, has_model, has_curves: What there is to show.
+        has_mse, has_model, has_curves, has_obstacles: What there is to show.
         q_now: Where the arm stands, shape (n,).
     """
 
@@ -73,11 +74,12 @@ class Panel:
         has_mse: bool,
         has_model: bool,
         has_curves: bool,
+        has_obstacles: bool,
         q_now: FloatArray,
     ) -> None:
         self._gui, self._arm, self._actions, self._rotation = gui, arm, actions, rotation
         gui.add_html(_ASIDE)
-        self.status = gui.add_html("")
+        self.status = gui.add_html(_line("status", "Solving …"))
         self._add_target()
         tabs = gui.add_tab_group()
         with tabs.add_tab("Solutions"):
@@ -92,7 +94,7 @@ class Panel:
             with tabs.add_tab("Self-motion"):
                 self._add_curves()
         with tabs.add_tab("Setup"):
-            self._add_setup(offers)
+            self._add_setup(offers, has_obstacles)
         gui.add_command("Next branch", description="Select the next solution", hotkey="N").on_trigger(
             lambda _: actions.next_branch()
         )
@@ -119,7 +121,7 @@ class Panel:
 
     def say(self, text: str) -> None:
         """One line about a motion."""
-        self._said.content = f'<div id="said" style="padding:0 10px;font:12px system-ui,sans-serif">{text}</div>'
+        self._said.content = _line("said", text)
 
     def show_joints(self, q: FloatArray) -> None:
         """Put the joint sliders where the arm stands."""
@@ -128,6 +130,7 @@ class Panel:
 
     def show_curves(self, bars: Sequence[str]) -> None:
         """Colour the bars above the self-motion sliders; one per curve, HTML."""
+        self._tracing.content = "" if bars else _line("tracing", "No self-motion at this target.")
         for i, (bar, slider) in enumerate(self._curves):
             bar.visible = slider.visible = i < len(bars)
             if i < len(bars):
@@ -205,6 +208,7 @@ class Panel:
         return np.asarray(np.clip(q, self._arm.q_min, self._arm.q_max))
 
     def _add_curves(self) -> None:
+        self._tracing = self._gui.add_html(_line("tracing", "Self-motions are traced once the target rests …"))
         for i in range(CURVES):
             bar = self._gui.add_html("", visible=False)
             slider = self._gui.add_slider("along [%]", 0.0, 100.0, 0.5, 0.0, visible=False)
@@ -214,19 +218,23 @@ class Panel:
     def _slid(self, curve: int, event: Any) -> None:
         self._actions.slide(curve, event.target.value / 100)
 
-    def _add_setup(self, offers: Offers) -> None:
+    def _add_setup(self, offers: Offers, has_obstacles: bool) -> None:
         gui, actions = self._gui, self._actions
         for key, (names, now) in vars(offers).items():
             what = key.removesuffix("s")
             dropdown = gui.add_dropdown(what, tuple(names), initial_value=now)
             dropdown.on_update(_from_person(partial(self._looked, what)))
-        self.obstacles = gui.add_checkbox("obstacles", True)
-        self.handles = gui.add_checkbox("drag obstacles", False)
+        self.obstacles = gui.add_checkbox("obstacles", True, disabled=not has_obstacles)
+        self.handles = gui.add_checkbox("drag obstacles", False, disabled=not has_obstacles)
         for box in (self.obstacles, self.handles):
             box.on_update(_from_person(lambda _: actions.show_obstacles()))
 
     def _looked(self, what: str, event: Any) -> None:
         self._actions.look_at(**{what: event.target.value})
+
+
+def _line(name: str, text: str) -> str:
+    return f'<div id="{name}" style="padding:0 10px;font:12px system-ui,sans-serif;color:#22252b">{escape(text)}</div>'
 
 
 def _from_person(call: Callable[[Any], object]) -> Callable[[Any], None]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ik_mdn.viewer.density import marginals
 from ik_mdn.viewer.ghosts import other_ghosts, solution_ghosts
-from ik_mdn.viewer.html import marginals_svg, status_html, table_html
+from ik_mdn.viewer.html import FLOOR, plot_html, status_html, table_html, workspace
 from ik_mdn.viewer.judge import Judge
 from ik_mdn.viewer.live import OTHERS
 from ik_mdn.viewer.scene import SceneView
@@ -73,11 +72,14 @@ def record_page(
         view.draw_robot(session.q_now)
         targets = target_path(session, stops)
         view.add_frame(targets[0])
+        if session.floor is not None:
+            view.draw_workspace(workspace(session.floor, targets[0]))
+        notes = (looks.missing, judge.note, FLOOR if session.floor else "")
         recording = server.get_scene_serializer()
         panels = []
         for stop in make_tour(session, targets, judge):
             _draw(view, session, stop)
-            panels.append(_panel(session, stop))
+            panels.append(_panel(session, stop, notes))
             recording.insert_sleep(1.0 / FPS)
             if on_stop is not None:
                 on_stop()
@@ -100,14 +102,13 @@ def _draw(view: SceneView, session: Session, stop: Stop) -> None:
     view.move_target(answer.T_base_target)
 
 
-def _panel(session: Session, stop: Stop) -> str:
+def _panel(session: Session, stop: Stop, notes: Sequence[str]) -> str:
     answer, details = stop.answer, stop.details
-    text = status_html(answer, details, rotation=session.rotation)
+    text = status_html(answer, details, rotation=session.rotation, notes=notes)
     text += table_html(answer, details, stop.verdict, stop.solid, rotation=session.rotation)
     model = session.solver.model
     if model is not None:
-        q_mse = None if details.mse is None else details.mse.q
-        text += marginals_svg(session.arm, marginals(model, answer.T_base_target), answer, q_mse)
+        text += plot_html(model, answer, None if details.mse is None else details.mse.q)
     return text
 
 

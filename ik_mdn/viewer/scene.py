@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ik_mdn.viewer.answer import Placed, say_miss
 from ik_mdn.viewer.batch import ArmBatch, linear
 from ik_mdn.viewer.ghosts import MSE, NEAREST, RAW, Colour
-from ik_mdn.viewer.visuals import Looks, Visual, lightened, link_frames
+from ik_mdn.viewer.visuals import Looks, Visual, lightened, link_frames, swollen
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.rendering import floor_height
@@ -45,8 +45,9 @@ class SceneView:
         robot = lightened(looks.visuals, FACES["robot"], arm.reach / 1000)
         solid = lightened(robot, FACES["solid"], arm.reach / 250)
         ghost = lightened(solid, FACES["ghost"], arm.reach / 200)
-        self.solutions = ArmBatch(scene, "/solutions", arm, solid, ghost, levels=LEVELS, capacity=most)
-        self.others = ArmBatch(scene, "/others", arm, solid, ghost, levels=OTHER_LEVELS, capacity=others)
+        upper, lower = swollen(solid, arm.reach / 100), swollen(solid, arm.reach / 250)
+        self.solutions = ArmBatch(scene, "/solutions", arm, upper, ghost, levels=LEVELS, capacity=most)
+        self.others = ArmBatch(scene, "/others", arm, lower, ghost, levels=OTHER_LEVELS, capacity=others)
         self._robot = self._add_robot(robot)
         self.target: Any = None
         self._answered = scene.add_icosphere("/answered", 0.012 * arm.reach, color=(240, 140, 20))
@@ -118,10 +119,10 @@ class SceneView:
         if placed is not None:
             line.points = np.array([[placed.p_base_tip, target]], dtype=np.float32)
             label.text = say_miss(placed, rotation=rotation)
-            share = (
-                0.1 if which == "mse" else 0.8
-            )  # of the way to the target: where both are drawn, neither covers the other
-            label.position = (1 - share) * placed.p_base_tip + share * target
+            # where both are drawn, neither covers the other; and the label of a target far away stays in sight
+            away = max(float(np.linalg.norm(target - placed.p_base_tip)), 1e-9)
+            share = 0.1 if which == "mse" else min(0.8, 0.15 * self._arm.reach / away)
+            label.position = placed.p_base_tip + share * (target - placed.p_base_tip)
 
     def draw_spread(self, axes: FloatArray, rotations: FloatArray, centres: FloatArray) -> None:
         """Ellipsoids with half axes (k, 3), turned by (k, 3, 3), at (k, 3); none hides them."""

@@ -74,6 +74,11 @@ class Session:
         """Whether the arm has joints to spare for the task, so that solutions are not countable."""
         return self.arm.n_joints > self.task.n_constraints
 
+    @property
+    def floor(self) -> ArmModel | None:
+        """The mixture whose disagreement colours the floor: a planar arm's, where there is one."""
+        return self.solver.model if self.arm.is_planar else None
+
     def start_target(self) -> FloatArray:
         """A target to begin with, (4, 4): in reach, away from the base and from singular configurations."""
         rng = np.random.default_rng(0)
@@ -86,6 +91,14 @@ class Session:
         off = np.abs(radius - 0.5) + 0.5 * (1.0 - front) + (0.0 if self.arm.is_planar else np.abs(height - 0.3))
         off = off + (0.0 if self.arm.is_planar else 0.4 * (1.0 + T[:, 2, 2]))  # a tool that points down
         return np.asarray(T[int(off.argmin())])
+
+    def prepare(self) -> None:
+        """Solve a target in reach and one out of it, so that the code for both is compiled before anyone waits for it."""
+        T = self.start_target()
+        away = T.copy()
+        away[:3, 3] *= 9.0
+        for target in (T, away):
+            self.details(self.answer(target))
 
     def answer(self, T_base_target: FloatArray) -> Answer:
         """The solutions of a target, ready to be drawn.
@@ -107,12 +120,19 @@ class Session:
             max_jump=self.max_jump,
         )
 
-    def details(self, answer: Answer) -> Details:
-        """What else is shown of an answer at once: errors, margins, the regressor, the raw means, the nearest approach."""
+    def details(self, answer: Answer, *, raw: bool = True) -> Details:
+        """What else is shown of an answer: errors, margins, the regressor, the nearest approach.
+
+        Args:
+            answer: The answer.
+            raw: Ask for the mixture's raw means too.
+        """
         T = answer.T_base_target
-        seeds = self._raw(T)
-        lost = not len(answer) and answer.status is not Status.TOO_FAR
-        nearest = self._approach(T, seeds) if lost else None
+        lost = not len(answer)
+        seeds = self._raw(T) if raw or lost else None
+        nearest = (
+            None if not lost else self._too_far(T) if answer.status is Status.TOO_FAR else self._approach(T, seeds)
+        )
         self._nearest = nearest.q if nearest else None
         return Details(
             nearest=nearest,
@@ -148,6 +168,11 @@ class Session:
             others = seeds[0][:_STARTS]
         first = self.q_now if self._nearest is None else self._nearest
         return approach(self.arm, self.task, T, np.vstack([first, others]))
+
+    def _too_far(self, T: FloatArray) -> Placed | None:
+        """The solution that turns its joints least from where the arm stands."""
+        found = self.solver.solve(T, q_seed=self.q_now, rank="distance")[0]
+        return place(self.arm, self.task, T, found.q[0]) if len(found) else None
 
     def _regressed(self, T: FloatArray) -> Placed | None:
         if self.mse is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ik_mdn.viewer.answer import say_miss
-from ik_mdn.viewer.ghosts import MSE, branch_colour
+from ik_mdn.viewer.ghosts import MSE, branch_colour, solution_ghosts
 from ik_mdn.viewer.judge import Judge
 from ik_mdn.viewer.session import Session
 from ik_mdn.viewer.tour import Stop, make_tour
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _SIZE = (760, 620)
-_ALPHA = 0.5
+_MSE_OPACITY = 0.5
 _NOW = (140, 140, 140)  # of the arm where it is now, shown where nothing is chosen
 _DISTANCE = 0.88  # of the camera among obstacles, as a share of `sim.rendering.scenery`'s
 _ROOM = 0.3  # [reaches] around the joints of a planar arm
@@ -70,22 +70,20 @@ def _draw_arms(
     axes: Axes, session: Session, stop: Stop, scene: Scene | None, *, meshes: bool, on_arm: Callable[[int], None]
 ) -> None:
     arm, answer, mse = session.arm, stop.answer, stop.details.mse
-    solid = answer.q[stop.solid] if stop.solid is not None else session.q_now
-    camera = _camera(session, scene, np.vstack([answer.q, solid, *([mse.q] if mse else [])]))
-    numbers = answer.branch.tolist()
-    arms = [(answer.q[i], branch_colour(numbers[i])) for i in range(len(answer)) if i != stop.solid]
-    arms += [(mse.q, MSE)] if mse is not None else []
+    shown = solution_ghosts(answer, stop.solid)
+    arms = list(zip(shown.q, shown.colour, shown.opacity, strict=True))
+    q_own, own, _ = arms.pop(stop.solid) if stop.solid is not None else (session.q_now, np.array(_NOW), 1.0)
+    arms += [(mse.q, np.array(MSE), _MSE_OPACITY)] if mse is not None else []
+    camera = _camera(session, scene, np.array([q_own, *(q for q, _, _ in arms)]))
     with World() as world, GhostWorld(arm, np.eye(4), camera, meshes=meshes) as ghosts:
         world.add_ground(height=floor_height(arm, scene, depth=0.0) - 0.01, size=4.0 * arm.reach)
         if scene is not None:
             world.add_scene(scene, arm)
-        own = _NOW if stop.solid is None else branch_colour(numbers[stop.solid])
-        view = put_in(world.render_layers(camera), ghosts.take(solid, _unit(own)))
-        layers = []
-        for q, colour in arms:
+        view, layers = put_in(world.render_layers(camera), ghosts.take(q_own, _unit(own))), []
+        for q, colour, _ in arms:
             layers.append(ghosts.take(q, _unit(colour)))
             on_arm(len(layers))
-        picture: Picture = blend(view, layers, alpha=_ALPHA)
+    picture: Picture = blend(view, layers, alpha=[opacity for _, _, opacity in arms])
     axes.imshow(picture)
     goal = project(camera, answer.T_base_target[:3, 3])
     if mse is not None:
@@ -135,13 +133,17 @@ def _write_table(axes: Axes, session: Session, stop: Stop) -> None:
         reason = verdict.reasons[i] if verdict is not None else ""
         axes.text(0.5, y, reason if len(reason) < 48 else f"{reason[:46]}…", fontsize=8, weight=weight)
     y -= 2 * _LINE
-    chosen = "The grey arm is where it is now." if stop.solid is None else "The solid arm is the one in bold."
+    chosen = (
+        "The grey arm is where it is now."
+        if stop.solid is None
+        else "The solid arm is the one in bold; the more probable, the more opaque."
+    )
     axes.text(0.0, y, chosen, fontsize=10)
     if details.mse is not None:
         miss = say_miss(details.mse, rotation=session.rotation)
         axes.text(0.0, y - _LINE, f"The regressor (MSE, red) misses by {miss}.", color=_unit(MSE), fontsize=10)
 
 
-def _unit(colour: tuple[int, int, int]) -> tuple[float, float, float]:
-    r, g, b = colour
-    return r / 255, g / 255, b / 255
+def _unit(colour: Iterable[int]) -> tuple[float, float, float]:
+    red, green, blue = (value / 255.0 for value in colour)
+    return red, green, blue

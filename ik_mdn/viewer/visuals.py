@@ -110,6 +110,19 @@ def lightened(visuals: tuple[Visual, ...], most: int, cell: float) -> tuple[Visu
     return visuals
 
 
+def swollen(visuals: tuple[Visual, ...], by: float) -> tuple[Visual, ...]:
+    """The shapes with their vertices moved outwards by this much [m]: arms that lie in each other do not flicker."""
+    return tuple(_swell(visual, by) for visual in visuals)
+
+
+def _swell(visual: Visual, by: float) -> Visual:
+    import trimesh
+
+    normals = trimesh.Trimesh(visual.vertices, visual.faces, process=False).vertex_normals
+    vertices = (visual.vertices + by * normals).astype(np.float32)
+    return Visual(vertices, visual.faces, visual.colour, visual.frame)
+
+
 def link_frames(arm: Arm, q: FloatArray) -> FloatArray:
     """Where the base and every joint's moving frame are.
 

@@ -44,7 +44,8 @@ def why_chosen(decision: Decision) -> str:
     """Why the controller takes the one it takes: what it costs, and how it gets there."""
     if decision.chosen is None:
         return decision.reason
-    way = "" if len(decision.route) < 2 else f", by a way round with {len(decision.route) - 1} stops"
+    stops = max(0, len(decision.route) - 1)
+    way = f", by a way round with {stops} stop{'' if stops == 1 else 's'}" if stops else ""
     able = sum(candidate.rejected is None for candidate in decision.candidates)
     why = "the only one it can take" if able == 1 else f"cheapest of {able}"
     return f"{why}, cost {decision.chosen.cost:.2f}: {decision.chosen.travel:.1f} s away{way}"

@@ -193,12 +193,19 @@ def robots_page(found: Mapping[str, Any]) -> str:
 
 def viewer_page(found: Mapping[str, Any]) -> str:
     """How fast the viewer follows the mouse."""
-    header = ["arm", "moves sent, answered", "to the new poses in the page", "to the frame with them", "server's part"]
+    header = [
+        "arm",
+        "picture",
+        "moves sent, answered",
+        "to the new poses in the page",
+        "to the frame with them",
+        "server's part",
+    ]
     header += ["solver's part", "CPU time of solving and drawing", "server without a browser", "load"]
     columns = ("arrived_ms", "drawn_ms", "server_ms", "solving_ms", "cpu_ms", "alone_ms")
     rows = [
         [
-            *(row["arm"], f"{row['sent']}, {row['answered']}"),
+            *(row["arm"], "drawn" if row["drawing"] else "not drawn", f"{row['sent']}, {row['answered']}"),
             *(f"{row[column]['median']:.1f}, {row[column]['p95']:.1f}" for column in columns),
             f"{row['load']:.1f}",
         ]
@@ -210,7 +217,9 @@ def viewer_page(found: Mapping[str, Any]) -> str:
         f"A headless Chromium drags the target, {found['moves']} moves {found['period_ms']:.0f} ms apart; median and 95th "
         "percentile in ms, from the moment the page sends a move. Moves that newer ones overtook are not answered. "
         f"Browser, solver and drawing share {machine['cores']} cores, WebGL is {machine['webgl']}; `load` is the number of "
-        "processes that wanted a core when the dragging began. A graphics card takes most of what the page adds.",
+        "processes that wanted a core when the dragging began. In rows not drawn the calls of WebGL that draw do nothing: what "
+        "is left is the server's and the browser's handling, what the others have more is the drawing, which a graphics card "
+        "would do.",
         to_markdown(header, rows),
         made_by("viewer.json", "python scripts/measure_viewer.py --json data/results/viewer.json"),
     )

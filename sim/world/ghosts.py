@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from sim.arm import Arm
-from sim.arrays import FloatArray
+from sim.arrays import FloatArray, IntArray
 from sim.rendering import Camera, Layers, Picture, average_down
 from sim.world.world import World
 
@@ -56,7 +56,7 @@ class GhostWorld:
         return replace(layers, rgb=(255.0 * shade * np.array(colour)).round().astype(np.uint8))
 
 
-def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float = _ALPHA) -> Picture:
+def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float | Sequence[float] = _ALPHA) -> Picture:
     """A picture with ghosts in it: in front of what is farther away, hidden by what is nearer.
 
     With `c` what is there so far and `g` a ghost's colour, each of its pixels becomes `(1 - alpha) c + alpha g`, the
@@ -67,18 +67,19 @@ def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float = _ALPHA) -> P
     Args:
         view: The picture.
         ghosts: Of the same size and camera.
-        alpha: Share of a ghost in what is seen, in [0, 1].
+        alpha: Share of a ghost in what is seen, in [0, 1]; one for all, or one for each.
 
     Returns:
         Shape (height, width, 3), 0 to 255.
     """
     if not ghosts:
         return view.picture()
-    mixed = view.rgb.astype(np.float32)
-    for depth, colour in reversed(list(_peel(ghosts))):
+    mixed, shares = view.rgb.astype(np.float32), np.broadcast_to(np.float32(alpha), len(ghosts))
+    for depth, colour, owner in reversed(list(_peel(ghosts))):
         seen = depth < view.depth - _BIAS
+        share = shares[owner[seen], None]
         behind = _LIGHT * 255.0 + (1.0 - _LIGHT) * mixed[seen].mean(axis=-1, keepdims=True)
-        mixed[seen] = (1.0 - alpha) * behind + alpha * colour[seen]
+        mixed[seen] = (1.0 - share) * behind + share * colour[seen]
     return average_down(mixed.round().astype(np.uint8), view.supersample)
 
 
@@ -89,8 +90,8 @@ def put_in(view: Layers, arm: Layers) -> Layers:
     return Layers(rgb, np.where(near, arm.depth, view.depth), view.solid | arm.solid, view.supersample)
 
 
-def _peel(ghosts: Sequence[Layers]) -> Iterator[tuple[FloatArray, Picture]]:
-    """Depth (h, w) and colour (h, w, 3) of the nearest surface of ghosts in each pixel, then of the one behind it, ...
+def _peel(ghosts: Sequence[Layers]) -> Iterator[tuple[FloatArray, Picture, IntArray]]:
+    """Depth (h, w), colour (h, w, 3) and ghost (h, w) of the nearest surface in each pixel, then of the one behind it, ...
 
     Of surfaces that coincide the first ghost's is the nearest, so that rounding does not speckle them; where most ghosts
     do, and differ in colour, it is grey.
@@ -107,7 +108,7 @@ def _peel(ghosts: Sequence[Layers]) -> Iterator[tuple[FloatArray, Picture]]:
         apart = np.where(owners[..., None], np.abs(seen - colour[shared]), 0).max(axis=(0, 2)) > _ALIKE_COLOURS
         shared[shared] = apart
         colour[shared] = colour[shared].mean(axis=-1, keepdims=True).round()
-        yield nearest, colour
+        yield nearest, colour, first[0]
         np.put_along_axis(depth, first, np.inf, axis=0)
 
 

@@ -75,6 +75,14 @@ def test_what_most_ghosts_share_is_grey_and_does_not_speckle() -> None:
     np.testing.assert_array_equal(blend(layer(GREY, 2.0), two, alpha=1.0)[..., 0], RED[0])  # the first of two alike
 
 
+def test_every_ghost_may_have_its_own_share() -> None:
+    view, near, far = layer(GREY, 2.0), layer(RED, 0.5), layer(BLUE, 1.0)
+    np.testing.assert_array_equal(blend(view, [near, far], alpha=(1.0, 0.5)), near.rgb)
+    np.testing.assert_array_equal(
+        blend(view, [near, far], alpha=(0.0, 1.0))[..., 0], blend(view, [far], alpha=1.0)[..., 1]
+    )
+
+
 def test_a_ghost_that_coincides_with_the_arm_is_left_out() -> None:
     view = layer(GREY, 2.0)
     np.testing.assert_array_equal(blend(view, [layer(RED, 1.9999)]), view.rgb)

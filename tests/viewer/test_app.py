@@ -151,6 +151,17 @@ def test_ctrl_c_ends_it_without_a_traceback() -> None:
     assert complained == ""
 
 
+def test_a_task_without_a_usual_name_is_offered_where_it_is_in_use() -> None:
+    app = App(Choice("ur5e", model="none", task="x,y,z,pitch"), port=8350)
+    try:
+        assert app.live.session.task.name == "x,y,z,pitch"
+        offers = app._offers(Choice("ur5e", task="x,y,z,pitch"), app.live.session)
+        assert offers.tasks[1] in offers.tasks[0]
+        assert offers.models[1] == "none"  # the shipped one is of another task
+    finally:
+        app.close()
+
+
 def test_a_choice_of_another_arm_drops_what_belonged_to_the_first() -> None:
     choice = Choice("my.urdf", model="my.safetensors", task="position", scene="table", tip="tool")
     assert choice.changed(arm="ur5e") == Choice("ur5e", scene="table")

@@ -33,6 +33,15 @@ def test_marginals_are_the_shares_of_draws(name: str) -> None:
         np.testing.assert_allclose(plotted.share[i], sum(turns) / len(draws), atol=0.05)
 
 
+def test_components_of_next_to_no_weight_have_no_ellipsoid() -> None:
+    model, T = model_of("planar2")
+    with torch.no_grad():
+        weights = model.posterior(torch.from_numpy(T[None])).weights[0].sort(descending=True).values
+    needed = int((weights.cumsum(0) < 0.999).sum()) + 1
+    assert needed < len(weights)
+    assert len(tip_spread(model, T, len(weights))[0]) == needed
+
+
 def test_the_density_of_two_joints_peaks_at_the_solutions() -> None:
     model, T = model_of("planar2")
     density = joint_density(model, T)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -45,6 +47,11 @@ def test_the_regressor_is_red_and_can_be_hidden() -> None:
     shown = other_ghosts(DETAILS, mse=True, raw=True, along=None, n=2)
     assert shown.colour.tolist() == [list(MSE)]
     assert len(other_ghosts(DETAILS, mse=False, raw=True, along=None, n=2)) == 0
+
+
+def test_raw_means_of_next_to_no_weight_are_not_drawn() -> None:
+    details = replace(DETAILS, raw=np.zeros((3, 2)), raw_weight=np.array([0.7, 0.299, 0.001]))
+    assert len(other_ghosts(details, mse=False, raw=True, along=None, n=2)) == 2
 
 
 def test_the_table_has_a_row_per_solution_with_the_reason_escaped() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -75,6 +76,7 @@ def test_going_there_ends_at_the_solution_asked_for(session: Session) -> None:
     motion = judge.go(answer.q[able[-1]], T, session.q_now)
     assert motion.reached, motion.sentence
     assert "Reached" in motion.sentence
+    assert not re.search(r"e-\d\d", motion.sentence)  # errors in words that people read
     np.testing.assert_allclose(motion.q[0], session.q_now, atol=1e-6)
     np.testing.assert_allclose(motion.q[-1], answer.q[able[-1]], atol=1e-3)
     np.testing.assert_allclose(forward_kinematics(session.arm, motion.q[-1]), T, atol=1e-3)

@@ -135,7 +135,18 @@ def test_solutions_behind_the_largest_jump_are_too_far(ur5e: Session) -> None:
     assert answer.status is Status.TOO_FAR
     assert "Too far" in answer.sentence
     assert "1°" in answer.sentence
-    assert session.details(answer).nearest is None
+    nearest = session.details(answer).nearest
+    assert nearest is not None
+    assert nearest.err_pos < 1e-6
+    every = session.solver.solve(answer.T_base_target)[0].q
+    least = np.abs(every - session.q_now).max(axis=1).min()
+    assert np.abs(nearest.q - session.q_now).max() == pytest.approx(least)
+
+
+def test_raw_means_are_asked_for_where_they_are_wanted(ur5e: Session) -> None:
+    answer = ur5e.answer(ur5e.start_target())
+    assert ur5e.details(answer, raw=False).raw is None
+    assert ur5e.details(answer).raw is not None
 
 
 def test_the_regressor_misses_by_what_kinematics_says(ur5e: Session) -> None:

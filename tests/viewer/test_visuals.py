@@ -9,7 +9,7 @@ import pytest
 import trimesh
 
 from ik_mdn.viewer import visuals
-from ik_mdn.viewer.visuals import coarsened, lightened, link_frames, load_looks
+from ik_mdn.viewer.visuals import Visual, coarsened, lightened, link_frames, load_looks, swollen
 from sim.arm import Arm, load_arm, planar_arm
 from sim.kinematics import forward_kinematics
 from sim.world import World
@@ -33,6 +33,13 @@ def test_the_last_frame_carries_the_tip(name: str) -> None:
     arm = load_arm(name)
     q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (5, arm.n_joints))
     np.testing.assert_allclose(link_frames(arm, q)[:, -1] @ arm.offsets[-1], forward_kinematics(arm, q), atol=1e-12)
+
+
+def test_swollen_shapes_enclose_what_they_were() -> None:
+    ball = trimesh.creation.icosphere(2, 0.5)
+    visual = Visual(ball.vertices.astype(np.float32), ball.faces.astype(np.uint32), (0, 0, 0), 1)
+    (larger,) = swollen((visual,), 0.01)
+    np.testing.assert_allclose(np.linalg.norm(larger.vertices, axis=1), 0.51, atol=1e-4)
 
 
 @pytest.mark.slow
