@@ -256,6 +256,8 @@ def _report(
     where = f"scene {settings['scene']}, suite {suite}, seed {seed}"
     title = f"{stage.arm.name}, {where}, task {settings['task']}, {stage.how}"
     show_summary(title, summary, reachable=suite != "unreachable")
+    if any(record["status"] == "too_weak" for record in records):
+        print_line("motors as strong as it takes, whatever effort limits the URDF gives: --ideal-motors")
     if out:
         print_line(f"{out}: episodes.jsonl, summary.json, episodes.csv, figures")
 

@@ -92,3 +92,18 @@ def quaternion(T: np.ndarray) -> np.ndarray:
     from scipy.spatial.transform import Rotation
 
     return np.asarray(Rotation.from_matrix(T[:3, :3]).as_quat())
+
+
+def test_motors_that_are_too_weak_are_told_with_numbers_and_what_to_do(
+    five: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mass = '><inertial><origin xyz="0 0 0.1"/><mass value="1"/><inertia ixx="0.01" iyy="0.01" izz="0.01"/></inertial></link>'
+    text = five.read_text().replace('name="l3"/>', f'name="l3"{mass}').replace('name="l4"/>', f'name="l4"{mass}')
+    five.write_text(text.replace('effort="1"', 'effort="0.01"'))
+    assert main(["reach", str(five), "--episodes", "1"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "too_weak" in printed
+    assert "its limit is 0.01 Nm" in printed.replace("│ ", "").replace(" 1 │", "")
+    assert "--ideal-motors" in printed
+    assert main(["reach", str(five), "--episodes", "1", "--ideal-motors"]) == 0
+    assert "too_weak" not in capsys.readouterr().out
