@@ -74,7 +74,7 @@ def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float | Sequence[flo
     """
     if not ghosts:
         return view.picture()
-    mixed, shares = view.rgb.astype(np.float32), np.broadcast_to(np.float32(alpha), len(ghosts))
+    mixed, shares = view.rgb.astype(np.float32), np.broadcast_to(np.asarray(alpha, dtype=np.float32), len(ghosts))
     for depth, colour, owner in reversed(list(_peel(ghosts))):
         seen = depth < view.depth - _BIAS
         share = shares[owner[seen], None]
