@@ -62,7 +62,8 @@ def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float | Sequence[flo
     With `c` what is there so far and `g` a ghost's colour, each of its pixels becomes `(1 - alpha) c + alpha g`, the
     farthest ghost first (Porter and Duff, Compositing digital images, SIGGRAPH 1984, "over"). What is seen through a
     ghost is a light grey of its brightness, so that every pixel has the hue of the nearest ghost, not that of a mixture,
-    and orange does not darken to brown; where most ghosts are one surface, it is nobody's and grey too.
+    and orange does not darken to brown; less so through faint ones. Where most ghosts are one surface, it is nobody's
+    and grey too.
 
     Args:
         view: The picture.
@@ -78,7 +79,8 @@ def blend(view: Layers, ghosts: Sequence[Layers], *, alpha: float | Sequence[flo
     for depth, colour, owner in reversed(list(_peel(ghosts))):
         seen = depth < view.depth - _BIAS
         share = shares[owner[seen], None]
-        behind = _LIGHT * 255.0 + (1.0 - _LIGHT) * mixed[seen].mean(axis=-1, keepdims=True)
+        grey = _LIGHT * 255.0 + (1.0 - _LIGHT) * mixed[seen].mean(axis=-1, keepdims=True)
+        behind = mixed[seen] + np.minimum(share / _ALPHA, 1.0) * (grey - mixed[seen])
         mixed[seen] = (1.0 - share) * behind + share * colour[seen]
     return average_down(mixed.round().astype(np.uint8), view.supersample)
 
