@@ -191,7 +191,7 @@ def _share(raw, gradient, y, turn, tangled, work):  # type: ignore[no-untyped-de
     total = np.float32(0.0)
     for k in range(K):
         below = joint[k] - highest
-        joint[k] = np.float32(0.0) if below <= _LEAST else np.float32(math.exp(max(below, _LEAST)))
+        joint[k] = np.float32(0.0) if below <= _LEAST else np.float32(math.exp(below))
         total += joint[k]
     for k in range(K):
         work.share[k] /= total

@@ -198,7 +198,7 @@ def test_nan_stops_with_a_diagnosis_and_keeps_the_last_good_state(arm: sim.Arm, 
         with torch.no_grad():
             trainer.model.head.out.bias.fill_(torch.nan)
 
-    with pytest.raises(TrainingError, match=r"stopped at step 51: loss nan.*try a lower learning_rate"):
+    with pytest.raises(TrainingError, match=r"stopped at step \d+: loss nan.*try a lower learning_rate"):
         trainer.run(poison)
     kept = _trainer(arm, TINY, run_folder=tmp_path)
     assert all(bool(p.isfinite().all()) for p in kept.averaged.values())
