@@ -123,8 +123,12 @@ class Collisions:
     @cached_property
     def _checked(self) -> list[tuple[int, int]]:
         """Pairs of links that have shapes and may collide."""
-        solid = [i for i in range(-1, len(self.links.infos)) if self.client.getCollisionShapeData(self.number, i)]
-        return [(a, b) for a in solid for b in solid if a < b and (a, b) not in self._ignored]
+        return [(a, b) for a in self._solid for b in self._solid if a < b and (a, b) not in self._ignored]
+
+    @cached_property
+    def _solid(self) -> list[int]:
+        """Links that have shapes, the base (-1) among them."""
+        return [i for i in range(-1, len(self.links.infos)) if self.client.getCollisionShapeData(self.number, i)]
 
     def _telescopes(self) -> list[list[int]]:
         """Joints of the arm that slide one after the other in one direction, run by run, by Bullet's numbers."""
@@ -144,7 +148,8 @@ class Collisions:
 
     def _ignore(self, a: int, b: int) -> None:
         self._ignored.add((min(a, b), max(a, b)))
-        self.client.setCollisionFilterPair(self.number, self.number, a, b, 0)
+        if a in self._solid and b in self._solid:  # Bullet takes milliseconds for a pair
+            self.client.setCollisionFilterPair(self.number, self.number, a, b, 0)
 
     def _ignore_artefacts(self) -> None:
         """Take pairs that nearly always touch out of collision detection."""

@@ -141,7 +141,6 @@ def test_names_that_bullet_cannot_take_come_back_as_they_were(tmp_path: Path, na
         np.testing.assert_allclose(body.tip_pose(np.full(2, 0.3)), forward_kinematics(arm, np.full(2, 0.3)), atol=1e-9)
 
 
-@pytest.mark.slow
 def test_a_text_in_one_line_is_loaded(tmp_path: Path) -> None:
     """Bullet's own reader refuses long lines."""
     chain = "".join(
