@@ -17,6 +17,7 @@ from ik_mdn.reach.suites import make_task
 from sim.arrays import FloatArray
 from sim.errors import WorldError
 from sim.rendering import (
+    CLOSE,
     FORMATS,
     Camera,
     Layers,
@@ -34,7 +35,6 @@ _REACHED = (0.15, 0.70, 0.30)
 _FAILED = (0.80, 0.10, 0.10)
 _GHOSTS = (("could be taken", FREE), ("rejected", REJECTED))
 _TARGETS = (("target", _WAITING), ("reached", _REACHED), ("missed", _FAILED))  # of the key
-_DISTANCE = 0.88  # of the camera among obstacles, as a share of `sim.rendering.scenery`'s
 _SETTLING = 0.4  # [s] from the end of a motion until the arm is at rest, about
 _PAUSE = 0.5  # [s] that the arm is shown at each target
 
@@ -132,7 +132,7 @@ def record_episode(
     Raises:
         ShapeError, UnknownNameError, SuiteError, WorldError: See `suites.make_task` and `films.write_film`.
     """
-    camera = camera or camera_for(stage.arm, stage.scene, width=640, height=480, distance=_DISTANCE, lowest=0.0)
+    camera = camera or camera_for(stage.arm, stage.scene, width=640, height=480, distance=CLOSE, lowest=0.0)
     with stage.open() as (world, controller):
         restore = world.snapshot()
         task = make_task(controller.body, index, suite=suite, seed=seed, task=controller.solver.task)

@@ -130,9 +130,7 @@ class Session:
         T = answer.T_base_target
         lost = not len(answer)
         seeds = self._raw(T) if raw or lost else None
-        nearest = (
-            None if not lost else self._too_far(T) if answer.status is Status.TOO_FAR else self._approach(T, seeds)
-        )
+        nearest = self._nearest_to(T, answer.status, seeds) if lost else None
         self._nearest = nearest.q if nearest else None
         return Details(
             nearest=nearest,
@@ -169,8 +167,10 @@ class Session:
         first = self.q_now if self._nearest is None else self._nearest
         return approach(self.arm, self.task, T, np.vstack([first, others]))
 
-    def _too_far(self, T: FloatArray) -> Placed | None:
-        """The solution that turns its joints least from where the arm stands."""
+    def _nearest_to(self, T: FloatArray, status: Status, seeds: tuple[FloatArray, FloatArray] | None) -> Placed | None:
+        """Where there is no solution, the one that is too far and turns the joints least, or the nearest approach."""
+        if status is not Status.TOO_FAR:
+            return self._approach(T, seeds)
         found = self.solver.solve(T, q_seed=self.q_now, rank="distance")[0]
         return place(self.arm, self.task, T, found.q[0]) if len(found) else None
 

@@ -17,7 +17,17 @@ from ik_mdn.viewer.tour import Stop, make_tour
 from ik_mdn.viewer.visuals import load_looks
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics, joint_origins
-from sim.rendering import Camera, Picture, camera_around, camera_for, floor_height, new_figure, project, save_figure
+from sim.rendering import (
+    CLOSE,
+    Camera,
+    Picture,
+    camera_around,
+    camera_for,
+    floor_height,
+    new_figure,
+    project,
+    save_figure,
+)
 from sim.scenes import Scene
 from sim.world import GhostWorld, World, blend, put_in
 
@@ -27,7 +37,6 @@ if TYPE_CHECKING:
 _SIZE = (760, 620)
 _MSE_OPACITY = 0.5
 _NOW = (140, 140, 140)  # of the arm where it is now, shown where nothing is chosen
-_DISTANCE = 0.88  # of the camera among obstacles, as a share of `sim.rendering.scenery`'s
 _ROOM = 0.3  # [reaches] around the joints of a planar arm
 _LINE = 0.05  # height of a line of the table
 
@@ -98,7 +107,7 @@ def _camera(session: Session, scene: Scene | None, q: FloatArray) -> Camera:
     """As near to the arms as it can be; among obstacles, from where they hide none."""
     arm, (width, height) = session.arm, _SIZE
     if scene is not None and scene.obstacles and not arm.is_planar:
-        return replace(camera_for(arm, scene, width=width, height=height, distance=_DISTANCE), supersample=2)
+        return replace(camera_for(arm, scene, width=width, height=height, distance=CLOSE), supersample=2)
     if arm.is_planar:
         return _above(camera_for(arm, width=width, height=height), joint_origins(arm, q)[..., :2], _ROOM * arm.reach)
     points = np.vstack([np.zeros((1, 3)), joint_origins(arm, q).reshape(-1, 3)])

@@ -21,7 +21,6 @@ _STYLE = {
     "EAIK": (ORANGE, "D"),
     "ssik": (PURPLE, "^"),
 }
-_SIDES = ("left", "right")
 _TICKS = (0.5, 0.1, 1e-2, 1e-3, 1e-4)
 
 
@@ -75,7 +74,11 @@ def _draw_panel(axes: Axes, curve: Mapping[str, Any], lowest: float, *, named: b
             for at, drop in ((0, -3), (-1, -14)) if named else ():
                 seeds = swept[at].rpartition(":")[2]
                 left = name == RESTARTS and at == 0  # the other curve runs to its right
-                where = {"xytext": (-5 if left else 5, drop), "textcoords": "offset points", "ha": _SIDES[left]}
+                where = {
+                    "xytext": (-5 if left else 5, drop),
+                    "textcoords": "offset points",
+                    "ha": "right" if left else "left",
+                }
                 text = f"{seeds} seed" + "s" * (seeds != "1")
                 axes.annotate(text, (x[at], y[at]), **where, fontsize=7, color=colour)
         if name in curve:

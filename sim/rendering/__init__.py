@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sim.rendering.pictures import average_down as average_down
     from sim.rendering.pictures import draw_key as draw_key
     from sim.rendering.pictures import take_layers as take_layers
+    from sim.rendering.scenery import CLOSE as CLOSE
     from sim.rendering.scenery import camera_for as camera_for
     from sim.rendering.scenery import floor_height as floor_height
 else:

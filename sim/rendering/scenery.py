@@ -15,6 +15,7 @@ from sim.scenes import Obstacle, Scene
 _FRONT = np.array([1.0, 0.3])  # the direction that a camera without obstacles takes for the front of an arm
 _CONFIGURATIONS = 500  # that are drawn to find out where the arm moves
 _RARE = 0.05  # share of the places of joints and tip, at each end of each axis, that a picture may leave out
+CLOSE = 0.88  # of `camera_for` among obstacles: the arm fills the picture
 _DEPTH = 0.8  # reaches of the arm below its base that a floor must leave in sight
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from sim.world.drive import follow as follow
     from sim.world.ghosts import FREE as FREE
     from sim.world.ghosts import REJECTED as REJECTED
-    from sim.world.ghosts import Colour as Colour
     from sim.world.ghosts import GhostWorld as GhostWorld
     from sim.world.ghosts import blend as blend
     from sim.world.ghosts import pick_apart as pick_apart
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from sim.world.routes import Route as Route
     from sim.world.routes import Ways as Ways
     from sim.world.routes import find_route as find_route
+    from sim.world.world import Colour as Colour
     from sim.world.world import Marker as Marker
     from sim.world.world import World as World
 else:

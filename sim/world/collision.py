@@ -123,10 +123,10 @@ class Collisions:
     @cached_property
     def _checked(self) -> list[tuple[int, int]]:
         """Pairs of links that have shapes and may collide."""
-        return [(a, b) for a in self._solid for b in self._solid if a < b and (a, b) not in self._ignored]
+        return [(a, b) for a in self.solid for b in self.solid if a < b and (a, b) not in self._ignored]
 
     @cached_property
-    def _solid(self) -> list[int]:
+    def solid(self) -> list[int]:
         """Links that have shapes, the base (-1) among them."""
         return [i for i in range(-1, len(self.links.infos)) if self.client.getCollisionShapeData(self.number, i)]
 
@@ -148,7 +148,7 @@ class Collisions:
 
     def _ignore(self, a: int, b: int) -> None:
         self._ignored.add((min(a, b), max(a, b)))
-        if a in self._solid and b in self._solid:  # Bullet takes milliseconds for a pair
+        if a in self.solid and b in self.solid:  # Bullet takes milliseconds for a pair
             self.client.setCollisionFilterPair(self.number, self.number, a, b, 0)
 
     def _ignore_artefacts(self) -> None:

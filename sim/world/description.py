@@ -55,9 +55,10 @@ def describe(
     `<inertial>` weigh next to nothing instead of 1 kg, and so does what an `<inertial>` lacks; moments of inertia that no
     body of the mass can have are raised; names that Bullet's printing would stumble over are replaced
     (see `Description.names`); meshes are found and checked (`sim.arm.read_mesh`), and written as binary STL where
-    Bullet does not read the file; those that are to hold no shape are left out, with a warning in the log. A mesh to look at that is missing or damaged is replaced by a bone from the link's
-    frame to the next joint, with a warning in the log. Of files with more joints than Bullet knows, links that fixed joints
-    join to others are made part of these (see `weld_links`), as many as it takes.
+    Bullet does not read the file; those that are to hold no shape are left out, with a warning in the log. A mesh to
+    look at that is missing or damaged is replaced by a bone from the link's frame to the next joint, with a warning in
+    the log. Of files with more joints than Bullet knows, links that fixed joints join to others are made part of these
+    (see `weld_links`), as many as it takes.
 
     Args:
         path: The file; None where there is only its text, whose meshes are looked for from the working directory.

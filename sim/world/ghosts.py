@@ -10,9 +10,7 @@ import numpy as np
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.rendering import Camera, Layers, Picture, average_down
-from sim.world.world import World
-
-Colour = tuple[float, float, float]
+from sim.world.world import Colour, World
 
 FREE: Colour = (0.16, 0.44, 0.85)  # of a solution that could have been taken
 REJECTED: Colour = (0.86, 0.18, 0.15)  # of one that collides, or that nothing free leads to

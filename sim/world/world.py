@@ -108,7 +108,6 @@ class World:
         description = _describe(arm, meshes=meshes)
         number = self._load(description, f"arm {arm.name!r}", flags=flags)
         self._names[number] = arm.name
-        self._warn_of_units(number, arm.name)
         body = ArmBody(
             arm,
             self._client,
@@ -119,6 +118,7 @@ class World:
             unshaped=description.unshaped,
             ideal_motors=ideal_motors,
         )
+        self._warn_of_units(body)
         for obstacle in self._obstacles:
             body.collisions.stand_on(obstacle)
         self._arms.append(body)
@@ -249,16 +249,13 @@ class World:
             )
         return number
 
-    def _warn_of_units(self, number: int, name: str) -> None:
+    def _warn_of_units(self, body: ArmBody) -> None:
         """Say where shapes are so wide that their files look like millimetres."""
-        links = load_links(self._client, number)
-        for link in range(-1, len(links.infos)):
-            if self._client.getCollisionShapeData(number, link):
-                width = float(np.ptp(self._client.getAABB(number, link), axis=0).max())
-                if width > _WIDE:
-                    _log.warning(
-                        "arm %r: link %r is %.3g m wide; is its mesh in millimetres?", name, links.name(link), width
-                    )
+        for link in body.collisions.solid:
+            width = float(np.ptp(self._client.getAABB(body.number, link), axis=0).max())
+            if width > _WIDE:
+                name = body.links.name(link)
+                _log.warning("arm %r: link %r is %.3g m wide; is its mesh in millimetres?", body.arm.name, name, width)
 
     def _add_box(self, centre: Any, half: Any, colour: Colour, quat_xyzw: Any = (0, 0, 0, 1)) -> int:
         shape = self._client.createVisualShape(self._client.GEOM_BOX, halfExtents=half, rgbaColor=[*colour, 1])
