@@ -59,7 +59,8 @@ def density_level(log_p: Tensor, log_p_draws: Tensor, *, generator: torch.Genera
             "give (B,) and (S, B)."
         )
     above = (log_p_draws > log_p).sum(0)
-    return (above + torch.rand(above.shape, dtype=log_p.dtype, generator=generator)) / (len(log_p_draws) + 1)
+    u = torch.rand(above.shape, dtype=log_p.dtype, device=log_p.device, generator=generator)
+    return (above + u) / (len(log_p_draws) + 1)
 
 
 def coverage(levels: Tensor, at: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,7 @@ def evaluate(
     """Every diagnostic of a solver's mixture on held-out poses.
 
     Args:
-        solver: With a mixture model.
+        solver: With a mixture model; densities, modes and proposals are computed on its device.
         count: Number of poses, made from joint vectors uniform in limits, or drawn from the model's own p(q).
         mode_count: How many of them have their modes compared with all true solutions (the slow part).
         draws: Monte Carlo draws per pose for coverage and scores.
@@ -162,14 +163,15 @@ def evaluate(
     say = on_stage or (lambda stage, done: None)
     say("densities", 0.0)
     q, T = held_out(solver.arm, count, seed=seed, postures=model.postures)
-    generator = torch.Generator().manual_seed(seed)
+    T_there, q_there = T.to(solver.device or "cpu"), q.to(solver.device or "cpu")
+    generator = torch.Generator(T_there.device).manual_seed(seed)
     tally, rows = HealthTally(), []
     for i, part in enumerate(_chunks(count)):
-        rows.append(_densities(model, q[part], T[part], draws, generator, tally))
+        rows.append(_densities(model, q_there[part], T_there[part], draws, generator, tally))
         say("densities", min(1.0, (i + 1) * _CHUNK / count))
-    found = {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+    found = {name: torch.cat([row[name] for row in rows]).cpu() for name in rows[0]}
     redundant = solver.arm.n_joints > solver.task.n_constraints
-    modes = None if redundant else _score_modes(solver, model, T[:mode_count], say)
+    modes = None if redundant else _score_modes(solver, model, T_there[:mode_count], say)
     curves = solver.arm.n_joints == solver.task.n_constraints + 1
     diversity = measure_diversity(solver, T[: min(mode_count, _CURVES)], seed=seed) if curves else None
     weights = None if redundant else measure_weights(solver, q, T)
@@ -187,7 +189,7 @@ def evaluate(
         blurred=Calibration(found["pit_blurred"], found["level_blurred"]),
         crps=found["crps"].mean(0),
         energy=float(found["energy"].mean()),
-        errors=_errors(solver, model, T, say),
+        errors=_errors(solver, model, T_there, say),
         weights=weights,
         modes=modes,
         diversity=diversity,
@@ -202,7 +204,7 @@ def _densities(
     with torch.no_grad():
         mixture = model.posterior(T)
         tally.add(model.components(T, q))
-    noise = model.config.floor * torch.randn(q.shape, dtype=q.dtype, generator=generator)
+    noise = model.config.floor * torch.randn(q.shape, dtype=q.dtype, device=q.device, generator=generator)
     draws = model.sample(T, n_draws, generator=generator).transpose(0, 1)  # (S, B, n)
     few = draws[:_PAIRED]
     with torch.no_grad():
@@ -230,13 +232,13 @@ def _score_modes(solver: IKSolver, model: ArmModel, T: Tensor, say: Callable[[st
         with torch.no_grad():
             found = find_modes(model.posterior(T[part]), max_steps=200)
         counted = found.valid & (found.weight >= LEAST_MASS)
-        modes += [loc[keep] for loc, keep in zip(found.loc, counted, strict=True)]
-        masses += [weight[keep] for weight, keep in zip(found.weight, counted, strict=True)]
+        modes += [loc[keep].cpu() for loc, keep in zip(found.loc, counted, strict=True)]
+        masses += [weight[keep].cpu() for weight, keep in zip(found.weight, counted, strict=True)]
         say("modes", len(modes) / len(T))
     bare = IKSolver(solver.arm, task=solver.task)
     solutions = []
     for part in _chunks(len(T), 32):
-        solutions += [torch.as_tensor(one.q) for one in bare.solve(T[part], seeds=_TRUTH_SEEDS)]
+        solutions += [torch.as_tensor(one.q) for one in bare.solve(T[part].cpu(), seeds=_TRUTH_SEEDS)]
         say("true solutions", len(solutions) / len(T))
     refined = [torch.as_tensor(one.q) for one in solver.solve(T, restarts=0)]
     return mode_scores(modes, masses, solutions, refined, torch.tensor(solver.arm.period))
@@ -247,13 +249,13 @@ def _errors(solver: IKSolver, model: ArmModel, T: Tensor, say: Callable[[str, fl
     err_pos, err_rot = pose_errors(solver.arm, solver.task, proposal.q, T[:, None])  # (N, K)
     picks = {"likely": proposal.weight.argmax(1, keepdim=True), "best": (err_pos + err_rot).argmin(1, keepdim=True)}
     errors = {
-        name: summarise_errors(err_pos.gather(1, pick)[:, 0].numpy(), err_rot.gather(1, pick)[:, 0].numpy())
+        name: summarise_errors(*(error.gather(1, pick)[:, 0].numpy(force=True) for error in (err_pos, err_rot)))
         for name, pick in picks.items()
     }
     say("refinement", 0.0)
     refined = torch.as_tensor(solver.solve(T).best)
     given = refined.isfinite().all(1)
-    pos, rot = pose_errors(solver.arm, solver.task, refined.nan_to_num(), T)
+    pos, rot = pose_errors(solver.arm, solver.task, refined.nan_to_num(), T.cpu())
     nothing = torch.full_like(pos, torch.inf)
     errors["refined"] = summarise_errors(
         torch.where(given, pos, nothing).numpy(), torch.where(given, rot, nothing).numpy()
@@ -269,7 +271,7 @@ def _mixture_model(solver: IKSolver) -> ArmModel:
         raise CheckpointError(
             f"the solver for {solver.arm.name!r} has {what}; evaluate needs a mixture: train one with `ik-mdn train`"
         )
-    return model
+    return model if solver.device in (None, "cpu") else deepcopy(model).to(solver.device)
 
 
 def _chunks(count: int, size: int = _CHUNK) -> Iterator[slice]:

@@ -67,7 +67,7 @@ class HealthTally:
         """
         if not self._weights:
             raise ShapeError("no mixture was counted; add at least one batch before asking for the result.")
-        weights, duplicates = torch.cat(self._weights).double(), torch.cat(self._duplicates)
+        weights, duplicates = torch.cat(self._weights).cpu().double(), torch.cat(self._duplicates).cpu()
         effective = _entropy(weights).exp()
         live = weights >= LIVE_WEIGHT
         p5, p95 = effective.quantile(torch.tensor([0.05, 0.95], dtype=torch.float64)).tolist()
@@ -95,7 +95,7 @@ def duplicate_components(mixture: GaussianMixture) -> Tensor:
     gap = nearest_image(mixture.loc.unsqueeze(-2) - mixture.loc.unsqueeze(-3), mixture.period)
     distance = (gap * torch.linalg.solve(pooled, gap.unsqueeze(-1)).squeeze(-1)).sum(-1)
     live, weights = mixture.weights >= LIVE_WEIGHT, mixture.weights
-    index = torch.arange(mixture.n_components)
+    index = torch.arange(mixture.n_components, device=weights.device)
     tie = (weights.unsqueeze(-1) == weights.unsqueeze(-2)) & (index[:, None] > index)
     lighter = (weights.unsqueeze(-1) < weights.unsqueeze(-2)) | tie
     same: Tensor = (distance < SAME_DISTANCE**2) & lighter & live.unsqueeze(-1) & live.unsqueeze(-2)

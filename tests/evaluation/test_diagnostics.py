@@ -16,8 +16,9 @@ from ik_mdn.evaluation.calibration import angular_crps, coverage, density_level,
 from ik_mdn.evaluation.diagnostics import Evaluation, evaluate
 from ik_mdn.evaluation.health import HealthTally, duplicate_components
 from ik_mdn.evaluation.matching import mode_scores
-from ik_mdn.evaluation.scores import crps
+from ik_mdn.evaluation.scores import crps, energy_score
 from ik_mdn.mixture.mixture import GaussianMixture
+from ik_mdn.model.chain import model_for
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.solver.solver import IKSolver
@@ -263,6 +264,34 @@ def test_an_untrained_model_of_a_six_joint_arm_is_measured_without_nan(covarianc
     nan_free(result.to_dict())
     assert {"densities", "modes", "true solutions", "refinement"} == set(stages)
     assert ((result.exact.pit >= 0) & (result.exact.pit <= 1)).all()
+
+
+@pytest.mark.parametrize("name", ["planar2", "ur5e", "panda"])
+def test_what_is_elsewhere_is_measured_there(name: str) -> None:
+    arm = sim.load_arm(name)
+    with torch.device("meta"):  # holds shapes and no numbers: a stray CPU tensor is an error
+        model = model_for(arm, None, ModelConfig(width=16, blocks=1, components=4))
+        T, q = torch.empty(10, 4, 4, dtype=torch.float64), torch.empty(10, arm.n_joints, dtype=torch.float64)
+    draws, log_p = q.expand(5, -1, -1), q[:, 0]
+    HealthTally().add(model.components(T, q))
+    measured = [
+        density_level(log_p, log_p.expand(5, -1)),
+        angular_crps(draws, q, torch.tensor(arm.period)),
+        energy_score(draws, q),
+        duplicate_components(model.components(T, q)),
+    ]
+    assert {value.device.type for value in measured} == {"meta"}
+    assert {len(value) for value in measured} == {10}
+
+
+def test_a_solver_elsewhere_has_its_mixture_measured_there() -> None:
+    solver = IKSolver.load("planar2")
+    here = evaluate(solver, count=200, mode_count=20, draws=50).to_dict()
+    solver.device = "cpu:0"
+    there = evaluate(solver, count=200, mode_count=20, draws=50).to_dict()
+    for name in ("nll", "calibration", "components", "energy_score"):
+        assert there[name] == here[name]
+    assert there["modes"]["recall"] == pytest.approx(here["modes"]["recall"], abs=0.02)
 
 
 def test_a_redundant_arm_has_no_countable_modes() -> None:
