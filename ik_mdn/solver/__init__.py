@@ -8,7 +8,6 @@ from sim.lazy import public_names
 
 if TYPE_CHECKING:
     from ik_mdn.solver.beliefs import network_weights as network_weights
-    from ik_mdn.solver.branches import into_limits as into_limits
     from ik_mdn.solver.collecting import joined as joined
     from ik_mdn.solver.engine_torch import first_of_branch as first_of_branch
     from ik_mdn.solver.probabilities import Law as Law
@@ -22,5 +21,6 @@ if TYPE_CHECKING:
     from ik_mdn.solver.solutions import Solutions as Solutions
     from ik_mdn.solver.solutions import Status as Status
     from ik_mdn.solver.solver import IKSolver as IKSolver
+    from ik_mdn.solver.windings import into_limits as into_limits
 else:
     __getattr__, __dir__, __all__ = public_names(__name__)

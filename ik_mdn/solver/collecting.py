@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ik_mdn.solver.branches import MOST_WINDINGS, wind
 from ik_mdn.solver.continua import curved_targets
 from ik_mdn.solver.engine import Engine, Found, Problem
 from ik_mdn.solver.options import Order, Rank
 from ik_mdn.solver.probabilities import Law, count_windings, log_of_windings, solution_weights
 from ik_mdn.solver.search import Outcome
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
+from ik_mdn.solver.windings import MOST_WINDINGS, wind
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:

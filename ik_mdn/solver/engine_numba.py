@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.solver.branches import middle
 from ik_mdn.solver.engine import (
     ROWS,
     SINGULAR,
@@ -37,6 +36,7 @@ from ik_mdn.solver.proposers import CompiledModel, no_model
 from ik_mdn.solver.search import first_draws
 from ik_mdn.solver.solutions import STATUSES, SolutionBatch, Status
 from ik_mdn.solver.threads import share
+from ik_mdn.solver.windings import middle
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.task import ROTATION_TOLERANCE, Task

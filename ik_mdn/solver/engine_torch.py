@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine import (
     MIN_WEIGHT,
     ROWS,
@@ -27,6 +26,7 @@ from ik_mdn.solver.folds import seeds_across_folds
 from ik_mdn.solver.kernels.rules import NEAR_FOLD
 from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.refinement_torch import LANES
+from ik_mdn.solver.windings import turn_into_limits
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.jacobians import scaled_task_jacobian, task_singular_values

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ik_mdn.solver.branches import wind
+from ik_mdn.solver.windings import wind
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.words import Word

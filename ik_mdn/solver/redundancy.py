@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine import Problem, Seeds, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
 from ik_mdn.solver.options import check_counts, check_seeds, check_sizes
@@ -17,6 +16,7 @@ from ik_mdn.solver.probabilities import Law, normalise, solution_weights
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
 from ik_mdn.solver.threads import at_most
+from ik_mdn.solver.windings import turn_into_limits
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.errors import TaskError

@@ -11,13 +11,13 @@ from functools import cached_property, partial
 import numpy as np
 
 from ik_mdn.solver.boxes import pull_inside
-from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.continua import curved_targets, on_curve
 from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from ik_mdn.solver.options import Effort
 from ik_mdn.solver.resting import on_limits
 from ik_mdn.solver.valleys import EXACT, look_along
+from ik_mdn.solver.windings import turn_into_limits
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from benchmarking.poses import Poses
 from ik_mdn.evaluation.metrics import pose_errors
-from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.engine_torch import first_of_branch
 from ik_mdn.solver.kernels.rules import Refined
 from ik_mdn.solver.refinement import refine
+from ik_mdn.solver.windings import turn_into_limits
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.task import load_task

@@ -13,10 +13,10 @@ from benchmarking.clocks import median_and_range, take_turns
 from benchmarking.methods import Method
 from benchmarking.ours import Ours
 from benchmarking.poses import Poses
-from ik_mdn.solver.branches import turn_into_limits
 from ik_mdn.solver.redundancy import self_motion
 from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.solver import IKSolver
+from ik_mdn.solver.windings import turn_into_limits
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
 from sim.task import load_task

@@ -11,8 +11,8 @@ import torch
 from ik_mdn.model.checkpoint import load_model
 from ik_mdn.model.postures import Postures
 from ik_mdn.solver import IKSolver, self_motion
-from ik_mdn.solver.branches import wind
 from ik_mdn.solver.probabilities import Law, count_windings, normalise, solution_weights
+from ik_mdn.solver.windings import wind
 from sim.arm import Arm, load_arm, planar_arm
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics, jacobian

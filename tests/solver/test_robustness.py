@@ -16,9 +16,9 @@ from samples import random_arm, sample
 
 from ik_mdn.solver import IKSolver, Status, self_motion
 from ik_mdn.solver.approach import closest_approach
-from ik_mdn.solver.branches import MOST_WINDINGS
 from ik_mdn.solver.continua import on_curve
 from ik_mdn.solver.engine import NEARLY, Problem
+from ik_mdn.solver.windings import MOST_WINDINGS
 from sim.arm import Arm, load_arm
 from sim.errors import CheckpointError, ShapeError, UnknownNameError
 from sim.kinematics import forward_kinematics, jacobian

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from ik_mdn.solver.branches import into_limits, turn_into_limits, wind
 from ik_mdn.solver.engine_torch import first_of_branch
+from ik_mdn.solver.windings import into_limits, turn_into_limits, wind
 from sim.arm import Arm, load_arm
 
 TURN = 2 * np.pi

@@ -1,4 +1,4 @@
-"""Branches: joint vectors on the circle turned into limits, and wound."""
+"""Whole turns: joint vectors on the circle turned into limits, and wound."""
 
 from __future__ import annotations
 
