@@ -9,7 +9,7 @@ import numpy as np
 from sim.arm import Arm
 from sim.arrays import Array, FloatArray, constants, library_of
 from sim.kinematics import kinematics
-from sim.task import Task, task_error, task_jacobian
+from sim.task import ROUNDING, Task, task_error, task_jacobian
 
 
 def task_units(arm: Arm, task: Task) -> FloatArray:
@@ -79,3 +79,17 @@ def manipulability(arm: Arm, task: Task, q: Array) -> Array:
     """
     product: Array = library_of(q).prod(task_singular_values(arm, task, q), axis=-1)  # without squaring small numbers
     return product
+
+
+def task_rank(arm: Arm, task: Task) -> int:
+    """How many of a task's numbers the joints can change independently of each other: its Jacobian's rank almost everywhere.
+
+    Less than the number of constraints where the task is singular at every configuration, as one of a tool's axis is that
+    the last joint turns about: it has a joint to spare though it has as many constraints as the arm has joints.
+
+    Args:
+        arm: The arm.
+        task: Which rows count.
+    """
+    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, arm.n_joints))
+    return int((task_singular_values(arm, task, q) > ROUNDING).sum(axis=-1).max())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -12,6 +12,7 @@ from ik_mdn.cli.options import OPTIONAL, ArmName, Base, DeviceName, Folder, Json
 
 if TYPE_CHECKING:
     from ik_mdn.evaluation import ErrorSummary, Evaluation
+    from ik_mdn.model import ArmModel
     from sim.arm import Arm
 
 _ANSWERS = {"likely": "most likely component", "best": "best component by FK", "refined": "refined"}
@@ -44,7 +45,7 @@ def run(
         sbi: Also ranks (simulation-based calibration) and TARP, by the package sbi.
     """
     with waiting("loading the model"):
-        from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate, simulation_based
+        from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate
         from ik_mdn.model import load_fitting
         from ik_mdn.solver import IKSolver
         from sim.arm import load_arm
@@ -53,39 +54,41 @@ def run(
         fitting = load_fitting(loaded, model)
         solver = IKSolver(loaded, fitting, device=device)
     with progress(count=False) as bar:
-        jobs = {}
+        seed = HELD_OUT_SEED if seed is None else seed
+        jobs: dict[str, Any] = {}
 
         def show(stage: str, done: float) -> None:
             if stage not in jobs:
                 jobs[stage] = bar.add_task(stage, total=100)
             bar.update(jobs[stage], completed=round(100 * done))
 
-        result = evaluate(
-            solver,
-            count=count,
-            mode_count=mode_count,
-            draws=draws,
-            seed=HELD_OUT_SEED if seed is None else seed,
-            on_stage=show,
-        )
+        result = evaluate(solver, count=count, mode_count=mode_count, draws=draws, seed=seed, on_stage=show)
     files = []
     if figures is not None:
         with waiting("drawing"):
             files = draw_evaluation(result, loaded, figures)
-    ranks = None
-    if sbi:
-        with progress(count=False) as bar:
-            job = bar.add_task("ranks and TARP", total=1.0)
-            ranks = simulation_based(fitting, on_step=lambda share: bar.update(job, completed=share)).to_dict()
+    ranks = _rank(fitting) if sbi else None
     if json:
         write_json(json, result.to_dict() | ({} if ranks is None else {"simulation_based": ranks}))
     if json != "-":
         _show(result, loaded, files)
-    if json != "-" and ranks is not None:
-        limit = 1.36 / ranks["poses"] ** 0.5
-        distances = ", ".join(f"{each:.3f}" for each in ranks["rank_distance"])
-        print_line(f"truth ± {ranks['blur']:g}: ranks of the joints are {distances} from uniform, TARP's regions")
-        print_line(f"{ranks['tarp_distance']:.3f} from their credibility (95 % of calibrated ones: below {limit:.3f})")
+        if ranks is not None:
+            _show_ranks(ranks)
+
+
+def _rank(model: ArmModel) -> dict[str, Any]:
+    from ik_mdn.evaluation import simulation_based
+
+    with progress(count=False) as bar:
+        job = bar.add_task("ranks and TARP", total=1.0)
+        return simulation_based(model, on_step=lambda share: bar.update(job, completed=share)).to_dict()
+
+
+def _show_ranks(ranks: dict[str, Any]) -> None:
+    limit = 1.36 / ranks["poses"] ** 0.5
+    distances = ", ".join(f"{each:.3f}" for each in ranks["rank_distance"])
+    print_line(f"truth ± {ranks['blur']:g}: ranks of the joints are {distances} from uniform, TARP's regions")
+    print_line(f"{ranks['tarp_distance']:.3f} from their credibility (95 % of calibrated ones: below {limit:.3f})")
 
 
 def _show(result: Evaluation, arm: Arm, files: list[Path]) -> None:

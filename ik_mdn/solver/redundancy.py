@@ -20,6 +20,7 @@ from ik_mdn.solver.windings import turn_into_limits
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.errors import TaskError
+from sim.jacobians import task_rank, task_singular_values
 from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def self_motion(
 
     Returns:
         The samples of each pose (length 1 for a single one); fewer than `count` only where there is none, or where
-        more than one degree of freedom is redundant and the seeds led to fewer.
+        more than one degree of freedom is redundant and the seeds led to fewer. There, and where a task is singular at
+        every configuration (`sim.jacobians.task_rank`), samples are far from each other and on no curves.
 
     Raises:
         TaskError: The arm has no joint to spare for the task, or numba cannot run.
@@ -107,9 +109,9 @@ def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task,
     """
     arm = solver if isinstance(solver, Arm) else solver.arm
     chosen = load_task(arm, task if task is not None or isinstance(solver, Arm) else solver.task)
-    if arm.n_joints <= chosen.n_constraints:
+    if arm.n_joints <= (fixed := task_rank(arm, chosen)):
         raise TaskError(
-            f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {chosen.n_constraints} numbers: "
+            f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {fixed} numbers: "
             "no joint is to spare; choose a task that fixes less, or use IKSolver.solve, which samples what curves there are"
         )
     if compiled_kernel() is None:
@@ -244,8 +246,11 @@ def _weights(job: _Job, offsets: IntArray, q: FloatArray, curve: IntArray, lengt
     """The probability of the piece of curve that each sample stands for; `curve` (M,) counts those of all poses."""
     from ik_mdn.solver.engine_numba import CompiledEngine
 
-    problem = Problem(job.arm, job.task, np.empty((0, 4, 4)), None, job.tolerance)
-    manipulability = CompiledEngine(problem, None).condition(q).manipulability
+    if (rank := task_rank(job.arm, job.task)) < job.task.n_constraints:
+        manipulability = task_singular_values(job.arm, job.task, q)[:, :rank].prod(axis=1)
+    else:
+        problem = Problem(job.arm, job.task, np.empty((0, 4, 4)), None, job.tolerance)
+        manipulability = CompiledEngine(problem, None).condition(q).manipulability
     weight = solution_weights(job.arm, offsets, q, manipulability, job.postures)
     if not len(length):
         return weight

@@ -9,6 +9,7 @@ from sim.lazy import public_names
 if TYPE_CHECKING:
     from sim.task.choosing import default_task as default_task
     from sim.task.choosing import load_task as load_task
+    from sim.task.motions import ROUNDING as ROUNDING
     from sim.task.targets import ROTATION_TOLERANCE as ROTATION_TOLERANCE
     from sim.task.targets import as_targets as as_targets
     from sim.task.task import TASKS as TASKS

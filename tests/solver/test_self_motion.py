@@ -18,6 +18,7 @@ from ik_mdn.solver.solver import IKSolver
 from sim.arm import Arm, load_arm, planar_arm
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, TaskError
+from sim.jacobians import task_rank
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import error_norms, load_task, task_error, task_jacobian
 
@@ -210,6 +211,31 @@ def test_two_joints_to_spare_give_diverse_exact_samples_without_curves() -> None
         assert len(motion.spacing) == 0
         nearest = np.sort(apart(arm, motion.q[:, None], motion.q), axis=1)[:, 1]
         assert nearest.min() > 0.05
+
+
+def rolling() -> Arm:
+    """Base turn, three pitches, and a turn about the tool's own axis: five joints, of a tool's axis singular everywhere."""
+    turned = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    offsets = np.tile(np.eye(4), (6, 1, 1))
+    offsets[1, :3, :3], offsets[4, :3, :3] = turned, turned.T
+    offsets[1, 2, 3], offsets[2:4, 0, 3], offsets[4, 0, 3], offsets[5, 2, 3] = 0.2, 0.4, 0.1, 0.1
+    limits = np.full(5, 2.5)
+    return Arm(
+        "rolling", "base", "tip", tuple("abcde"), ("revolute",) * 5, offsets, -limits, limits, np.ones(5), np.ones(5)
+    )
+
+
+def test_a_task_that_is_singular_everywhere_has_a_joint_to_spare() -> None:
+    arm = rolling()
+    q = sample(arm, 6)
+    T = forward_kinematics(arm, q)
+    assert task_rank(arm, load_task(arm, "position_axis")) == 4
+    for pose, motion in zip(T, self_motion(arm, T, 40, task="position_axis"), strict=True):
+        assert len(motion) == 40
+        assert errors(arm, "position_axis", motion.q, pose).max() <= 1e-8
+        roll = np.unwrap(np.sort(motion.q[:, 4]))
+        assert np.ptp(roll) > 4.0  # of the 5 that its limits allow
+        assert motion.weight.max() < 0.3  # none is "exactly singular" and takes all
 
 
 def test_sliding_joints_are_followed_to_their_ends() -> None:

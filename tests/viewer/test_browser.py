@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +117,43 @@ def test_a_typed_unreachable_target_is_answered_in_words(app: Any, page: Any) ->
     assert page.locator("#solutions tr.solution").count() == 0
     type_target(page, 0, "1.1")
     page.wait_for_function("document.querySelector('#status').innerText.includes('solutions in limits')", timeout=SLOW)
+
+
+def test_a_stretched_arm_is_singular(app: Any, page: Any) -> None:
+    type_target(page, 1, "0")
+    type_target(page, 0, f"{app.live.session.arm.reach:g}")
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Singular')", timeout=SLOW)
+    assert page.locator("#solutions tr.solution").count() >= 1
+    type_target(page, 0, "1.1")
+    page.wait_for_function("document.querySelector('#status').innerText.includes('2 solutions')", timeout=SLOW)
+
+
+def test_solutions_beyond_the_largest_jump_are_too_far(app: Any, page: Any) -> None:
+    app.live.move_joints(app.live.latest.q[0] + np.pi / 2)
+    jump = page.get_by_text("largest jump").locator("xpath=ancestor::*[.//input][1]").locator("input").first
+    jump.fill("20")
+    jump.press("Enter")
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Too far')", timeout=SLOW)
+    assert "more than 20°" in page.locator("#status").inner_text()
+    jump.fill("0")
+    jump.press("Enter")
+    page.wait_for_function("document.querySelector('#status').innerText.includes('2 solutions')", timeout=SLOW)
+
+
+def test_what_only_joints_beyond_their_limits_reach_is_out_of_limits(tmp_path: Path, browser: Any) -> None:
+    from ik_mdn.viewer import App, Choice
+
+    text = (Path(__file__).parents[2] / "data/arms/planar2.urdf").read_text(encoding="utf-8")
+    narrow = tmp_path / "narrow.urdf"
+    narrow.write_text(text.replace("3.14159265358979", "0.4"), encoding="utf-8")
+    app, others = App(Choice(str(narrow)), port=8271), list[str]()
+    page = open_page(browser, app.address, others)
+    page.wait_for_function("document.querySelector('#status').innerText.includes('solution')", timeout=SLOW)
+    type_target(page, 0, "-1.1")
+    page.wait_for_function("document.querySelector('#status').innerText.includes('Out of limits')", timeout=SLOW)
+    page.close()
+    app.close()
+    assert others == []
 
 
 def test_next_branch_selects_the_other_solution(app: Any, page: Any) -> None:
