@@ -13,7 +13,7 @@ from ik_mdn.solver.probabilities import Law
 from sim.arrays import FloatArray, IntArray
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SelfMotion:
     """Samples of the self-motion of one pose, curve by curve, in order along each.
 
@@ -62,6 +62,9 @@ class SelfMotion:
     def __len__(self) -> int:
         return len(self.q)
 
+    def __repr__(self) -> str:
+        return f"SelfMotion({_amount(len(self), len(self.length))})"
+
     @property
     def phase(self) -> FloatArray:
         """Position as a share of the curve's length, in [0, 1), shape (m,)."""
@@ -88,7 +91,7 @@ class SelfMotion:
         )
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SelfMotionBatch(Sequence[SelfMotion]):
     """The self-motions of B poses in flat arrays; `batch[i]` is the `SelfMotion` of pose i.
 
@@ -115,6 +118,9 @@ class SelfMotionBatch(Sequence[SelfMotion]):
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
+    def __repr__(self) -> str:
+        return f"SelfMotionBatch({_amount(len(self.q), len(self.length))} of {_counted(len(self), 'pose')})"
+
     @overload
     def __getitem__(self, index: int) -> SelfMotion: ...
     @overload
@@ -139,3 +145,11 @@ class SelfMotionBatch(Sequence[SelfMotion]):
 
     def __iter__(self) -> Iterator[SelfMotion]:
         return (self[i] for i in range(len(self)))
+
+
+def _amount(samples: int, curves: int) -> str:
+    return _counted(samples, "sample") + (f" on {_counted(curves, 'curve')}" if curves else "")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -197,6 +198,13 @@ def test_poses_out_of_reach_have_no_samples_and_leave_the_others_alone() -> None
     assert len(self_motion(arm, np.zeros((0, 4, 4)), 20)) == 0
     assert [len(motion) for motion in batch[1:]] == [0, 20]
     assert len(batch[-1]) == 20
+
+
+def test_what_was_found_is_said_in_a_line() -> None:
+    arm = load_arm("planar3")
+    found = self_motion(arm, forward_kinematics(arm, sample(arm, 2)), 10, task="planar_position")
+    assert re.fullmatch(r"SelfMotionBatch\(20 samples on \d+ curves of 2 poses\)", repr(found))
+    assert re.fullmatch(r"SelfMotion\(10 samples on \d+ curves?\)", repr(found[0]))
 
 
 def test_two_joints_to_spare_give_diverse_exact_samples_without_curves() -> None:
