@@ -130,13 +130,15 @@ def test_a_stretched_arm_is_singular(app: Any, page: Any) -> None:
 
 def test_solutions_beyond_the_largest_jump_are_too_far(app: Any, page: Any) -> None:
     app.live.move_joints(app.live.latest.q[0] + np.pi / 2)
-    jump = page.get_by_text("largest jump").locator("xpath=ancestor::*[.//input][1]").locator("input").first
+    page.get_by_role("tab", name="Joints").click()
+    jump = page.get_by_text("largest jump").locator("xpath=ancestor::*[.//input][1]").locator("input:visible").last
     jump.fill("20")
     jump.press("Enter")
     page.wait_for_function("document.querySelector('#status').innerText.includes('Too far')", timeout=SLOW)
     assert "more than 20°" in page.locator("#status").inner_text()
     jump.fill("0")
     jump.press("Enter")
+    page.get_by_role("tab", name="Solutions").click()
     page.wait_for_function("document.querySelector('#status').innerText.includes('2 solutions')", timeout=SLOW)
 
 
