@@ -8,6 +8,7 @@ from typing import Any
 
 from results import RESULTS, to_markdown
 
+from pages.costs import cost_page
 from pages.densities import diversity_page, kruse_page, learned_page
 from pages.text import CAPTIONS, made_by, page, words
 
@@ -223,87 +224,6 @@ def viewer_page(found: Mapping[str, Any]) -> str:
         to_markdown(header, rows),
         made_by("viewer.json", "python scripts/measure_viewer.py --json data/results/viewer.json"),
     )
-
-
-def cost_page(found: Mapping[str, Any]) -> str:
-    """How cost grows with poses, joints, workers and machines."""
-    settings, machine = found["settings"], found["machine"]
-    load = machine["load_at_start"][0] if machine["load_at_start"] else 0.0
-    short = "**A short run, to see that it works: no benchmark.** " if settings["quick"] else ""
-    made = [
-        [row["engine"], str(row["workers"]), f"{row['poses_per_s'] / 1e6:.2f}", f"{row['first_after']:.1f}"]
-        for row in found["generate"]
-    ]
-    targets = sorted({row["targets"] for row in found["solve"]})
-    chains: dict[int, dict[int, Any]] = {}
-    for row in found["solve"]:
-        chains.setdefault(row["joints"], {})[row["targets"]] = row
-    solved = [
-        [
-            *(str(n), next(iter(rows.values()))["task"]),
-            *(f"{rows[count]['us_per_pose']:,.0f}" if count in rows else "–" for count in targets),
-            f"{100 * rows[max(rows)]['solved']:.1f} %",
-        ]
-        for n, rows in chains.items()
-    ]
-    memory = [
-        [row["what"], f"{row['poses']:,}", f"{row['peak_mib']:.0f}", f"{row['targets_mib']:.0f}"]
-        for row in found["memory"]
-    ]
-    trained = [
-        [str(row["processes"]), f"{row['batch_size']:,}", f"{row['samples_per_s']:,.0f}"] for row in found["training"]
-    ]
-    unit = found["unit"]
-    return page(
-        "How cost grows",
-        f"{short}Machine: {machine['cores']} cores, load average {load:.1f} at the start, Python {machine['python']}.",
-        f"Forward-kinematics samples, {settings['poses']:,} of ur5e, written to a local disk:",
-        to_markdown(["engine", "workers", "million poses/s", "first shard after [s]"], made),
-        "Solving without a model, random chains, µs per pose on all cores, by the number of targets in one call (– where it "
-        f"would take longer than {settings['patience']:g} s):",
-        to_markdown(["joints", "task", *(f"{count:,}" for count in targets), "solved"], solved),
-        "Peak memory of a process [MiB], and what of it are the targets and their copies at 128 bytes each:",
-        to_markdown(["what", "poses", "peak", "targets"], memory),
-        f"Training {settings['steps']:,} steps at width {found['training'][0]['width']}, processes of one core each, averaging "
-        "gradients by gloo:",
-        to_markdown(["processes", "batch", "samples/s"], trained),
-        "On paper, from the costs of one core measured here "
-        f"({unit['poses_per_s'] / 1e6:.2f} million poses/s, {unit['bytes_per_pose']:.1f} bytes per pose, "
-        f"{unit['solve_us']:,.0f} µs to solve a pose of six joints):",
-        _paper_table(found["paper"]),
-        "A load is the share of the time of generating in which a thing is busy; above 100 % it decides the time. Assumed: "
-        + ", ".join(f"{name} {value:g}" for name, value in found["paper"][0]["assumed"].items())
-        + " (SI units, minutes per model).",
-        made_by("cost.json", "python scripts/cost.py" + (" --quick" if settings["quick"] else "")),
-    )
-
-
-def _paper_table(columns: Sequence[Mapping[str, Any]]) -> str:
-    """One column per number of machines."""
-
-    def took(seconds: float) -> str:
-        return (
-            f"{seconds / 3600:.1f} h"
-            if seconds >= 3600
-            else f"{seconds / 60:.1f} min"
-            if seconds >= 60
-            else f"{seconds:.1f} s"
-        )
-
-    first = columns[0]
-    rows = [
-        [f"generate {first['poses']:.0e} poses", *(took(one["generate_s"]) for one in columns)],
-        ["their size", *(f"{one['bytes'] / 1e9:,.0f} GB in {one['shards']:,} shards" for one in columns)],
-        ["read them once", *(took(one["read_once_s"]) for one in columns)],
-        [f"solve {first['poses']:.0e} poses of six joints", *(took(one["solve_s"]) for one in columns)],
-        [
-            f"train {first['arms']:,} arms, each {first['assumed']['minutes']:g} min",
-            *(took(one["train_s"]) for one in columns),
-        ],
-        *([f"load: {name}", *(f"{100 * one['busy'][name]:.1f} %" for one in columns)] for name in first["busy"]),
-        ["breaks first", *(one["breaks_first"] for one in columns)],
-    ]
-    return to_markdown(["", *(f"{one['machines']} machines" for one in columns)], rows)
 
 
 def _methods_table(arms: Sequence[Mapping[str, Any]], part: str, cell: Callable[[Mapping[str, Any]], str]) -> str:
