@@ -12,6 +12,8 @@ from typing import Any
 from numba import njit
 from numba.core import event
 from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler import Compiler
 from numba.np import linalg
 
 _log = logging.getLogger(__name__)
@@ -36,7 +38,50 @@ def _load_arrays() -> None:
 
 _load_arrays()
 
-_inner = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}  # Python never calls them
+
+class _Unfinished(JITCodeLibrary):
+    """A function as its callers take it in: neither optimised by itself nor made machine code, which numba does for each.
+
+    What is called by Python in the end is optimised as a whole, once.
+    """
+
+    @property
+    def codegen(self) -> Any:
+        """The owner, but for the address of constants, which only machine code has."""
+        return _Quiet(super().codegen)
+
+    def _optimize_final_module(self) -> None:
+        pass
+
+    def _finalize_final_module(self) -> None:
+        self._finalize_dynamic_globals()
+        self._verify_declare_only_symbols()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        self._ensure_finalized()
+        return 0
+
+
+class _Quiet:
+    def __init__(self, codegen: Any) -> None:
+        self._codegen = codegen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._codegen, name)
+
+    def set_env(self, env_name: str, env: Any) -> None:
+        pass
+
+
+class _Inner(Compiler):
+    """Numba's compiler of functions that others take in."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, *rest: Any) -> None:
+        super().__init__(typingctx, targetctx, library or _Unfinished(targetctx.codegen(), "inner"), *rest)
+
+
+_inner = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": _Inner}  # Python never calls them
 part = njit(forceinline=True, **_inner)  # written into the function that calls it
 piece = njit(error_model="numpy", **_inner)  # called by others
 
