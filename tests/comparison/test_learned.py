@@ -19,8 +19,11 @@ NEEDED = "zuko and sbi are not installed"
 
 def test_published_rows_say_their_numbers_and_where_they_are_from() -> None:
     by_name = {each.name: each for each in PUBLISHED}
-    assert by_name["PAIK"].pos_mean == 3.56e-3
-    assert math.degrees(by_name["PAIK"].rot_mean or 0) == pytest.approx(1.94, abs=0.005)
+    assert by_name["PAIK, whole latents"].pos_mean == 12.09e-3
+    assert math.degrees(by_name["PAIK, whole latents"].rot_mean or 0) == pytest.approx(5.156, abs=0.005)
+    assert math.degrees(by_name["PAIK, latents of 0.3"].rot_mean or 0) == pytest.approx(1.873, abs=0.005)
+    assert math.degrees(by_name["PAIK's spline flow, whole latents"].rot_mean or 0) == pytest.approx(3.445, abs=0.005)
+    assert math.degrees(by_name["PAIK's spline flow, latents of 0.3"].rot_mean or 0) == pytest.approx(1.822, abs=0.005)
     assert by_name["IKFlow"].pos_mean == 6.66e-3
     assert math.degrees(by_name["IKFlow"].rot_mean or 0) == pytest.approx(2.03, abs=0.005)
     assert by_name["NODEIK"].pos_mean == 3.2e-3
