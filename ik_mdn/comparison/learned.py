@@ -79,7 +79,7 @@ PUBLISHED = (
         "Ames, Morgan & Konidaris, IEEE RA-L 7(3), 2022: within 10 mm and 2° by its abstract; the figure is not checked",
     ),
     Published("NODEIK", 3.2e-3, 0.00524, "Park, Schwartz & Park, ICCAS 2022; the figure is not checked"),
-    Published("GraphDiff-IK", 3.47e-3, None, "a diffusion model; the figure is not checked"),
+    Published("GraphDiff-IK", 3.47e-3, None, "Whole-body inverse kinematics with graph diffusion, arXiv 2606.00086"),
 )
 
 
