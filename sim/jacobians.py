@@ -11,6 +11,8 @@ from sim.arrays import Array, FloatArray, constants, library_of
 from sim.kinematics import kinematics
 from sim.task import ROUNDING, Task, task_error, task_jacobian
 
+_WHOLE_TURN = 2 * np.pi - 1e-6
+
 
 def task_units(arm: Arm, task: Task) -> FloatArray:
     """What 1 stands for in each constraint of a task, shape (m,): `arm.length` [m] or 1 [rad]."""
@@ -93,3 +95,19 @@ def task_rank(arm: Arm, task: Task) -> int:
     """
     q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, arm.n_joints))
     return int((task_singular_values(arm, task, q) > ROUNDING).sum(axis=-1).max())
+
+
+def comes_in_pairs(arm: Arm, task: Task) -> bool:
+    """Whether every target away from singularities has an even number of solutions, full turns counted once.
+
+    So it is where all joints turn all the way round, there are as many of them as constraints, and a position counts: the
+    joint vectors are a torus, which has no boundary, and poses go to infinity, so that the degree of the forward
+    kinematics is 0 and solutions with det J > 0 are as many as those with det J < 0 (Milnor, Topology from the
+    Differentiable Viewpoint, 1965, section 5).
+
+    Args:
+        arm: The arm.
+        task: Which rows count.
+    """
+    whole = not arm.is_prismatic.any() and bool((arm.q_max - arm.q_min >= _WHOLE_TURN).all())
+    return whole and arm.n_joints == task.n_constraints and any(task.rows[:3])

@@ -12,9 +12,10 @@ import numpy as np
 
 from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.continua import curved_targets, on_curve
-from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, within_reach
+from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, uniform_draws, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from ik_mdn.solver.options import Effort
+from ik_mdn.solver.pairs import complete_pairs
 from ik_mdn.solver.resting import on_limits
 from ik_mdn.solver.valleys import EXACT, look_along
 from ik_mdn.solver.windings import turn_into_limits
@@ -104,6 +105,9 @@ class _Search:
             self._pull_near()
         elif self.effort.lost:
             self._look_along_valleys()
+            if self.effort.restarts and self.engine.has_model:
+                looked_at = ~(self.curved | self.late)
+                self.parts = [complete_pairs(self.engine, self.problem, self._found(), looked_at, self.effort.seed)]
         found = self._found()
         if self.effort.thorough and not self.problem.is_redundant:
             found = self._exhaust(found)
@@ -298,7 +302,7 @@ class _Search:
 
     def _last_draws(self) -> FloatArray:
         """Random joint vectors of their own generator: what is tried last changes nothing for other targets."""
-        return _uniform(self.problem.arm, np.random.default_rng([self.effort.seed, _LAST]), _LAST)
+        return uniform_draws(self.problem.arm, np.random.default_rng([self.effort.seed, _LAST]), _LAST)
 
     def _proposals(self, poses: IntArray, most: int | None = None) -> Seeds:
         seeds = [self.engine.propose(poses, most or self.effort.seeds)]
@@ -335,13 +339,9 @@ class _Search:
         return np.random.default_rng(self.effort.seed)
 
     def _draws(self, count: int) -> FloatArray:
-        return _uniform(self.problem.arm, self.generator, count)
+        return uniform_draws(self.problem.arm, self.generator, count)
 
 
 def first_draws(arm: Arm, seed: int, count: int) -> FloatArray:
     """The random seeds (count, n) of a search's first round."""
-    return _uniform(arm, np.random.default_rng(seed), count)
-
-
-def _uniform(arm: Arm, generator: np.random.Generator, count: int) -> FloatArray:
-    return generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return uniform_draws(arm, np.random.default_rng(seed), count)

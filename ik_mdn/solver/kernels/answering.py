@@ -181,7 +181,8 @@ def _arrange(arm: Job, wish: Wish, p: int, near: Doubles, space: Space, to: Colu
     for i in range(taken):
         key[i] = _key(arm, wish.rank, roots, order[i], weight[i], near)
         _insert(order, weight, key, i)
-    doubtful = arm.countable and (singular or (roots.lost[p] > 0 and not wish.first))
+    missing = roots.lost[p] > 0 or (arm.paired and wish.has_model and taken % 2 == 1)
+    doubtful = arm.countable and (singular or (missing and not wish.first))
     became = OPEN if taken == 0 or doubtful else SOLVED
     if became == SOLVED and roots.measures[MEASURES * order[0] + 3] > 0.0:
         became = SINGULAR

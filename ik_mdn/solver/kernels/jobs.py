@@ -11,6 +11,7 @@ from ik_mdn.solver.kernels.kinematics import describe
 from ik_mdn.solver.kernels.lanes import code_for
 from ik_mdn.solver.kernels.space import Job
 from sim.arm import LIMIT_SLACK, Arm
+from sim.jacobians import comes_in_pairs
 from sim.task import Task
 
 
@@ -40,6 +41,7 @@ def job_of(
         *code_for(shape),
         isolated=shape.m == shape.n,
         countable=shape.m >= shape.n,
+        paired=comes_in_pairs(arm, task),
         tolerance=tolerance,
         exact=exact,
         merge=merge,

@@ -49,6 +49,7 @@ class Job(NamedTuple):
         iterate, near_roots, inspect: Addresses of emitted functions.
         isolated: Whether the task has as many constraints as the arm has joints.
         countable: Whether it has at least as many, so that roots are points.
+        paired: Whether solutions come in pairs, so that an odd number of them says that one is missing.
         tolerance: Largest error of a solution [m, rad].
         exact: Error [arm lengths, rad] above which a root is polished.
         merge: Distance on the circle below which two rows are one branch [rad, m].
@@ -70,6 +71,7 @@ class Job(NamedTuple):
     inspect: int
     isolated: bool
     countable: bool
+    paired: bool
     tolerance: float
     exact: float
     merge: float
