@@ -6,7 +6,7 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ik_mdn.mixture import GaussianMixture
+from ik_mdn.mixture import GaussianMixture, nearest_image
 from ik_mdn.model.chain import ArmModel, ChainModel
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.network import LOG_SCALE_RANGE, MixtureHead, precision_factor
 from sim.arm import Arm
-from sim.arrays import FloatArray
 from sim.errors import ShapeError
 from sim.files import whole_file
 
@@ -83,7 +82,7 @@ def compare_onnx(model: ArmModel, files: list[Path], T_base_tip: Tensor) -> tupl
         T_base_tip: Targets, (B, 4, 4), float64.
 
     Returns:
-        Of each of the two, by output, the largest |difference| of the means [rad, m], of log_weights / max(1, |value|),
+        Of each of the two, by output, the largest |difference| of the means [rad, m] modulo their period, of log_weights / max(1, |value|),
         and of precision_tril / the largest number in the row: exponentials of what the network says, whose error grows
         with it.
 
@@ -99,21 +98,25 @@ def compare_onnx(model: ArmModel, files: list[Path], T_base_tip: Tensor) -> tupl
         for file, (mixture, given), (double, _) in zip(files, _mixtures(model, T_base_tip, q), exact, strict=True):
             session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
             feed = {"T_base_tip": T_base_tip.numpy(), **({"q_given": given.numpy()} if given.shape[-1] else {})}
-            ours = _outputs(mixture)
-            _keep_largest(apart, session.run(list(OUTPUTS), feed), ours)
-            _keep_largest(rounding, ours, _outputs(double))
+            _keep_largest(apart, map(torch.from_numpy, session.run(list(OUTPUTS), feed)), mixture)
+            _keep_largest(rounding, _outputs(mixture), double)
     return apart, rounding
 
 
-def _outputs(mixture: GaussianMixture) -> list[FloatArray]:
-    return [each.double().numpy() for each in (mixture.log_weights, mixture.loc, mixture.precision_tril)]
+def _outputs(mixture: GaussianMixture) -> tuple[Tensor, Tensor, Tensor]:
+    return mixture.log_weights, mixture.loc, mixture.precision_tril
 
 
-def _keep_largest(worst: dict[str, float], some: list[FloatArray], others: list[FloatArray]) -> None:
-    """Raise each output's number to the largest difference of two answers, in the units of `compare_onnx`."""
-    sizes = np.maximum(1.0, np.abs(others[0])), 1.0, np.abs(others[2]).max(-1, keepdims=True)
-    for name, one, other, size in zip(OUTPUTS, some, others, sizes, strict=True):
-        worst[name] = max(worst[name], float((np.abs(one - other) / size).max()))
+def _keep_largest(worst: dict[str, float], found: Iterable[Tensor], mixture: GaussianMixture) -> None:
+    """Raise each output's number to the largest difference from a mixture, in the units of `compare_onnx`."""
+    logs, means, factors = (each - other for each, other in zip(found, _outputs(mixture), strict=True))
+    off = (
+        logs / mixture.log_weights.abs().clamp_min(1.0),
+        nearest_image(means, mixture.period),
+        factors / mixture.precision_tril.abs().amax(-1, keepdim=True),
+    )
+    for name, each in zip(OUTPUTS, off, strict=True):
+        worst[name] = max(worst[name], float(each.abs().max()))
 
 
 class _Graph(nn.Module):

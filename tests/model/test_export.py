@@ -35,12 +35,14 @@ def _model(arm: sim.Arm, config: ModelConfig = SMALL) -> Any:
 
 
 def _hard_poses(arm: sim.Arm) -> Tensor:
-    """Random ones, and the same with the tip on the base axis, next to it, behind it, and seen from above and below."""
+    """Random ones, and the same with the tip on the base axis, next to it, behind it, seen from above and below, and in the
+    base itself (-0 and 0 are angles half a turn apart there), and far away."""
     T = held_out(arm, 60)[1]
     T[10:20, :2, 3] = 0.0
     T[20:30, :2, 3] = 1e-9 * T[20:30, :2, 3]
     T[30:40, 1, 3], T[30:40, 0, 3] = 0.0, -T[30:40, 0, 3].abs()
     T[40, :3, :3], T[41, :3, :3] = torch.eye(3), torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    T[42], T[43, :3, 3] = torch.eye(4), 100 * T[43, :3, 3]
     return T
 
 
