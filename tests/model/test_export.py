@@ -42,7 +42,7 @@ def _hard_poses(arm: sim.Arm) -> Tensor:
     T[20:30, :2, 3] = 1e-9 * T[20:30, :2, 3]
     T[30:40, 1, 3], T[30:40, 0, 3] = 0.0, -T[30:40, 0, 3].abs()
     T[40, :3, :3], T[41, :3, :3] = torch.eye(3), torch.diag(torch.tensor([1.0, -1.0, -1.0]))
-    T[42], T[43, :3, 3] = torch.eye(4), 100 * T[43, :3, 3]
+    T[42:50], T[50, :3, 3] = torch.eye(4), 100 * T[50, :3, 3]
     return T
 
 
