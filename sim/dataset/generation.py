@@ -127,6 +127,8 @@ def generate(
             write_shards(folder, arm, info, missing, workers=count, on_rows=tell)
         else:
             write_shards_elsewhere(folder, arm, info, missing, engine=engine, on_rows=tell)
+        if tell is not None:
+            tell(total - kept)  # also what another process wrote
         write_card(folder, info, arm)
         sizes = list_shards(folder)
     except OSError as error:
