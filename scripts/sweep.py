@@ -25,6 +25,7 @@ from results import run_script, to_markdown
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.cli.options import Address, EngineName
+from sim.arm import load_arm
 from sim.errors import IKError
 from sim.executor import Engine
 
@@ -66,6 +67,10 @@ def main(
         seed: Of proposals and trainings.
         out: All trials as JSON.
     """
+    if steps < 1 and minutes <= 0:
+        raise IKError(f"a trial needs a budget: --steps is {steps}, --minutes {minutes}")
+    for arm in arms:
+        load_arm(arm)  # rather than fail in every trial
     storage = storage if "://" in storage else str(Path(storage).absolute())
     task = partial(run_trial, name, storage, objective, {"steps": steps, "minutes": minutes}, seed)
     todo = [(arm, number) for number in range(trials) for arm in arms if number >= count_done(name, storage, arm)]
@@ -75,10 +80,15 @@ def main(
         items = [(arm, begin[arm] + number) for arm, number in todo]
         with closing(Engine(engine, workers, address, cpus).completed(task, items)) as done:
             for (arm, _), value in done:
-                bar.update(job, advance=1, note=f"{arm}: {'ended early' if value is None else f'{value:.3g}'}")
+                bar.update(
+                    job, advance=1, note=f"{arm}: {'ended early or failed' if value is None else f'{value:.3g}'}"
+                )
     results = {arm: list(describe_trials(open_study(name, storage, arm))) for arm in arms}
     write_json(str(out), {"objective": objective, "steps": steps, "minutes": minutes, "arms": results})
     print(table(results))
+    for arm, trials_of_arm in results.items():
+        if failed := [trial["error"] for trial in trials_of_arm if "error" in trial]:
+            print(f"{arm}: {len(failed)} of {len(trials_of_arm)} trials failed, one of them: {failed[0]}")
     print(out)
 
 
@@ -137,7 +147,6 @@ def train_and_judge(arm: str, trial: Any, objective: Objective, budget: dict[str
     from ik_mdn.evaluation.drawing import score_draws
     from ik_mdn.evaluation.report import held_out
     from ik_mdn.training import Progress, TrainConfig, train
-    from sim.arm import load_arm
 
     torch.set_num_threads(1)
     loaded, looked = load_arm(arm), 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import islice
@@ -17,6 +18,7 @@ EngineKind = Literal["local", "processes", "ray"]
 
 _RETRIES = 5  # times that a task whose worker or machine died is begun again
 _POLL = 0.5  # [s] between looks at Ctrl-C
+_ANSWER = 10.0  # [s] in which a cluster must answer
 
 
 @dataclass(frozen=True)
@@ -141,13 +143,26 @@ def _connect(address: str | None) -> tuple[Any, bool]:
         return ray, False
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     options: dict[str, Any] = {"include_dashboard": False} if where == "local" else {}
+    _call_at(where)
     try:
         ray.init(address=where, log_to_driver=False, logging_level="ERROR", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         why = " ".join(str(error).split())[:300]
-        token = "" if "RAY_AUTH_MODE" in os.environ else "; a cluster with a token needs RAY_AUTH_MODE=token here"
+        token = (
+            "" if where == "local" else "; a cluster with a token needs RAY_AUTH_MODE=token and ~/.ray/auth_token here"
+        )
         raise IKError(f"cannot reach a Ray cluster at {where!r}: {why}{token}") from None
     return ray, True
+
+
+def _call_at(address: str) -> None:
+    """Refuse "host:port" where nobody answers: Ray itself would try for minutes."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if host and port.isdigit():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER).close()
+        except (OSError, OverflowError) as error:
+            raise IKError(f"cannot reach a Ray cluster at {address!r}: {error}") from None
 
 
 def _call(task: Callable[[Item], Result], item: Item) -> Result:

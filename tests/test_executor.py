@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 from contextlib import closing
 from functools import partial
@@ -114,11 +115,21 @@ def test_errors_of_a_shard_are_told_as_ever(tmp_path: Path, cluster: Any) -> Non
 def test_a_cluster_that_is_not_reached_is_told_of_with_its_address_and_the_token(
     cluster: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     monkeypatch.setattr(cluster, "is_initialized", lambda: False)
-    monkeypatch.setattr(cluster, "init", mock.Mock(side_effect=ConnectionError("no answer")))
-    with pytest.raises(IKError, match=r"'head:1': no answer; a cluster with a token needs RAY_AUTH_MODE=token"):
-        list(Engine("ray", address="head:1").completed(square, range(2)))
+    for error in (ConnectionError("no answer"), cluster.exceptions.RayError("no answer")):
+        monkeypatch.setattr(cluster, "init", mock.Mock(side_effect=error))
+        with pytest.raises(IKError, match=r"'auto': no answer.*; a cluster with a token needs RAY_AUTH_MODE=token and"):
+            list(Engine("ray", address="auto").completed(square, range(2)))
+
+
+def test_nobody_waits_for_minutes_where_nobody_answers(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster, "is_initialized", lambda: False)
+    monkeypatch.setattr(cluster, "init", mock.Mock(side_effect=AssertionError("Ray was asked")))
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        with pytest.raises(IKError, match=f"cannot reach a Ray cluster at '{address}': .*refused$"):
+            list(Engine("ray", address=address).completed(square, range(2)))
 
 
 def test_an_engine_that_is_none_is_refused() -> None:

@@ -51,14 +51,17 @@ def run(
         with waiting("exporting"):
             files = write_onnx(trained, onnx)
         with waiting("comparing with torch"):
-            off = compare_onnx(trained, files, held_out(loaded, count)[1])
+            off, rounding = compare_onnx(trained, files, held_out(loaded, count)[1])
     except ImportError as error:
         raise ShapeError(
             f"{error.name} is not installed; it comes with the extra: pip install '.[onnx]' in the clone"
         ) from error
     if json:
-        write_json(json, {"files": [str(file) for file in files], "poses": count, "difference": off})
+        write_json(
+            json, {"files": [str(file) for file in files], "poses": count, "difference": off, "rounding": rounding}
+        )
     if json != "-":
         print_line("\n".join(f"wrote {file}" for file in files))
-        worst = ", ".join(f"{name} {value:.1e}" for name, value in off.items())
+        worst = ", ".join(f"{name} {value:.1e} (rounding {rounding[name]:.1e})" for name, value in off.items())
         print_line(f"largest differences of ONNX Runtime from torch on {count:,} poses: {worst}")
+        print_line("(rounding: of torch in single precision, as here, from torch in double precision)")

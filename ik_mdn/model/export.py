@@ -6,7 +6,7 @@ import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ik_mdn.mixture import GaussianMixture
+from ik_mdn.mixture import GaussianMixture, nearest_image
 from ik_mdn.model.chain import ArmModel, ChainModel
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.network import LOG_SCALE_RANGE, MixtureHead, precision_factor
@@ -71,8 +71,10 @@ def write_onnx(model: ArmModel, path: Path | str) -> list[Path]:
     return files
 
 
-def compare_onnx(model: ArmModel, files: list[Path], T_base_tip: Tensor) -> dict[str, float]:
-    """How far ONNX Runtime's answers are from torch's, by output; both run the network in single precision.
+def compare_onnx(model: ArmModel, files: list[Path], T_base_tip: Tensor) -> tuple[dict[str, float], dict[str, float]]:
+    """How far ONNX Runtime's answers are from torch's, and torch's from those of the same network in double precision.
+
+    Both run the network in single precision: where the first is not larger than the second, it is rounding.
 
     Args:
         model: The model.
@@ -80,25 +82,41 @@ def compare_onnx(model: ArmModel, files: list[Path], T_base_tip: Tensor) -> dict
         T_base_tip: Targets, (B, 4, 4), float64.
 
     Returns:
-        The largest |difference| of the means [rad, m], of log_weights / max(1, |value|), and of precision_tril / the
-        largest number in the row: exponentials of what the network says, whose error grows with it.
+        Of each of the two, by output, the largest |difference| of the means [rad, m] modulo their period, of log_weights / max(1, |value|),
+        and of precision_tril / the largest number in the row: exponentials of what the network says, whose error grows
+        with it.
 
     Raises:
         ImportError: The extra `onnx` is not installed.
     """
     import onnxruntime
 
-    worst = dict.fromkeys(OUTPUTS, 0.0)
+    apart, rounding = dict.fromkeys(OUTPUTS, 0.0), dict.fromkeys(OUTPUTS, 0.0)
     with torch.no_grad():
         q = model.sample(T_base_tip, 1, generator=torch.Generator().manual_seed(0))[:, 0]
-        for file, (mixture, given) in zip(files, _mixtures(model, T_base_tip, q), strict=True):
+        exact = _mixtures(copy.deepcopy(model).double(), T_base_tip, q)
+        for file, (mixture, given), (double, _) in zip(files, _mixtures(model, T_base_tip, q), exact, strict=True):
             session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
             feed = {"T_base_tip": T_base_tip.numpy(), **({"q_given": given.numpy()} if given.shape[-1] else {})}
-            ours = mixture.log_weights.numpy(), mixture.loc.numpy(), mixture.precision_tril.numpy()
-            sizes = np.maximum(1.0, np.abs(ours[0])), 1.0, np.abs(ours[2]).max(-1, keepdims=True)
-            for name, mine, theirs, size in zip(OUTPUTS, ours, session.run(list(OUTPUTS), feed), sizes, strict=True):
-                worst[name] = max(worst[name], float((np.abs(theirs - mine) / size).max()))
-    return worst
+            _keep_largest(apart, map(torch.from_numpy, session.run(list(OUTPUTS), feed)), mixture)
+            _keep_largest(rounding, _outputs(mixture), double)
+    return apart, rounding
+
+
+def _outputs(mixture: GaussianMixture) -> tuple[Tensor, Tensor, Tensor]:
+    return mixture.log_weights, mixture.loc, mixture.precision_tril
+
+
+def _keep_largest(worst: dict[str, float], found: Iterable[Tensor], mixture: GaussianMixture) -> None:
+    """Raise each output's number to the largest difference from a mixture, in the units of `compare_onnx`."""
+    logs, means, factors = (each - other for each, other in zip(found, _outputs(mixture), strict=True))
+    off = (
+        logs / mixture.log_weights.abs().clamp_min(1.0),
+        nearest_image(means, mixture.period),
+        factors / mixture.precision_tril.abs().amax(-1, keepdim=True),
+    )
+    for name, each in zip(OUTPUTS, off, strict=True):
+        worst[name] = max(worst[name], float(each.abs().max()))
 
 
 class _Graph(nn.Module):
@@ -172,7 +190,10 @@ def _export(graph: _Graph) -> Any:
 
 
 def _translations() -> dict[Any, Any]:
-    """What ONNX has no operator for. An arctangent in double precision is that of floats and one Newton step."""
+    """What ONNX has no operator for, and numbers that code writes out (π, the reach), which torch's exporter makes floats.
+
+    An arctangent in double precision is that of floats and one Newton step.
+    """
     from onnxscript import opset18 as op
 
     def hypot(x: Any, y: Any) -> Any:
@@ -181,7 +202,7 @@ def _translations() -> dict[Any, Any]:
     def arctan2(y: Any, x: Any) -> Any:
         zero = op.CastLike(op.Constant(value_float=0.0), y)
         two = op.CastLike(op.Constant(value_float=2.0), y)
-        pi = op.CastLike(op.Constant(value=_double(np.pi)), y)
+        pi = op.CastLike(op.Constant(value=_number(np.pi)), y)
         r, along = hypot(x, y), op.Abs(x)
         at_origin = op.Equal(r, zero)
         tangent = op.Div(y, op.Where(at_origin, two, op.Add(r, along)))  # of half the angle to the positive axis
@@ -192,13 +213,22 @@ def _translations() -> dict[Any, Any]:
         turn = op.Where(op.Less(y, zero), op.Neg(pi), pi)
         return op.Where(op.Less(x, zero), op.Sub(turn, angle), angle)
 
-    return {torch.ops.prims.hypot.default: hypot, torch.ops.aten.atan2.default: arctan2}
+    def scalar_tensor(value: float, dtype: int, **where: Any) -> Any:
+        return op.Constant(value=_number(value, dtype))
+
+    aten = torch.ops.aten
+    return {
+        torch.ops.prims.hypot.default: hypot,
+        aten.atan2.default: arctan2,
+        aten.scalar_tensor.default: scalar_tensor,
+    }
 
 
-def _double(value: float) -> Any:
+def _number(value: float, dtype: int | None = None) -> Any:
+    """A constant of one of ONNX's types; None: double precision."""
     from onnx import TensorProto, helper
 
-    return helper.make_tensor("", TensorProto.DOUBLE, [], [value])
+    return helper.make_tensor("", TensorProto.DOUBLE if dtype is None else dtype, [], [value])
 
 
 def _about(model: ArmModel, level: int) -> dict[str, str]:

@@ -87,7 +87,11 @@ class Processes:
         return values[0]
 
     def average(self, tensors: Iterable[Tensor]) -> None:
-        """Replace tensors by their mean over the processes."""
+        """Replace tensors by their mean over the processes.
+
+        Raises:
+            TrainingError: One of them is gone.
+        """
         if self.size == 1:
             return
         import torch
@@ -96,6 +100,13 @@ class Processes:
 
         tensors = list(tensors)
         flat = parameters_to_vector(tensors)
-        dist.all_reduce(flat)
+        try:
+            dist.all_reduce(flat)
+        except RuntimeError as error:
+            why = " ".join(str(error).split())[:200]
+            raise TrainingError(
+                f"process {self.rank} lost the others ({why}); where torchrun may start them again, and by the same "
+                "command, the run goes on from its last saved state"
+            ) from None
         with torch.no_grad():
             vector_to_parameters(flat / self.size, tensors)

@@ -34,8 +34,17 @@ configs:
 `dataset.json` says the rest: limits, the chain, units. The dataset is whole when every shard that it counts is there.
 
 ```python
-datasets.load_dataset("parquet", data_files="shards/*.parquet", streaming=True)   # or pandas.read_parquet("shards")
-sim.dataset.read_samples(folder, batch_size=4096)                                 # with ik-mdn, mixed
+import datasets
+
+datasets.load_dataset("parquet", data_files="shards/*.parquet", split="train", streaming=True)
+```
+
+or `pandas.read_parquet("shards")`, or mixed, by the code that wrote it (a folder or a URL):
+
+```python
+from sim.dataset import read_samples
+
+read_samples(".", batch_size=4096)
 ```
 
 Meant for training densities of inverse kinematics. Not meant for what these postures do not cover: obstacles, loads, the

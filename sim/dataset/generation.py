@@ -31,7 +31,7 @@ class GenerateReport:
     Args:
         folder: The dataset.
         info: What it is.
-        n_made: Samples written in this run.
+        n_made: Samples written in this run, by this process or another one that was at the same dataset meanwhile.
         n_kept: Samples found finished from an earlier run.
         n_bytes: Size of all finished shards on disk.
         seconds: Wall-clock time of this run, start of the workers included.
@@ -127,6 +127,8 @@ def generate(
             write_shards(folder, arm, info, missing, workers=count, on_rows=tell)
         else:
             write_shards_elsewhere(folder, arm, info, missing, engine=engine, on_rows=tell)
+        if tell is not None:
+            tell(total - kept)  # also what another process wrote
         write_card(folder, info, arm)
         sizes = list_shards(folder)
     except OSError as error:
@@ -151,7 +153,8 @@ def _explain(error: OSError, folder: Place, info: DatasetInfo) -> DatasetError:
     with suppress(OSError):
         finished = len(list_shards(folder))
     kept = f"{finished} of {info.n_shards} shards are finished and kept; " if finished else ""
+    mend = "make room or allow writing" if isinstance(folder, Path) else "see that it can be reached and written to"
     return DatasetError(
         f"cannot write the dataset to {str(folder)!r}: {error.strerror or error}; {kept}"
-        "make room or allow writing and repeat the command, which goes on from there, or choose another folder"
+        f"{mend} and repeat the command, which goes on from there, or choose another folder"
     )

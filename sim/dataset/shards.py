@@ -21,6 +21,10 @@ _AT_ONCE = 32  # remote footers that are read side by side
 _KEY = b"ik_mdn"  # of the Parquet schema's metadata
 
 
+class ShardBusyError(DatasetError):
+    """A shard that another process is writing."""
+
+
 def shard_path(folder: Place, index: int) -> Place:
     """Where a shard lies: in a subfolder of shards alone, so that readers of whole folders meet nothing but Parquet.
 
@@ -128,12 +132,13 @@ def write_shard(folder: Place, arm: Arm, info: DatasetInfo, index: int, *, on_ro
 
     Raises:
         OSError: The disk is full or the folder cannot be written to; the temporary file is gone.
-        DatasetError: Another process is writing this shard, or the collision filter found nothing.
+        ShardBusyError: Another process is writing this shard.
+        DatasetError: The collision filter found nothing.
     """
     path = shard_path(folder, index)
     lock = path.parent / f".{path.name}.lock"
     with (
-        locked(lock, what=str(path), error=DatasetError) if isinstance(lock, Path) else nullcontext(),
+        locked(lock, what=str(path), error=ShardBusyError) if isinstance(lock, Path) else nullcontext(),
         whole_file(path) as temporary,
         temporary.open("wb") as file,
     ):

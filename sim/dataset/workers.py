@@ -10,7 +10,7 @@ from functools import partial
 
 from sim.arm import Arm
 from sim.dataset.manifest import DatasetInfo
-from sim.dataset.shards import check_shard, write_shard
+from sim.dataset.shards import ShardBusyError, check_shard, shard_path, write_shard
 from sim.executor import Engine
 from sim.remote import Place
 
@@ -44,9 +44,11 @@ def write_shards(
 
     Raises:
         OSError: The disk is full or the folder cannot be written to.
-        DatasetError: From `write_shard`.
+        DatasetError: From `write_shard`. Shards that another process is writing are left to it; if they are not there when
+            all others are, this is raised.
     """
     waiting, made, lock, stop = iter(indices), 0, threading.Lock(), threading.Event()
+    busy: list[int] = []
 
     def count(rows: int) -> None:
         nonlocal made
@@ -61,7 +63,8 @@ def write_shards(
 
     def write() -> None:
         while (index := next_index()) is not None:
-            write_shard(folder, arm, info, index, on_rows=count)
+            if not _write_one(folder, arm, info, index, on_rows=count):
+                busy.append(index)
 
     threads = 1 if info.self_collision_free else workers
     with ThreadPoolExecutor(threads) as pool:
@@ -75,6 +78,7 @@ def write_shards(
                     on_rows(made)
         finally:
             stop.set()  # the pool waits for its threads, which end at their next block
+    _check_written(folder, info, busy)
 
 
 def write_shards_elsewhere(
@@ -97,14 +101,37 @@ def write_shards_elsewhere(
         OSError, DatasetError: See `write_shards`.
         IKError: See `Engine.completed`.
     """
-    made = 0
+    made, busy = 0, []
     with closing(engine.completed(partial(_write_one, folder, arm, info), indices)) as done:
-        for index, _ in done:
+        for index, written in done:
+            if not written:
+                busy.append(index)
+                continue
             made += info.rows(index)
             if on_rows is not None:
                 on_rows(made)
+    _check_written(folder, info, busy)
 
 
-def _write_one(folder: Place, arm: Arm, info: DatasetInfo, index: int) -> None:
-    if not check_shard(folder, info, index):  # where another worker wrote it before it died, it is whole
-        write_shard(folder, arm, info, index, on_rows=lambda rows: None)
+def _write_one(
+    folder: Place, arm: Arm, info: DatasetInfo, index: int, on_rows: Callable[[int], None] = lambda rows: None
+) -> bool:
+    """Write a shard that is not whole by now (another may have written it meanwhile); False where another is at it."""
+    if check_shard(folder, info, index):
+        on_rows(info.rows(index))
+        return True
+    try:
+        write_shard(folder, arm, info, index, on_rows=on_rows)
+    except ShardBusyError:
+        return False
+    return True
+
+
+def _check_written(folder: Place, info: DatasetInfo, busy: Sequence[int]) -> None:
+    """Refuse to have finished while others are at shards that they took."""
+    for index in busy:
+        if not check_shard(folder, info, index):
+            raise ShardBusyError(
+                f"another process is writing {shard_path(folder, index)}; all shards that nobody else was writing are "
+                "there, and the same command makes what is missing when it is done"
+            )

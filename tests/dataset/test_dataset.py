@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,13 +24,14 @@ import torch
 import sim
 from ik_mdn.cli import main
 from ik_mdn.cli.generate import read_number
-from sim.dataset import sampling, shards
+from sim.dataset import generation, sampling, shards
 from sim.dataset.generation import generate
 from sim.dataset.manifest import read_info
 from sim.dataset.reading import read_batches, read_samples
 from sim.dataset.sampling import BLOCK_ROWS, make_shard, sample_joints
 from sim.dataset.shards import ROW_GROUP_ROWS, shard_path
 from sim.errors import DatasetError
+from sim.executor import LOCAL, Engine
 from sim.rotations import quat_xyzw_of
 from sim.world.world import World
 
@@ -349,18 +351,32 @@ def test_a_folder_without_permission_is_reported(
 
 
 def test_two_processes_do_not_write_one_shard(planar2: sim.Arm, tmp_path: Path) -> None:
-    generate(planar2, tmp_path, count=200, shard_size=100, shards=[0], workers=1)
+    generate(planar2, tmp_path, count=300, shard_size=100, shards=[0], workers=1)
     lock = tmp_path / "shards" / ".shard-00001.parquet.lock"
     code = "import sys, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); print(flush=True); input()"
     other = subprocess.Popen([sys.executable, "-c", code, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert other.stdout is not None
     other.stdout.readline()
-    with pytest.raises(DatasetError, match="another process is writing"):
-        generate(planar2, tmp_path, count=200, shard_size=100, workers=1)
-    assert not shard_path(tmp_path, 1).exists()
+    for engine in (LOCAL, Engine("processes", 1)):
+        shard_path(tmp_path, 2).unlink(missing_ok=True)
+        with pytest.raises(DatasetError, match=r"another process is writing .*shard-00001.*; all .* nobody else"):
+            generate(planar2, tmp_path, count=300, shard_size=100, workers=1, engine=engine)
+        assert not shard_path(tmp_path, 1).exists()
+        assert shard_path(tmp_path, 2).exists()  # the other one's work is left to it, the rest is done
     other.kill()
     other.wait()
-    assert generate(planar2, tmp_path, count=200, shard_size=100, workers=1).n_made == 100
+    assert generate(planar2, tmp_path, count=300, shard_size=100, workers=1).n_made == 100
+
+
+@pytest.mark.parametrize("kind", ["local", "processes"])
+def test_a_shard_that_another_process_has_finished_meanwhile_is_not_written_again(
+    planar2: sim.Arm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: Any
+) -> None:
+    generate(planar2, tmp_path, count=400, shard_size=100, shards=[1], workers=1)
+    before = shard_path(tmp_path, 1).stat().st_mtime_ns
+    monkeypatch.setattr(generation, "check_shards", lambda folder, info, wanted: [False] * len(wanted))  # as it began
+    assert generate(planar2, tmp_path, count=400, shard_size=100, workers=1, engine=Engine(kind, 1)).n_made == 400
+    assert shard_path(tmp_path, 1).stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(

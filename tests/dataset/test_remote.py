@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -168,7 +169,9 @@ def test_a_server_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[st
     server = pafs.S3FileSystem(endpoint_override="127.0.0.1:9", scheme="http", region="us-east-1", retry_strategy=once)
     monkeypatch.setattr("sim.remote._connect", lambda url: (server, "bucket/x"))
     assert main(["generate", "planar2", "--out", url, "--count", "10"]) == 2
-    assert "cannot write the dataset to 's3://bucket/x'" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "cannot write the dataset to 's3://bucket/x'" in said
+    assert "see that it can be reached and written to and repeat the command" in said
 
 
 @pytest.mark.slow
@@ -199,6 +202,22 @@ def test_the_card_says_what_it_is_and_is_never_written_over(arm: sim.Arm, tmp_pa
     (tmp_path / "README.md").write_text("mine")
     generate(arm, tmp_path, **WANTED)
     assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_what_the_card_says_to_type_reads_the_dataset(
+    arm: sim.Arm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("datasets", reason="the library 'datasets' is not installed")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    generate(arm, tmp_path, **WANTED)
+    monkeypatch.chdir(tmp_path)
+    by_datasets, by_us = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
+    for block in (by_datasets, by_us):
+        *lines, last = block.strip().splitlines()
+        names: dict[str, Any] = {}
+        exec("\n".join(lines), names)
+        rows = eval(last, names)
+        assert sum(len(each) if block == by_us else 1 for each in rows) == 5500
 
 
 def test_shards_are_whole_where_the_server_takes_no_checksums_of_unsigned_requests(

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from sim.errors import IKError
+
 optuna = pytest.importorskip("optuna", reason="the extra 'sweep' is not installed")
 
 import sweep  # noqa: E402 - after the skip
@@ -53,12 +55,24 @@ def test_a_stopped_sweep_goes_on(
     assert len(calls) == 4
 
 
-def test_a_training_that_fails_is_a_failed_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_fails_is_a_failed_trial_and_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(sweep, "suggest", lambda trial: {"components": -1})
     sweep.main(("planar2",), trials=1, steps=2, storage=str(tmp_path / "j.log"), out=tmp_path / "out.json")
     (trial,) = json.loads((tmp_path / "out.json").read_text())["arms"]["planar2"]
     assert (trial["state"], trial["value"]) == ("FAIL", None)
     assert "components must be" in trial["error"]
+    assert f"planar2: 1 of 1 trials failed, one of them: {trial['error']}" in capsys.readouterr().out
+
+
+def test_what_would_fail_in_every_trial_is_refused_before_the_first(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"trials": 1, "storage": str(tmp_path / "j.log"), "out": tmp_path / "out.json"}
+    with pytest.raises(IKError, match="ur5x"):
+        sweep.main(("planar2", "ur5x"), steps=2, **options)
+    with pytest.raises(IKError, match="a trial needs a budget: --steps is 0"):
+        sweep.main(("planar2",), steps=0, **options)
+    assert not list(tmp_path.iterdir())
 
 
 def test_several_processes_share_a_study(tmp_path: Path) -> None:

@@ -52,6 +52,7 @@ def test_two_processes_of_which_one_is_killed_learn_what_one_does(tmp_path: Path
     assert launcher.returncode == 0, output[:6000]
     assert output.count("planar2: 2 joints") == 2, "it was killed too late"
     assert output.count("report card") == 1
+    assert "Traceback" not in output, output[:6000]
     assert main(_training(one)) == 0
     alone, together = _losses(one), _losses(two)
     assert together.keys() == alone.keys()
