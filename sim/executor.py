@@ -32,7 +32,7 @@ class Engine:
         cpus: Cores that a task occupies on Ray.
 
     Raises:
-        IKError: No such kind, or no workers.
+        IKError: No such kind, no workers, or an address of what is not Ray.
     """
 
     kind: EngineKind = "local"
@@ -45,6 +45,10 @@ class Engine:
             raise IKError(f"unknown engine {self.kind!r}; allowed: local, processes, ray")
         if self.workers is not None and self.workers < 1:
             raise IKError(f"workers is {self.workers}; at least 1 is needed")
+        if self.address is not None and self.kind != "ray":
+            raise IKError(
+                f"address={self.address} is one of a Ray cluster, and engine={self.kind}; allowed: engine=ray"
+            )
 
     def completed(
         self, task: Callable[[Item], Result], items: Iterable[Item]

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from sim.errors import DatasetError
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/+)(?=[^/])")
+_NOWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/*")  # "s3://", and "s3:", which pathlib makes of it
 _WITHOUT_FOLDERS = ("s3", "gcs", "abfs")  # Arrow's names of stores in which a name with a slash is enough
 
 
@@ -128,6 +129,9 @@ def as_place(name: str | Place) -> Place:
     Args:
         name: "~/samples", "s3://bucket/samples", "gs://...", "memory://..." and so on; also a URL that `pathlib` has
             taken a slash from.
+
+    Raises:
+        DatasetError: There is nothing behind a URL's scheme.
     """
     if isinstance(name, RemotePath):
         return name
@@ -139,6 +143,8 @@ def as_place(name: str | Place) -> Place:
         if len(slashes) == 1:  # pathlib was here
             slashes = "///" if scheme == "local" else "//"
         return RemotePath(f"{scheme}:{slashes}{text[match.end() :]}")
+    if _NOWHERE.fullmatch(text):
+        raise DatasetError(f"{text!r} names no bucket or folder; allowed: one behind it, as in s3://bucket/samples")
     return Path(name).expanduser()
 
 

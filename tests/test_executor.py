@@ -137,3 +137,7 @@ def test_an_engine_that_is_none_is_refused() -> None:
         Engine("spark")  # type: ignore[arg-type]
     with pytest.raises(IKError, match="at least 1"):
         Engine("processes", workers=0)
+    with pytest.raises(
+        IKError, match="address=head:6379 is one of a Ray cluster, and engine=local; allowed: engine=ray"
+    ):
+        Engine(address="head:6379")

@@ -81,7 +81,7 @@ def measure_generate(arm: Arm, count: int, engines: Sequence[tuple[EngineKind, i
                 count=count,
                 shard_size=size,
                 workers=workers,
-                engine=Engine(kind, workers, address),
+                engine=Engine(kind, workers, address if kind == "ray" else None),
                 on_progress=tell,
             )
             row = {"engine": kind, "workers": workers, "poses": count, "seconds": report.seconds, "first_after": first}

@@ -246,3 +246,11 @@ def test_a_file_that_the_store_did_not_keep_as_it_was_is_told_of(monkeypatch: py
         file.writing() as local,
     ):
         local.write_bytes(b"whole")
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:", "memory:///"])
+def test_a_store_without_a_bucket_is_no_folder_here(url: str) -> None:
+    with pytest.raises(
+        DatasetError, match="names no bucket or folder; allowed: one behind it, as in s3://bucket/samples"
+    ):
+        as_place(url)
