@@ -87,11 +87,7 @@ def run(
         meshes: Load the arms' meshes; without them there is nothing to see or to collide with.
     """
     from sim.errors import ShapeError
-    from sim.files import check_writable
 
-    for path in (report, json):
-        if path and path != "-":
-            check_writable(path)
     targets = execute if execute is not None else REPORTED if report else 0
     special = {"--model": model, "--mse": mse, "--k1": k1, "--base": base, "--tip": tip}
     given = [name for name, value in special.items() if value is not None]
