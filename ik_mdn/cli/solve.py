@@ -197,10 +197,10 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
     from ik_mdn.evaluation import degrees as in_degrees
     from ik_mdn.evaluation import distance, millimetres
 
-    arm, place = solver.arm, target.reshape(target.shape[-2:] if target.ndim > 1 else -1)
+    arm = solver.arm
     free = not any(solver.task.rows[3:])
-    print_line(say_target(place))
-    if ignored := say_ignored(solver.task, place):
+    print_line(say_target(target))
+    if ignored := say_ignored(solver.task, target):
         print_line(ignored)
     units, factor = joint_units(arm, degrees=degrees)
     again = " --degrees" if degrees else ""
