@@ -59,7 +59,9 @@ def read_targets(path: Path) -> FloatArray:
     targets = as_numbers(values, str(path))
     if not targets.ndim or not targets.size:
         raise PoseError(f"{path} holds no targets: its shape is {targets.shape}; give (4, 4), (B, 4, 4) or points")
-    return targets[0] if len(targets) == 1 else targets
+    while targets.ndim > 1 and len(targets) == 1:
+        targets = targets[0]
+    return targets
 
 
 def joint_units(arm: Arm, *, degrees: bool) -> tuple[list[str], FloatArray]:

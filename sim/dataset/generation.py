@@ -101,7 +101,7 @@ def generate(
     check_kinds(Arm, arm=arm)
     check_kinds(Engine, engine=engine)
     check_flags(self_collision_free=self_collision_free)
-    check_counts(1, workers=1 if workers is None else workers)
+    check_counts(0, workers=1 if workers is None else workers)
     start = time.perf_counter()
     info = DatasetInfo(
         fingerprint=arm.fingerprint,
@@ -141,10 +141,11 @@ def generate(
 
 
 def _check_shards(info: DatasetInfo, shards: Sequence[int] | None) -> list[int]:
-    if shards is not None:
-        check_kinds(Sequence, shards=shards)
-        check_counts(0, **{f"shards[{i}]": each for i, each in enumerate(shards)})
     wanted = range(info.n_shards) if shards is None else shards
+    check_kinds(Sequence, shards=wanted)
+    if not isinstance(wanted, range):
+        for shard in wanted:
+            check_counts(0, shard=shard)
     if not 0 < len(wanted) <= info.n_shards or min(wanted) < 0 or max(wanted) >= info.n_shards:
         given = f"{wanted[0]} to {wanted[-1]}" if len(wanted) else "[]"
         raise DatasetError(

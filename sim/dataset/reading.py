@@ -84,11 +84,12 @@ def read_samples(
         DatasetError: No dataset, another arm's, an unfinished one, a shard of another dataset or with other columns,
             a batch size below 1, or, while reading, a damaged shard.
     """
-    check_counts(1, batch_size=batch_size)
-    check_counts(0, seed=seed)
+    check_counts(0, batch_size=batch_size, seed=seed)
     check_flags(repeat=repeat, shuffle=shuffle)
     folder = as_place(folder)
     info = read_info(folder)
+    if batch_size < 1:
+        raise DatasetError(f"batch_size is {batch_size}; 1 or more rows are needed")
     if arm is not None:
         check_arm(folder, info, arm)
     _check_shards(folder, info)

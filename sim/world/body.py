@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import IKError, ShapeError, WorldError
-from sim.inputs import as_numbers, check_reals, check_sizes
+from sim.inputs import as_numbers, check_reals
 from sim.kinematics import forward_kinematics
 from sim.rotations import pose_to_bullet
 from sim.task import TASKS, as_targets
@@ -171,7 +171,9 @@ class ArmBody:
         Raises:
             ShapeError: `within` is not positive.
         """
-        check_sizes(within=within)
+        check_reals(within=within)
+        if not 0.0 < within < np.inf:
+            raise ShapeError(f"within is the largest distance to look at [m], above 0; got {within}")
 
         def measure(row: FloatArray) -> tuple[float, float]:
             self.collisions.put(row)

@@ -54,7 +54,7 @@ def test_targets_are_read_as_they_were_written(tmp_path: Path) -> None:
         assert np.array_equal(read_targets(tmp_path / name), points)
 
 
-@pytest.mark.parametrize("point", ["[0.5, 0.25]", "[[0.5, 0.25]]"])
+@pytest.mark.parametrize("point", ["[0.5, 0.25]", "[[0.5, 0.25]]", "[[[0.5, 0.25]]]"])
 def test_a_single_target_of_a_file_is_shown_as_one(
     point: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
