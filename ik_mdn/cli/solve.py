@@ -154,6 +154,7 @@ def _solve(solver: IKSolver, target: FloatArray, timeout: float | None, **option
 
 def _task_of_point(arm: Arm, point: Numbers) -> Task | str | None:
     """A point asks for a position: of the arm's own task what is position, so far as it can move every way."""
+    from sim.errors import TaskError
     from sim.task import default_task
 
     if point is None:
@@ -163,6 +164,8 @@ def _task_of_point(arm: Arm, point: Numbers) -> Task | str | None:
         return default
     if arm.is_planar or all(default.rows[:3]):
         return "planar_position" if arm.is_planar else "position"
+    if not any(default.rows[:3]):
+        raise TaskError(f"arm {arm.name!r} only turns its tip, wherever --point may be; give --pose")
     rows = (*default.rows[:3], False, False, False)
     return replace(default, name=f"position of {default.name}", rows=rows, R_tip_task=None)
 
