@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]", **OPTIONAL)]
 ModelFile = Annotated[str | None, tyro.conf.arg(metavar="MODEL", **OPTIONAL)]
 
+_MOST_EXECUTED = 100_000
 REPORTED = 30  # targets executed for a report, where the user does not say how many
 
 HEADER = [
@@ -233,4 +234,8 @@ def _check_numbers(count: int, seed: int, targets: int) -> None:
     if count < 1 or min(seed, targets) < 0:
         raise ShapeError(
             f"--count must be at least 1, --seed and --execute at least 0; got {count}, {seed} and {targets}"
+        )
+    if targets > _MOST_EXECUTED:
+        raise ShapeError(
+            f"--execute goes up to {_MOST_EXECUTED:,} targets, which are drawn before the first; got {targets}"
         )

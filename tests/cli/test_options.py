@@ -49,3 +49,8 @@ def test_a_film_in_another_format_is_refused_before_the_work(command: str, capsy
 def test_a_graph_that_could_not_be_read_again_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", "planar2", "--onnx", "/dev/null"]) == 2
     assert "error: --onnx must name a plain file" in capsys.readouterr().err
+
+
+def test_more_targets_than_can_be_drawn_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "planar2", "--execute", "1000000000"]) == 2
+    assert "error: --execute goes up to 100,000 targets" in capsys.readouterr().err
