@@ -44,8 +44,11 @@ def whole_file(path: Place | str) -> Iterator[Path]:
     if _is_stream(path):
         with tempfile.TemporaryDirectory() as folder:
             yield Path(folder, path.name)
-            with Path(folder, path.name).open("rb") as source, path.open("wb") as sink:
-                shutil.copyfileobj(source, sink)
+            try:
+                with Path(folder, path.name).open("rb") as source, path.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+            except OSError as error:  # a device's does not say which
+                raise OSError(error.errno, error.strerror, str(path)) from error
         return
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -244,8 +247,10 @@ def _is_stream(path: Path) -> bool:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return False
+    except ValueError as error:  # a zero byte in the name
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise IsADirectoryError(errno.EISDIR, "is a folder; give the name of a file", str(path))
     return not stat.S_ISREG(mode)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.arrays import Array, FloatArray, constants, is_tensor, library_of
 from sim.errors import ShapeError
-from sim.inputs import as_numbers
+from sim.inputs import as_numbers, check_kinds
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,6 +42,7 @@ def forward_kinematics(arm: Arm, q: Tensor | NDArray[np.floating]) -> Tensor | F
     Raises:
         ShapeError: The last axis of q is not n long.
     """
+    check_kinds(Arm, arm=arm)
     values: Any = q if is_tensor(q) else as_numbers(q, "q")
     T: Tensor | FloatArray = _homogeneous(_sweep(arm, values), values.shape[:-1])
     return T

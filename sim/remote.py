@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import lru_cache
+from os import PathLike
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
-from sim.errors import DatasetError
+from sim.errors import DatasetError, ShapeError, shown
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/+)(?=[^/])")
 _NOWHERE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/*")  # "s3://", and "s3:", which pathlib makes of it
@@ -135,7 +136,11 @@ def as_place(name: str | Place) -> Place:
     """
     if isinstance(name, RemotePath):
         return name
+    if not isinstance(name, str | PathLike):
+        raise ShapeError(f"a file or folder is named by a path or a URL; got {shown(name)}")
     text = str(name)
+    if "\0" in text:
+        raise ShapeError(f"a name of a file or folder holds no zero byte; got {shown(name)}")
     if text.startswith("file:/"):
         return Path("/" + text.removeprefix("file:").lstrip("/"))
     if match := _URL.match(text):

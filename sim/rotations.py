@@ -50,7 +50,14 @@ def pose(xyz: Any, rpy: Any = None, *, quat_xyzw: Any = None, quat_wxyz: Any = N
 
 
 def pose_text(T: FloatArray) -> str:
-    """A pose (4, 4) for people: "x 0.3, y 0, z 0.25 m, roll 180, pitch 0, yaw 90°"."""
+    """A pose (4, 4) for people: "x 0.3, y 0, z 0.25 m, roll 180, pitch 0, yaw 90°".
+
+    Raises:
+        ShapeError: Not that many numbers.
+    """
+    T = as_numbers(T, "T")
+    if T.shape != (4, 4):
+        raise ShapeError(f"a pose has shape (4, 4); got {T.shape}")
     position = ", ".join(f"{name} {round(x, 6) + 0.0:g}" for name, x in zip("xyz", T[:3, 3].tolist(), strict=True))
     angles = zip(("roll", "pitch", "yaw"), np.degrees(rpy_of(T[:3, :3])).tolist(), strict=True)
     return f"{position} m, " + ", ".join(f"{name} {round(angle, 4) + 0.0:g}" for name, angle in angles) + "°"

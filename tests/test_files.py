@@ -97,8 +97,9 @@ def test_a_device_stays_a_device(minor: int, error: str | None, tmp_path: Path) 
     if error is None:
         write(path)
     else:
-        with pytest.raises(OSError, match=error):
+        with pytest.raises(OSError, match=error) as caught:
             write(path)
+        assert caught.value.filename == str(path)
     assert path.is_char_device()
 
 

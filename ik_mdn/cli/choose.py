@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ik_mdn.cli.console import print_line, print_table, progress, waiting, write_json
-from ik_mdn.cli.options import ArmName, Base, FilePath, Json, Seed, TaskName, Tip, Whole
+from ik_mdn.cli.options import ArmName, Base, Json, OutPath, Seed, TaskName, Tip, Whole
 from ik_mdn.model import Covariance
 from ik_mdn.training import TrainConfig
 
@@ -36,7 +36,7 @@ def run(
     learning_rate: float = _DEFAULT.learning_rate,
     seed: Seed = 0,
     task: TaskName = None,
-    figure: FilePath = None,
+    figure: OutPath = None,
     base: Base = None,
     tip: Tip = None,
     json: Json = None,

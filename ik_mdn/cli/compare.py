@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]", **OPTIONAL)]
 ModelFile = Annotated[str | None, tyro.conf.arg(metavar="MODEL", **OPTIONAL)]
 
+_MOST_EXECUTED = 100_000
 REPORTED = 30  # targets executed for a report, where the user does not say how many
 
 HEADER = [
@@ -87,11 +88,7 @@ def run(
         meshes: Load the arms' meshes; without them there is nothing to see or to collide with.
     """
     from sim.errors import ShapeError
-    from sim.files import check_writable
 
-    for path in (report, json):
-        if path and path != "-":
-            check_writable(path)
     targets = execute if execute is not None else REPORTED if report else 0
     special = {"--model": model, "--mse": mse, "--k1": k1, "--base": base, "--tip": tip}
     given = [name for name, value in special.items() if value is not None]
@@ -237,4 +234,8 @@ def _check_numbers(count: int, seed: int, targets: int) -> None:
     if count < 1 or min(seed, targets) < 0:
         raise ShapeError(
             f"--count must be at least 1, --seed and --execute at least 0; got {count}, {seed} and {targets}"
+        )
+    if targets > _MOST_EXECUTED:
+        raise ShapeError(
+            f"--execute goes up to {_MOST_EXECUTED:,} targets, which are drawn before the first; got {targets}"
         )

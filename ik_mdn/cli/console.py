@@ -8,8 +8,6 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from errno import EISDIR
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -225,8 +223,6 @@ def write_json(target: str, values: Mapping[str, Any]) -> None:
     if target == "-":
         sys.stdout.write(text + "\n")
         return
-    if Path(target).is_dir():
-        raise IsADirectoryError(EISDIR, "is a folder; give the name of a file", target)
     with whole_file(target) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
 

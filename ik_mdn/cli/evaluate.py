@@ -44,6 +44,10 @@ def run(
         figures: Write pit.png, coverage.png and variance.png into this folder.
         sbi: Also ranks (simulation-based calibration) and TARP, by the package sbi.
     """
+    if figures is not None:
+        from sim.files import check_writable
+
+        check_writable(figures / "pit.png")
     with waiting("loading the model"):
         from ik_mdn.evaluation import HELD_OUT_SEED, draw_evaluation, evaluate
         from ik_mdn.model import load_fitting

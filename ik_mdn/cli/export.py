@@ -42,6 +42,8 @@ def run(
     from sim.files import check_writable
 
     check_writable(onnx)
+    if onnx.exists() and not onnx.is_file():
+        raise ShapeError(f"--onnx must name a plain file, which is read again to be compared; {onnx} is none")
     if count < 1:
         raise ShapeError(f"--count must be at least 1; got {count}")
     with waiting("loading the model"):

@@ -52,10 +52,7 @@ def run(
         from sim.arm import load_arm
         from sim.dataset import generate
         from sim.executor import Engine
-        from sim.files import check_writable
 
-    if json and json != "-":
-        check_writable(json)
     with progress(note="rate") as bar:
         show = _Progress(bar)
         report = generate(

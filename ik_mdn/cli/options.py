@@ -44,9 +44,27 @@ def _read_number(word: str) -> float:
         raise ValueError(f"{word!r} is no number") from None
 
 
+def _read_output(word: str) -> str:
+    """The name of a file to write, found out before the work whether it can be."""
+    from sim.files import check_writable
+
+    if word != "-":
+        check_writable(word)
+    return word
+
+
+def _read_film(word: str) -> str:
+    from sim.rendering import FORMATS
+
+    if Path(word).suffix[1:].lower() not in FORMATS:
+        raise ValueError(f"cannot film to {word}: the ending decides the format; allowed: {', '.join(FORMATS)}")
+    return _read_output(word)
+
+
 OPTIONAL = {"help_behavior_hint": ""}  # says nothing of a default where the help says what happens without it
 
 _WHOLE = _primitive(_read_whole, "N")
+_OUTPUT = _primitive(_read_output, "FILE")
 _NUMBERS = _primitive(_read_number, "X", several=True)
 
 Whole = Annotated[int, _WHOLE]
@@ -107,9 +125,12 @@ Seed = Annotated[
 ]
 Json = Annotated[
     str | None,
-    tyro.conf.arg(metavar="FILE", help='Write all numbers as JSON to this file ("-": standard output).', **OPTIONAL),
+    _OUTPUT,
+    tyro.conf.arg(help='Write all numbers as JSON to this file ("-": standard output).', **OPTIONAL),
 ]
-OutFile = Annotated[str | None, tyro.conf.arg(metavar="FILE", **OPTIONAL)]
+OutFile = Annotated[str | None, _OUTPUT, tyro.conf.arg(**OPTIONAL)]
+OutPath = Annotated[Path | None, _primitive(lambda word: Path(_read_output(word)), "FILE"), tyro.conf.arg(**OPTIONAL)]
+FilmFile = Annotated[str | None, _primitive(_read_film, "FILE"), tyro.conf.arg(**OPTIONAL)]
 FilePath = Annotated[Path | None, tyro.conf.arg(metavar="FILE", **OPTIONAL)]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", **OPTIONAL)]
 PoseNumbers = Annotated[Numbers, tyro.conf.arg(metavar="X Y Z QX QY QZ QW", **OPTIONAL)]

@@ -154,6 +154,7 @@ def _solve(solver: IKSolver, target: FloatArray, timeout: float | None, **option
 
 def _task_of_point(arm: Arm, point: Numbers) -> Task | str | None:
     """A point asks for a position: of the arm's own task what is position, so far as it can move every way."""
+    from sim.errors import TaskError
     from sim.task import default_task
 
     if point is None:
@@ -163,6 +164,8 @@ def _task_of_point(arm: Arm, point: Numbers) -> Task | str | None:
         return default
     if arm.is_planar or all(default.rows[:3]):
         return "planar_position" if arm.is_planar else "position"
+    if not any(default.rows[:3]):
+        raise TaskError(f"arm {arm.name!r} only turns its tip, wherever --point may be; give --pose")
     rows = (*default.rows[:3], False, False, False)
     return replace(default, name=f"position of {default.name}", rows=rows, R_tip_task=None)
 
@@ -197,10 +200,10 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
     from ik_mdn.evaluation import degrees as in_degrees
     from ik_mdn.evaluation import distance, millimetres
 
-    arm, place = solver.arm, target.reshape(target.shape[-2:] if target.ndim > 1 else -1)
+    arm = solver.arm
     free = not any(solver.task.rows[3:])
-    print_line(say_target(place))
-    if ignored := say_ignored(solver.task, place):
+    print_line(say_target(target))
+    if ignored := say_ignored(solver.task, target):
         print_line(ignored)
     units, factor = joint_units(arm, degrees=degrees)
     again = " --degrees" if degrees else ""

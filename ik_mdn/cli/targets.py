@@ -32,10 +32,10 @@ def pose_matrix(pose: tuple[float, ...], option: str = "--pose") -> FloatArray:
 
 
 def read_targets(path: Path) -> FloatArray:
-    """The targets of an .npy or .json file: (4, 4), (B, 4, 4) or points.
+    """The targets of an .npy or .json file: (4, 4), (B, 4, 4) or points; of one alone (4, 4) or (n,).
 
     Raises:
-        PoseError: The file is damaged.
+        PoseError: The file is damaged, or holds no target.
         ShapeError: Its rows differ in length, or it holds something else than real numbers.
     """
     import numpy as np
@@ -56,7 +56,12 @@ def read_targets(path: Path) -> FloatArray:
             f"cannot read targets from {path}: {' '.join(str(error).split())}; "
             "give an .npy or .json file of shape (4, 4), (B, 4, 4) or points"
         ) from error
-    return as_numbers(values, str(path))
+    targets = as_numbers(values, str(path))
+    if not targets.ndim or not targets.size:
+        raise PoseError(f"{path} holds no targets: its shape is {targets.shape}; give (4, 4), (B, 4, 4) or points")
+    while targets.ndim > 1 and len(targets) == 1:
+        targets = targets[0]
+    return targets
 
 
 def joint_units(arm: Arm, *, degrees: bool) -> tuple[list[str], FloatArray]:

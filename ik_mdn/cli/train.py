@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from ik_mdn.cli.console import print_table, progress, report_note, waiting, write_json
-from ik_mdn.cli.options import OPTIONAL, ArmName, Base, FilePath, Folder, Json, TaskName, Tip
+from ik_mdn.cli.options import OPTIONAL, ArmName, Base, Folder, Json, OutPath, TaskName, Tip
 from ik_mdn.training import TrainConfig
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def run(
     config: TrainConfig = TrainConfig(),  # noqa: B008 - frozen
     both_targets: bool = False,
     overwrite: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
-    out: FilePath = None,
+    out: OutPath = None,
     run_folder: Folder = None,
     dataset: Annotated[str | None, tyro.conf.arg(metavar="FOLDER", **OPTIONAL)] = None,
     task: TaskName = None,
@@ -64,7 +64,7 @@ def run(
         configs = [replace(config, targets="angles"), replace(config, targets="cos_sin")]
     folders = [folder if len(configs) == 1 else folder / one.targets for one in configs]
     samples = dataset if dataset is None or "://" in dataset else Path(dataset)
-    _check_files(out, json, folders, overwrite=overwrite)
+    _check_files(out, folders, overwrite=overwrite)
     _show_chain(loaded, chosen)
     solvers = [
         _train_one(loaded, chosen, one, samples, where, out) for one, where in zip(configs, folders, strict=True)
@@ -82,13 +82,12 @@ def run(
         _show_report(best, out)
 
 
-def _check_files(out: Path, json: str | None, folders: list[Path], *, overwrite: bool) -> None:
-    """Before an hour of work: whether its results can be written, and are not in place of another run's."""
+def _check_files(out: Path, folders: list[Path], *, overwrite: bool) -> None:
+    """Before an hour of work: whether the model can be written, and is not in place of another run's."""
     from sim.errors import TrainingError
     from sim.files import check_writable
 
-    for path in [out, Path(json)] if json and json != "-" else [out]:
-        check_writable(path)
+    check_writable(out)
     if not out.is_file():
         return
     if not overwrite and not any((folder / "state.safetensors").exists() for folder in folders):

@@ -16,7 +16,8 @@ from ik_mdn.evaluation import millimetres, number
 from ik_mdn.solver import refine
 from sim.arm import Arm, clip_measured
 from sim.arrays import FloatArray
-from sim.errors import IKError, ShapeError
+from sim.errors import IKError, ShapeError, shown
+from sim.inputs import check_kinds, check_reals
 from sim.task import Task, as_targets
 from sim.world import ArmBody, Drive
 
@@ -122,12 +123,16 @@ class Controller:
     ) -> None:
         if isinstance(body, Arm):
             raise IKError("Controller takes the arm's body in a world; write Controller(world.add_arm(arm), solver)")
+        check_kinds(ArmBody, body=body)
+        if not hasattr(solver, "arm"):
+            raise ShapeError(f"Controller takes a solver, such as IKSolver(arm); got {shown(solver)}")
         if body.arm.fingerprint != solver.arm.fingerprint:
             raise IKError(
                 f"the solver is for arm {solver.arm.name!r}, the body in the world is {body.arm.name!r}; "
                 "make both from one arm"
             )
         self.body, self.solver, self.refine = body, solver, refine
+        check_reals(speed=speed)
         self.tolerance, self.weights, self.speed = tolerance or Tolerance(), weights or CostWeights(), speed
 
     def __repr__(self) -> str:

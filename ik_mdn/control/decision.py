@@ -13,6 +13,7 @@ from ik_mdn.solver import Law
 from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
+from sim.inputs import check_reals
 from sim.words import Word
 
 
@@ -112,6 +113,7 @@ class CostWeights:
     probability: float = 0.0
 
     def __post_init__(self) -> None:
+        check_reals(**asdict(self))
         for key, value in asdict(self).items():
             above = key.endswith("_wanted")
             if not np.isfinite(value) or value < 0 or (above and value == 0):

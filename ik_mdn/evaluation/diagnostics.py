@@ -21,6 +21,7 @@ from ik_mdn.evaluation.scores import energy_score
 from ik_mdn.evaluation.weights import WeightScores, measure_weights
 from ik_mdn.mixture import find_modes
 from sim.errors import CheckpointError, ShapeError
+from sim.inputs import check_counts, check_kinds
 
 if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LEVELS = (0.1, 0.25, 0.5, 0.75, 0.8, 0.9, 0.95, 0.99)  # nominal probabilities of the coverage table
 
+_MOST = 10**9  # poses or draws
 _CHUNK = 128  # poses at a time; bounds the memory
 _CURVES = 50  # poses whose draws are compared with exact ones along the curves
 _PAIRED = 64  # draws that enter the scores over pairs
@@ -155,7 +157,13 @@ def evaluate(
         CheckpointError: The solver has no model, or a regressor.
         ShapeError: Too few poses or draws.
     """
+    from ik_mdn.solver import IKSolver
+
+    check_kinds(IKSolver, solver=solver)
     model = _mixture_model(solver)
+    check_counts(0, count=count, mode_count=mode_count, draws=draws, seed=seed)
+    if max(count, mode_count, draws) > _MOST:
+        raise ShapeError(f"count, mode_count and draws go up to {_MOST:,}; got {count}, {mode_count} and {draws}")
     if count < 2 or mode_count < 1 or draws < 2:
         raise ShapeError(
             f"got count={count}, mode_count={mode_count}, draws={draws}; allowed: count >= 2, mode_count >= 1, draws >= 2"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from shlex import join
@@ -14,7 +15,7 @@ from ik_mdn.model.recalibration import NAME, Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.tensors import read_metadata, read_tensors, write_tensors
 from sim.arm import Arm, builtin_arms, load_arm
-from sim.errors import CheckpointError, IKError, UnknownNameError
+from sim.errors import CheckpointError, IKError, UnknownNameError, shown
 from sim.files import data_folder, parse_json
 from sim.task import load_task
 
@@ -45,7 +46,7 @@ def find_shipped(arm: Arm, *, kind: str = "mdn") -> Path | None:
     if kind not in SUFFIXES:
         raise UnknownNameError(f"unknown kind of model {kind!r}; allowed: {', '.join(SUFFIXES)}", name=kind)
     path = data_folder("models") / f"{arm.name}{SUFFIXES[kind]}.safetensors"
-    if not path.is_file():
+    if not os.path.isfile(path):  # which is False where the name is too long for a file
         return None
     metadata = _check_format(read_metadata(path), path)
     return path if metadata["fingerprint"] == arm.fingerprint else None
@@ -148,12 +149,12 @@ def load_fitting(arm: Arm, source: Path | str | None = None) -> ArmModel:
 
 def _locate(source: Path | str) -> Path:
     shipped = data_folder("models") / f"{source}.safetensors"
-    if not Path(source).suffix and Path(source).name == str(source) and shipped.is_file():
+    if not Path(source).suffix and Path(source).name == str(source) and os.path.isfile(shipped):
         return shipped
-    path = Path(source).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(source))
+    if not os.path.isfile(path):
         raise CheckpointError(
-            f"no model {str(source)!r}; give the path of a .safetensors file or one of: {', '.join(shipped_models())}",
+            f"no model {shown(str(source))}; give the path of a .safetensors file or one of: {', '.join(shipped_models())}",
             source=str(source),
         )
     return path

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sim.errors import ShapeError
+from sim.inputs import check_kinds
 
 Kind = Literal["mdn", "mse"]
 Covariance = Literal["isotropic", "diagonal", "full"]
@@ -45,6 +46,7 @@ class ModelConfig:
     drawn_first: tuple[int, ...] = AUTOMATIC
 
     def __post_init__(self) -> None:
+        check_kinds(str, kind=self.kind, targets=self.targets, covariance=self.covariance)
         if self.kind not in ("mdn", "mse"):
             raise ShapeError(f"unknown kind of model {self.kind!r}; allowed: mdn, mse")
         if self.targets not in ("angles", "cos_sin"):

@@ -93,7 +93,7 @@ class PoseFeatures:
         """Position in units of the reach, and rotation, of the frame that the last joint turns about, seen from the first."""
         to_first, from_last = (constants(frame, like=T) for frame in self.frames)
         X = to_first @ T @ from_last
-        return X[:, :3, 3] / self.arm.reach, X[:, :3, :3]
+        return X[:, :3, 3] / (self.arm.reach or 1.0), X[:, :3, :3]
 
     @cached_property
     def frames(self) -> tuple[FloatArray, FloatArray]:

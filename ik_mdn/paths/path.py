@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from ik_mdn.paths.geometry import Geometry
 from sim.arrays import FloatArray
-from sim.errors import PoseError, ShapeError
-from sim.inputs import as_numbers
+from sim.errors import PoseError, ShapeError, shown
+from sim.inputs import as_numbers, check_flags, check_reals
 from sim.task import TASKS, as_targets
 from sim.world import rest_to_rest
 
@@ -51,6 +51,7 @@ class CartesianPath:
         T = as_numbers(self.T_base_tip, "T_base_tip")
         if T.ndim != 3 or T.shape[1:] != (4, 4) or not len(T):
             raise ShapeError(f"a path needs poses T_base_tip of shape (N, 4, 4), N > 0; got {T.shape}")
+        check_reals(dt=self.dt)
         if not (np.isfinite(self.dt) and self.dt > 0):
             raise ShapeError(f"the time between poses must be positive [s]; got dt={self.dt}")
         as_targets(TASKS["pose"], T)
@@ -84,9 +85,15 @@ class CartesianPath:
 
         Returns:
             `T_base_tip`, shape (..., 4, 4).
+
+        Raises:
+            ShapeError: A place is no number.
         """
+        places = as_numbers(u, "u")
+        if np.isnan(places).any():
+            raise ShapeError("u must hold places in samples; got NaN")
         geometry, progress = self.course
-        at = np.interp(np.asarray(u, dtype=np.float64), np.arange(len(self)), progress)
+        at = np.interp(places, np.arange(len(self)), progress)
         piece = np.minimum(at.astype(np.int64), len(geometry) - 1)
         return geometry.pose_at(piece, at - piece)
 
@@ -127,6 +134,8 @@ def polyline_path(waypoints: Sequence[ArrayLike] | FloatArray, **limits: float) 
         PoseError: A waypoint is no pose, or two in a row are half a turn apart: no way is shortest.
         ShapeError: Fewer than two waypoints, or a limit is not positive, or so low that the path takes a million samples.
     """
+    if not isinstance(waypoints, Iterable):
+        raise ShapeError(f"waypoints must be two or more poses of shape (4, 4); got {shown(waypoints)}")
     every = [as_numbers(waypoint, "a waypoint") for waypoint in waypoints]
     T = np.array(every) if len({waypoint.shape for waypoint in every}) == 1 else np.empty(0)
     if T.ndim != 3 or T.shape[1:] != (4, 4) or len(T) < 2:
@@ -175,6 +184,9 @@ def circle_path(
         ShapeError: The axis has no direction, `towards` lies along it, or radius, angle or a limit is unusable.
         PoseError: R_base_tip is no rotation.
     """
+    check_reals(radius=radius, angle=angle)
+    check_flags(tangential=tangential)
+    radius, angle = float(radius), float(angle)
     middle, around = _vector("centre", centre), _vector("axis", axis)
     if not (np.isfinite(radius) and radius > 0 and np.isfinite(angle) and angle != 0):
         raise ShapeError(f"a circle needs a positive radius [m] and an angle that is not 0; got {radius} and {angle}")
@@ -187,10 +199,10 @@ def circle_path(
     if not np.linalg.norm(out) > _SMALL:
         raise ShapeError("the start lies on the circle's axis: `towards` must not point along the axis")
     T = np.eye(4)
-    try:
-        T[:3, :3] = np.asarray(R_base_tip, dtype=np.float64)
-    except ValueError:
-        raise ShapeError(f"R_base_tip must have shape (3, 3); got {np.shape(R_base_tip)}") from None
+    R = as_numbers(R_base_tip, "R_base_tip")
+    if R.shape != (3, 3):
+        raise ShapeError(f"R_base_tip must have shape (3, 3); got {R.shape}")
+    T[:3, :3] = R
     as_targets(TASKS["pose"], T)
     turn, none = (angle * around)[None], np.zeros((1, 3))
     arm = (radius * out / np.linalg.norm(out))[None]
@@ -202,6 +214,7 @@ def _sample(
     geometry: Geometry, *, speed: float = SPEED, turn_speed: float = TURN_SPEED, rate: float = RATE
 ) -> CartesianPath:
     """The path sampled in time: every piece from rest to rest, jerk-limited."""
+    check_reals(speed=speed, turn_speed=turn_speed, rate=rate)
     if not min(speed, turn_speed, rate) > 0 or not np.isfinite([speed, turn_speed, rate]).all():
         raise ShapeError(f"speed, turn_speed and rate must be positive; got {speed}, {turn_speed} and {rate}")
     hurry = np.maximum(geometry.length / speed, geometry.angle / turn_speed)  # [s] per piece at full speed

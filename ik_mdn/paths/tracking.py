@@ -16,7 +16,7 @@ from ik_mdn.solver import IKSolver, Status, refine, solver_for
 from sim.arm import LIMIT_NOISE, LIMIT_SLACK, Arm, clip_measured
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, WorldError
-from sim.inputs import as_numbers
+from sim.inputs import as_numbers, check_kinds, check_reals
 from sim.kinematics import forward_kinematics
 from sim.task import error_norms, task_error
 from sim.world import ArmBody
@@ -86,6 +86,10 @@ def track_many(
         WorldError: The body is another arm's.
     """
     solver = solver_for(solver) if isinstance(solver, Arm) else solver
+    check_kinds(IKSolver, solver=solver)
+    for path in paths:
+        check_kinds(CartesianPath, path=path)
+    check_reals(speed=speed)
     if not 0.0 < speed <= 1.0:
         raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
     if body is not None and body.arm.fingerprint != solver.arm.fingerprint:

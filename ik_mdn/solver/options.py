@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, UnknownNameError
-from sim.inputs import as_numbers
+from sim.inputs import as_numbers, check_counts, check_flags, check_sizes
 from sim.task import Task, as_targets
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ RANKS = ("weight", "distance", "margin", "manipulability")
 
 SEEDS = 32  # per target in the first round
 _KEPT = 256  # options of calls that are not read again
-_MOST = 1e100  # of what is measured
 _MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
 
 
@@ -121,17 +119,6 @@ def read_options(
     return effort, Order(by, windings, max_jump, max_solutions, closest)
 
 
-def check_flags(**flags: Any) -> None:
-    """Refuse what is neither True nor False.
-
-    Raises:
-        ShapeError: By name.
-    """
-    for name, value in flags.items():
-        if value is not True and value is not False and not isinstance(value, np.bool_):
-            raise ShapeError(f"got {name}={value!r}; give True or False")
-
-
 def check_numbers(
     seed: int,
     seeds: int,
@@ -156,19 +143,6 @@ def check_numbers(
             check_sizes(**{name: size})
 
 
-def check_counts(least: int, **counts: Any) -> None:
-    """Refuse what is no whole number of at least `least`.
-
-    Raises:
-        ShapeError: By name.
-    """
-    for name, value in counts.items():
-        if type(value) is int and value >= least:
-            continue
-        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-            raise ShapeError(f"got {name}={value!r}; give a whole number, {name} >= {least}")
-
-
 def check_seeds(seeds: int, restarts: int) -> None:
     """Refuse rounds that double beyond what can be held.
 
@@ -180,20 +154,6 @@ def check_seeds(seeds: int, restarts: int) -> None:
             f"restarts is {restarts} and seeds {seeds}: rounds double up to seeds * 2**restarts, at most {_MOST_SEEDS}; "
             "give fewer"
         )
-
-
-def check_sizes(**sizes: Any) -> None:
-    """Refuse what is no positive finite number.
-
-    Raises:
-        ShapeError: By name.
-    """
-    for name, value in sizes.items():
-        if type(value) is float and 0.0 < value < _MOST:
-            continue
-        fine = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < value < _MOST
-        if not fine:
-            raise ShapeError(f"got {name}={value!r}; {name} must be positive, a finite number")
 
 
 def rank_for(rank: Rank | None, has_seed: bool, max_jump: float | None) -> Rank:

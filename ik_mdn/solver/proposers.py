@@ -154,7 +154,7 @@ def _frames(features: PoseFeatures, weights: Mapping[str, NDArray[np.float32]]) 
         rolls=bool(rows[5]),
         n_orientation=features.n_orientation,
         octaves=WAVES,
-        reach=float(features.arm.reach),
+        reach=float(features.arm.reach or 1.0),
         near_axis=NEAR_AXIS,
         centre=weights["centre"],
         spread=weights["spread"],

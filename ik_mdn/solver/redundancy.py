@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ik_mdn.solver.engine import Problem, Seeds, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
-from ik_mdn.solver.options import check_counts, check_seeds, check_sizes
+from ik_mdn.solver.options import check_seeds
 from ik_mdn.solver.probabilities import Law, normalise, solution_weights
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
@@ -19,7 +19,8 @@ from ik_mdn.solver.threads import at_most
 from ik_mdn.solver.windings import turn_into_limits
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
-from sim.errors import TaskError
+from sim.errors import ShapeError, TaskError
+from sim.inputs import check_counts, check_kinds, check_sizes
 from sim.jacobians import task_rank, task_singular_values
 from sim.task import Task, as_targets, load_task
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SEEDS_OF_MODEL, SEEDS = 32, 128  # per pose: of a model; random ones, of which more are needed to meet every curve
 RESTARTS = 4  # rounds of random seeds for poses that have no solution yet, each twice as many as before
 
+_MOST = 1_000_000  # samples of one curve
 _POSES = 2048  # traced in one go; bounds the memory
 _SEED_TOLERANCE = 1e-6  # residual at which a seed is near enough to a curve for walking to begin
 _SEED_ITERATIONS = 40
@@ -87,6 +89,8 @@ def self_motion(
         seeds = SEEDS if model_solver is None else SEEDS_OF_MODEL
     check_counts(1, count=count, seeds=seeds)
     check_counts(0, restarts=restarts, seed=seed)
+    if count > _MOST:
+        raise ShapeError(f"count is {count}; {_MOST:,} samples of a curve are the most")
     check_seeds(seeds, restarts)
     check_sizes(tolerance=tolerance)
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
@@ -107,6 +111,10 @@ def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task,
     Raises:
         TaskError: The arm has no joint to spare for the task, or numba cannot run.
     """
+    if not isinstance(solver, Arm):
+        from ik_mdn.solver.solver import IKSolver
+
+        check_kinds(Arm, IKSolver, solver=solver)
     arm = solver if isinstance(solver, Arm) else solver.arm
     chosen = load_task(arm, task if task is not None or isinstance(solver, Arm) else solver.task)
     if arm.n_joints <= (fixed := task_rank(arm, chosen)):

@@ -23,7 +23,6 @@ from ik_mdn.solver.options import (
     Effort,
     Order,
     Rank,
-    check_counts,
     checked_seed,
     own_targets,
     plain_targets,
@@ -35,7 +34,8 @@ from ik_mdn.solver.solutions import SolutionBatch
 from ik_mdn.solver.threads import FREE, at_most
 from sim.arm import Arm
 from sim.arrays import is_tensor
-from sim.errors import CheckpointError, ShapeError
+from sim.errors import CheckpointError, ShapeError, shown
+from sim.inputs import check_counts, check_kinds
 from sim.kinematics import forward_kinematics
 from sim.task import Task, load_task
 
@@ -91,10 +91,13 @@ class IKSolver:
                 f"IKSolver takes an arm, and got {arm!r}; write IKSolver.load({str(arm)!r}) for a shipped model, or "
                 f"IKSolver(sim.load_arm({str(arm)!r})) for random restarts"
             )
+        check_kinds(str, type(None), device=device)
         if isinstance(model, str | Path):
             from ik_mdn.model import read_model
 
             model = read_model(model, arm=arm)
+        if model is not None and not hasattr(model, "arm"):
+            raise ShapeError(f"model must be a trained model, its name or its file; got {shown(model)}")
         if model is not None and model.arm.fingerprint != arm.fingerprint:
             raise CheckpointError(
                 f"the model was made for arm {model.arm.name!r} ({model.arm.fingerprint}), not for {arm.name!r} "
@@ -134,6 +137,7 @@ class IKSolver:
         """
         from ik_mdn.model import read_model
 
+        check_kinds(str, Path, name_or_path=name_or_path)
         model = read_model(name_or_path, arm=arm)
         return cls(arm or model.arm, model, threads=threads, device=device)
 
@@ -158,6 +162,7 @@ class IKSolver:
         """
         from ik_mdn.model import save_model
 
+        check_kinds(str, Path, path=path)
         if self._model is None:
             raise CheckpointError("this solver has no model to save; train one with ik_mdn.train")
         save_model(self._model, path)

@@ -15,6 +15,7 @@ from ik_mdn.training.stages import Stage, build_model, proposer_stage, stages_of
 from ik_mdn.training.trainer import Trainer
 from sim.arm import Arm
 from sim.files import check_writable
+from sim.inputs import check_kinds
 from sim.task import Task
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ def train(
     from ik_mdn.evaluation import measure_report, recalibrate
     from ik_mdn.solver import IKSolver
 
+    check_kinds(Arm, arm=arm)
+    check_kinds(TrainConfig, config=config)
     if out is not None:
         check_writable(out)
     own = own_configurations(arm, dataset, seed=config.seed)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sim.arm.urdf import as_origin as as_origin
     from sim.arm.urdf import parse_xml as parse_xml
     from sim.arm.urdf import plain_joints as plain_joints
-    from sim.arm.urdf import plain_tag as plain_tag
     from sim.arm.urdf import read_origin as read_origin
 else:
     __getattr__, __dir__, __all__ = public_names(__name__)

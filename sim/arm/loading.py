@@ -18,7 +18,7 @@ from sim.arm.chain import Chain, find_chain
 from sim.arm.urdf import FARTHEST, WIDE_TURN, Joint, Robot, add_link, listed, make_rigid, parse_xml, read_robot
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, UnknownNameError, URDFError, shown
-from sim.inputs import as_numbers
+from sim.inputs import as_numbers, check_kinds, check_reals
 
 WIDEST_SLIDE = 1e6  # [m] that stands for the limits of a slide beyond it, or at infinity
 
@@ -66,6 +66,8 @@ def load_arm(
             freeze is not there or cannot be at that value.
         ShapeError: The tool is no pose.
     """
+    check_kinds(str, type(None), base=base, tip=tip)
+    check_kinds(Mapping, freeze={} if freeze is None else freeze)
     given = _read(source)
     if str(source).startswith("planar:") and (base or tip):
         raise URDFError("a planar arm by lengths runs from 'base_link' to 'tool0'; leave out base= and tip=")
@@ -85,6 +87,7 @@ def planar_arm(lengths: list[float] | tuple[float, ...], *, name: str | None = N
     Raises:
         ShapeError: No length, or one that is not a positive finite number.
     """
+    check_kinds(str, type(None), name=name)
     return _build(_planar(lengths, name), {}, None)
 
 
@@ -195,6 +198,7 @@ def _held(robot: Robot, freeze: Mapping[str, float], where: str) -> dict[str, fl
     for name, value in freeze.items():
         if name not in joints:
             raise URDFError(f"{where}: no moving joint {name!r} to freeze; there are: {listed(joints)}", joint=name)
+        check_reals(**{f"freeze[{name!r}]": value})
         low, high = _limits(joints[name], where)
         if not low <= value <= high:
             raise URDFError(

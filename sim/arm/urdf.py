@@ -22,7 +22,16 @@ WIDE_TURN = 1e3  # [rad] beyond which the limit of a turning joint counts as non
 
 _DEEPEST = 256  # elements within elements
 _LISTED = 10  # names in a message
-_BYTE_ORDERS = (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")
+_MARKS = (  # of byte orders; the longer ones first
+    (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"),
+)  # fmt: skip
+# how "<" or a blank begins without a mark: where its first four bytes are zeros
+_ZEROS = {"0001": "utf-32-be", "1000": "utf-32-le", "0101": "utf-16-be", "1010": "utf-16-le"}
+_DECLARATION = re.compile(  # and what may not stand before it, but often does
+    r"\A((?:\s|<!--(?:(?!-->).)*-->|<\?(?!xml\s)(?:(?!\?>).)*\?>|<!DOCTYPE[^<>\[]*>)*)(<\?xml\s[^>]*\?>)", re.DOTALL
+)
+_ENCODING = re.compile(rb"""\bencoding\s*=\s*["']([\w.:-]+)["']""")
 _DIRECTION = {"axis": "xyz", "origin": "rpy"}  # the one attribute that is read
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _ENDLESS = re.compile(r"([+-]?)(inf|infinity)", re.IGNORECASE | re.ASCII)
@@ -72,10 +81,11 @@ def listed(names: Iterable[str]) -> str:
 
 
 def parse_xml(source: Path | str | bytes, where: str) -> ET.Element:
-    """The outermost element of an XML text, prefixes of names and all.
+    """The outermost element of an XML text; other elements' tags without the prefix of its own, and with any other.
 
-    What common readers of URDFs take is taken: byte order marks, UTF-16, space before the declaration, prefixes
-    that nobody declared. Entities are not: they can grow without bound, or bring in other files.
+    What common readers of URDFs take is taken: byte order marks, UTF-16 and encodings that Python knows, space and
+    comments before the declaration, prefixes that nobody declared. Entities are not: they can grow without bound, or
+    bring in other files.
 
     Args:
         source: A file, or the XML itself.
@@ -86,20 +96,21 @@ def parse_xml(source: Path | str | bytes, where: str) -> ET.Element:
         OSError: The file cannot be read.
     """
     data = source.read_bytes() if isinstance(source, Path) else source
-    text = data if isinstance(data, str) else _decoded(data)
-    builder, depth = ET.TreeBuilder(), 0
+    builder, depth, own = ET.TreeBuilder(), 0, ""
 
     def start(tag: str, attributes: dict[str, str]) -> None:
-        nonlocal depth
+        nonlocal depth, own
         depth += 1
+        if depth == 1:
+            own = tag[: tag.rfind(":") + 1]
         if depth > _DEEPEST:
             raise ValueError(f"elements nested over {_DEEPEST} deep in line {parser.CurrentLineNumber}")
-        builder.start(tag, attributes)
+        builder.start(tag.removeprefix(own), attributes)
 
     def end(tag: str) -> None:
         nonlocal depth
         depth -= 1
-        builder.end(tag)
+        builder.end(tag.removeprefix(own))
 
     def refuse_entity(name: str, *_: object) -> None:
         raise ValueError(
@@ -107,10 +118,12 @@ def parse_xml(source: Path | str | bytes, where: str) -> ET.Element:
         )
 
     try:
-        parser = expat.ParserCreate("utf-8" if isinstance(text, str) else None)
+        text = (data if isinstance(data, str) else _decoded(data)).lstrip("\ufeff \t\r\n")
+        text = _DECLARATION.sub(r"\2\1", text, count=1)
+        parser = expat.ParserCreate("utf-8")
         parser.StartElementHandler, parser.EndElementHandler = start, end
         parser.CharacterDataHandler, parser.EntityDeclHandler = builder.data, refuse_entity
-        parser.Parse(text.lstrip("\ufeff \t\r\n") if isinstance(text, str) else text, True)
+        parser.Parse(text, True)
         return builder.close()
     except (expat.ExpatError, LookupError, ValueError) as error:
         raise URDFError(f"{where}: not a readable URDF, the XML is broken ({error})") from error
@@ -124,10 +137,10 @@ def read_robot(root: ET.Element, where: str) -> Robot:
             whose links are missing or one of which is the child of another joint too, an origin, axis or limit
             that is no number.
     """
-    if plain_tag(root.tag) != "robot":
+    if root.tag != "robot":
         raise URDFError(f"{where}: not a URDF: the outermost element is <{root.tag}>, it must be <robot>")
-    links = [element.get("name", "") for element in root if plain_tag(element.tag) == "link"]
-    elements = [element for element in root if plain_tag(element.tag) == "joint"]
+    links = [element.get("name", "") for element in root if element.tag == "link"]
+    elements = [element for element in root if element.tag == "joint"]
     _refuse_xacro(root, where)
     if not links or not elements:
         raise URDFError(f"{where}: a URDF needs links and joints; found {len(links)} and {len(elements)}")
@@ -149,11 +162,11 @@ def make_rigid(root: ET.Element, robot: Robot, values: Mapping[str, float]) -> N
     joints = {joint.name: joint for joint in robot.joints}
     for element in root:
         name = element.get("name", "")
-        if plain_tag(element.tag) != "joint" or name not in values:
+        if element.tag != "joint" or name not in values:
             continue
         element.set("type", "fixed")
         for child in list(element):
-            if plain_tag(child.tag) in ("origin", "mimic"):
+            if child.tag in ("origin", "mimic"):
                 element.remove(child)
         element.append(as_origin(joints[name].origin @ _motion(joints[name], values[name])))
 
@@ -161,7 +174,7 @@ def make_rigid(root: ET.Element, robot: Robot, values: Mapping[str, float]) -> N
 def plain_joints(root: ET.Element, where: str) -> None:
     """Write axes with length 1, and joints without end as continuous ones without limits, for readers that take these literally."""
     for element in root:
-        if plain_tag(element.tag) != "joint":
+        if element.tag != "joint":
             continue
         parts = _parts(element)
         axis = np.array(_read_vector(parts, "axis", "xyz", (1.0, 0.0, 0.0), f"{where}: joint"))
@@ -204,29 +217,30 @@ def as_origin(T: FloatArray) -> ET.Element:
     return ET.Element("origin", xyz=xyz, rpy=rpy)
 
 
-def _decoded(data: bytes) -> str | bytes:
-    """The text of a file; as it is where only its declaration can say how to read it."""
-    for mark, encoding in _BYTE_ORDERS:
+def _decoded(data: bytes) -> str:
+    """The text of a file, read as its byte order mark says, or its zeros, or as UTF-8, or as its declaration says."""
+    for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, errors="replace")
+    zeros = "".join("01"[byte > 0] for byte in data[:4])
+    if zeros in _ZEROS:
+        return data.decode(_ZEROS[zeros], errors="replace")
     try:
-        return data if b"\0" in data[:4] else data.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError:
-        return data
-
-
-def plain_tag(tag: str) -> str:
-    """A tag without its namespace prefix."""
-    return tag.rpartition(":")[2]
+        said = _ENCODING.search(data[:1000])
+        if said is None:
+            raise
+        return data.decode(said[1].decode())
 
 
 def _parts(element: ET.Element) -> dict[str, ET.Element]:
     """The elements within one, by tag; the first of several."""
-    return {plain_tag(child.tag): child for child in reversed(element)}
+    return {child.tag: child for child in reversed(element)}
 
 
 def _refuse_xacro(root: ET.Element, where: str) -> None:
-    macros = any(":" in element.tag and plain_tag(element.tag) in ("macro", "include") for element in root)
+    macros = any(re.search(":(macro|include)$", element.tag) for element in root)
     names = (value for element in root for value in element.attrib.values())
     if macros or any("${" in value or "$(" in value for value in names):
         raise URDFError(

@@ -16,6 +16,7 @@ from sim.dataset.workers import write_shards, write_shards_elsewhere
 from sim.errors import DatasetError
 from sim.executor import LOCAL, Engine, available_cores
 from sim.files import claim_folder
+from sim.inputs import check_counts, check_flags, check_kinds
 from sim.remote import Place, as_place
 
 SHARD_SIZE = 250_000
@@ -97,6 +98,10 @@ def generate(
         DatasetError: An argument is out of range; the folder holds something else, or a dataset that differs;
             it cannot be written to, or the disk is full. Finished shards are kept in every case.
     """
+    check_kinds(Arm, arm=arm)
+    check_kinds(Engine, engine=engine)
+    check_flags(self_collision_free=self_collision_free)
+    check_counts(0, workers=1 if workers is None else workers)
     start = time.perf_counter()
     info = DatasetInfo(
         fingerprint=arm.fingerprint,
@@ -106,7 +111,7 @@ def generate(
         seed=seed,
         count=count,
         shard_size=shard_size,
-        self_collision_free=self_collision_free,
+        self_collision_free=bool(self_collision_free),
     )
     wanted = _check_shards(info, shards)
     if workers is not None and not 1 <= workers <= MAX_WORKERS:
@@ -139,6 +144,10 @@ def generate(
 
 def _check_shards(info: DatasetInfo, shards: Sequence[int] | None) -> list[int]:
     wanted = range(info.n_shards) if shards is None else shards
+    check_kinds(Sequence, shards=wanted)
+    if not isinstance(wanted, range):
+        for shard in wanted:
+            check_counts(0, shard=shard)
     if not 0 < len(wanted) <= info.n_shards or min(wanted) < 0 or max(wanted) >= info.n_shards:
         given = f"{wanted[0]} to {wanted[-1]}" if len(wanted) else "[]"
         raise DatasetError(

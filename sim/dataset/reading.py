@@ -13,6 +13,7 @@ from sim.dataset.manifest import DatasetInfo, read_info
 from sim.dataset.sampling import Samples, join
 from sim.dataset.shards import arrow_source, check_shards, list_shards, shard_path
 from sim.errors import DatasetError
+from sim.inputs import check_counts, check_flags
 from sim.remote import Place, as_place
 
 _SHUFFLE_ROWS = 500_000  # rows in memory from which batches are drawn
@@ -83,6 +84,8 @@ def read_samples(
         DatasetError: No dataset, another arm's, an unfinished one, a shard of another dataset or with other columns,
             a batch size below 1, or, while reading, a damaged shard.
     """
+    check_counts(0, batch_size=batch_size, seed=seed)
+    check_flags(repeat=repeat, shuffle=shuffle)
     folder = as_place(folder)
     info = read_info(folder)
     if batch_size < 1:

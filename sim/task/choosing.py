@@ -7,6 +7,7 @@ import numpy as np
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import TaskError, UnknownNameError
+from sim.inputs import check_kinds
 from sim.kinematics import kinematics
 from sim.task.motions import ROUNDING, Motions, motions
 from sim.task.task import ANGULAR_ROWS, TASKS, Rows, Task, task_jacobian
@@ -41,6 +42,7 @@ def default_task(arm: Arm) -> Task:
         Others: position up to four joints (with four of which position and one turn of the tip, the pitch mostly, are
         all that they move: these), position_axis with five, pose from six.
     """
+    check_kinds(Arm, arm=arm)
     can = motions(arm)
     ways, turns = can.along.shape[1], can.about.shape[1]
     if not ways and (task := _turning_task(arm)):
@@ -102,6 +104,8 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
         UnknownNameError: No task of that name.
         TaskError: A planar task for an arm that leaves the plane, or rows that the arm cannot move.
     """
+    check_kinds(Arm, arm=arm)
+    check_kinds(str, Task, type(None), name=name)
     if name is None or name == "movable":
         return default_task(arm)
     task = name if isinstance(name, Task) else TASKS.get(name) or _task_of_words(arm, name)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import IKError, ShapeError, WorldError
-from sim.inputs import as_numbers
+from sim.inputs import as_numbers, check_reals
 from sim.kinematics import forward_kinematics
 from sim.rotations import pose_to_bullet
 from sim.task import TASKS, as_targets
@@ -65,7 +65,7 @@ class ArmBody:
         self._base, self.tip = self.links.link(arm.base), self.links.link(arm.tip)
         self._torques = Torques(client, number, self.links, self.joints)
         self._others = [joint for joint in self.links.moving if joint not in self.joints]
-        self._place(np.eye(4) if T_world_base is None else _check_placement(T_world_base))
+        self._place(np.eye(4) if T_world_base is None else check_placement(T_world_base, "T_world_base"))
         self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
         self._check_kinematics()
         self.set_q(home(arm))
@@ -143,6 +143,9 @@ class ArmBody:
         Returns:
             Shape (...). The links that stand still with the base may touch obstacles.
         """
+        check_reals(margin=margin)
+        if not 0.0 <= margin < np.inf:
+            raise ShapeError(f"margin is a distance [m], 0 or more; got {margin}")
         return self._each(q, lambda row: self.collisions.at(row, margin)).astype(bool)
 
     def contacts_at(self, q: FloatArray) -> tuple[tuple[str, str], ...]:
@@ -168,7 +171,8 @@ class ArmBody:
         Raises:
             ShapeError: `within` is not positive.
         """
-        if not within > 0:
+        check_reals(within=within)
+        if not 0.0 < within < np.inf:
             raise ShapeError(f"within is the largest distance to look at [m], above 0; got {within}")
 
         def measure(row: FloatArray) -> tuple[float, float]:
@@ -233,13 +237,16 @@ class ArmBody:
         Args:
             q: Where the joints should be, shape (n,) [rad, m for prismatic]; joint limits are not checked.
             dq: How fast they should pass there, shape (n,) [rad/s, m/s for prismatic]; None: come to rest.
+
+        Raises:
+            ShapeError: Not n finite numbers.
         """
         self.client.setJointMotorControlArray(
             self.number,
             self.joints,
             self.client.POSITION_CONTROL,
-            targetPositions=list(q),
-            targetVelocities=[0.0] * len(self.joints) if dq is None else list(dq),
+            targetPositions=self.vector("q", q).tolist(),
+            targetVelocities=[0.0] * len(self.joints) if dq is None else self.vector("dq", dq).tolist(),
             forces=self.effort_max.tolist(),
             positionGains=[_POSITION_GAIN] * len(self.joints),
             velocityGains=[1.0] * len(self.joints),
@@ -314,14 +321,14 @@ _CHECKED, _NEAR = 3, 3.0  # configurations in which they are compared, and how f
 _POSITION_GAIN = 0.3  # share of the position error to be gone after one step
 
 
-def _check_placement(T_world_base: Any) -> FloatArray:
+def check_placement(T_world: Any, name: str) -> FloatArray:
     """A pose as a checked matrix, shape (4, 4): a base is put somewhere and turned, never scaled or mirrored."""
     try:
-        T = as_targets(TASKS["pose"], as_numbers(T_world_base, "T_world_base"))
+        T = as_targets(TASKS["pose"], as_numbers(T_world, name))
     except IKError as error:
-        raise type(error)(f"T_world_base: {error}") from error
+        raise type(error)(f"{name}: {error}") from error
     if T.shape != (4, 4):
-        raise ShapeError(f"T_world_base must be one (4, 4) matrix; got shape {T.shape}")
+        raise ShapeError(f"{name} must be one (4, 4) matrix; got shape {T.shape}")
     return np.asarray(T, dtype=np.float64)
 
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from sim.arm import find_mesh, parse_xml, plain_joints, plain_tag, read_mesh, search_folders
+from sim.arm import find_mesh, parse_xml, plain_joints, read_mesh, search_folders
 from sim.arrays import FloatArray
 from sim.errors import URDFError, WorldError, shown
 from sim.world.trees import keep_one_tree, weld_links
@@ -73,8 +73,6 @@ def describe(
     """
     where = "the URDF text" if path is None else str(path)
     root = parse_xml(xml if xml is not None else path or "", where)
-    for element in root.iter():
-        element.tag = plain_tag(element.tag)
     for element in [element for element in root if element.tag not in _KEPT]:
         root.remove(element)
     plain_joints(root, where)

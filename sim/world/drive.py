@@ -10,6 +10,7 @@ import numpy as np
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
+from sim.inputs import check_sizes
 from sim.kinematics import forward_kinematics
 from sim.world.motion import TIME_STEP, Motion
 
@@ -93,6 +94,7 @@ def follow(
         Where the joints ended, after how long, and what touched. Not at rest within 2 s after the motion's end gives
         `settled=False`, no error.
     """
+    check_sizes(watch_period=watch_period)
     way = _Way(body, motion, stop_on_contact)
     every = max(1, round(watch_period / TIME_STEP))
     try:

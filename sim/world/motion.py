@@ -11,7 +11,7 @@ import numpy as np
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, WorldError
-from sim.inputs import as_numbers
+from sim.inputs import as_numbers, check_reals
 
 if TYPE_CHECKING:
     from ruckig import Trajectory
@@ -70,6 +70,7 @@ def plan_motion(arm: Arm, q_start: FloatArray, q_target: FloatArray, *, speed: f
         WorldError: No motion was found (a velocity limit of the URDF is unusable).
     """
     start, target = (_check(arm, name, q) for name, q in (("q_start", q_start), ("q_target", q_target)))
+    check_reals(speed=speed)
     if not 0.0 < speed <= 1.0:
         raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
     if np.array_equal(start, target):

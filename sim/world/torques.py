@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,8 @@ from sim.world.motion import Motion
 from sim.world.silence import silence
 
 _EVERY = 8  # samples of a motion of which one is looked at
-_USED, _SLOWEST = (
-    0.8,
-    0.05,
-)  # share of a motor's limit that motions may take, and of their speed that they keep at least
+_USED, _SLOWEST = 0.8, 0.05  # share of a motor's limit that motions may take, and of their speed that they keep
+_LIGHT = 2.0**-6  # [kg] of the heaviest link that Bullet computes with
 _DAMPING = 6  # place of a joint's damping [N m s/rad or N s/m] in what Bullet says of it
 
 
@@ -58,15 +57,41 @@ class Torques:
         shares = np.divide(left, besides, out=np.ones_like(left), where=(left > 0.0) & (besides > left))
         return max(_SLOWEST, float(shares.min()))
 
+    @cached_property
+    def _scale(self) -> float:
+        """What Bullet's inverse dynamics are to be multiplied by.
+
+        Bullet refuses a moment of inertia whose rounding error is above 5 machine epsilons [kg m²], as links of hundreds
+        of kilograms have it. It keeps the tree that it builds at the first call, whatever masses become later: that
+        one is built from lighter links, by a power of two and so exactly in proportion.
+        """
+        known = [
+            self.client.getDynamicsInfo(self.number, link) for link in range(self.client.getNumJoints(self.number))
+        ]
+        scale = float(2.0 ** np.ceil(np.log2(max([_LIGHT, *(mass for mass, *_ in known)]) / _LIGHT)))
+        rest = [0.0] * len(self.moving)
+        try:
+            self._weigh(known, 1.0 / scale)
+            self.client.calculateInverseDynamics(self.number, rest, rest, rest)
+        finally:
+            self._weigh(known, 1.0)
+        return scale
+
+    def _weigh(self, known: Sequence[Any], share: float) -> None:
+        for link, (mass, _, inertia, *_) in enumerate(known):
+            moments = [share * moment for moment in inertia]
+            self.client.changeDynamics(self.number, link, mass=share * mass, localInertiaDiagonal=moments)
+
     def _needed(self, states: FloatArray) -> FloatArray:
         """Torques for places, velocities and accelerations (3, m, n), shape (m, n); damping is not in them."""
         every: FloatArray = np.zeros((*states.shape[:2], len(self.moving)))
         every[0] = [state[0] for state in self.client.getJointStates(self.number, self.moving)]
         every[:, :, self.columns] = states
         with silence(), self._own_gravity():  # it warns of axes whose length is 1 but for rounding
+            scale = self._scale
             rows = zip(*every.tolist(), strict=True)
             torques = [self.client.calculateInverseDynamics(self.number, *row) for row in rows]
-        return np.reshape(torques, every.shape[1:])[:, self.columns]
+        return scale * np.reshape(torques, every.shape[1:])[:, self.columns]
 
     @contextmanager
     def _own_gravity(self) -> Iterator[None]:

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import ShapeError, WorldError
-from sim.inputs import as_numbers
+from sim.errors import ShapeError, WorldError, shown
+from sim.inputs import as_numbers, check_reals, check_sizes
 from sim.rendering import Camera, Layers, take_layers
 from sim.rotations import pose_to_bullet
 from sim.scenes import Obstacle, Scene
-from sim.world.body import ArmBody
+from sim.world.body import ArmBody, check_placement
 from sim.world.client import Client, open_client
 from sim.world.description import Description, describe
 from sim.world.display import check_display
@@ -154,6 +154,8 @@ class World:
             height: Of its surface [m].
             size: Edge length [m].
         """
+        check_sizes(size=size)
+        check_reals(height=height)
         for tiles, grey in zip(lay_tiles(size, height), (0.93, 0.86), strict=True):
             shape = self._client.createVisualShape(self._client.GEOM_MESH, rgbaColor=[grey, grey, grey, 1], **tiles)
             self._place(shape, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0))
@@ -168,14 +170,21 @@ class World:
 
         Returns:
             The marker, to be recoloured or removed.
+
+        Raises:
+            ShapeError, PoseError: T_world is no pose.
         """
-        position, quat_xyzw = pose_to_bullet(np.asarray(T_world, dtype=np.float64))
+        T, rgb = check_placement(T_world, "T_world"), as_numbers(colour, "colour")
+        check_sizes(size=size)
+        if rgb.shape != (3,) or not ((rgb >= 0) & (rgb <= 1)).all():
+            raise ShapeError(f"colour must be red, green, blue in [0, 1]; got {shown(colour)}")
+        position, quat_xyzw = pose_to_bullet(T)
         ball = self._client.createVisualShape(self._client.GEOM_SPHERE, radius=0.35 * size, rgbaColor=[*colour, 1])
         bodies = [self._place(ball, position, quat_xyzw)]
         for axis, shade in enumerate(_AXIS_COLOURS):
             half = np.full(3, size / 14)
             half[axis] = size / 2
-            centre = np.asarray(position) + np.asarray(T_world)[:3, axis] * size / 2
+            centre = np.asarray(position) + T[:3, axis] * size / 2
             bodies.append(self._add_box(centre.tolist(), half.tolist(), shade, quat_xyzw))
         return Marker(self._client, bodies)
 

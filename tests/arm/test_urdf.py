@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -130,8 +131,20 @@ def test_joints_that_are_frozen_are_where_they_were(rows: list[dict[str, Any]]) 
         ARM.encode("utf-32"),
         ('<?xml version="1.0" encoding="UTF-16"?>' + ARM).encode("utf-16-le"),
         '<?xml version="1.0" encoding="ISO-8859-1"?><!-- é -->'.encode("latin-1") + ARM.encode(),
+        ("\n<!-- by hand, ž --> " + '<?xml version="1.0" encoding="UTF-16"?>' + ARM).encode("utf-16-le"),
+        codecs.BOM_UTF32_BE + ("\n" + ARM).encode("utf-32-be"),
+        (" " + ARM).encode("utf-32-be"),
+        b'\n<!-- x -->\n<?xml version="1.0" encoding="ISO-8859-1"?>\n' + "<!-- é -->".encode("latin-1") + ARM.encode(),
+        ('<?xml version="1.0" encoding="shift_jis"?>' + "<!-- 腕 -->" + ARM).encode("shift_jis"),
+        "<?editor vim?><!DOCTYPE robot>\n<?xml version='1.0'?>" + ARM,
+        "<!-- a -->" * 300 + ARM,
         ARM.replace("<limit", '<limit foo:acceleration="2"'),
+        ARM.replace("<limit", '<limit a:x="2" b:y="3" c:z="4"').replace("<robot", '<robot drake:a="1"'),
         ARM.replace('<link name="a"/>', '<link name="a"><bar:camera name="rgb"/></link>'),
+        ARM.replace("<robot", '<robot xmlns="http://x"').replace("<axis", '<axis u:x="1"'),
+        re.sub("<(/?)", r"<\1u:", ARM),
+        ARM.replace("<origin", '<gz:origin xyz="9 9 9"/><gz:limit upper="9"/><origin'),
+        ARM.replace("</robot>", '<sensor:joint name="j"/><sensor:link name="a"/></robot>'),
     ],
 )
 def test_texts_are_read_in_every_encoding_and_with_undeclared_prefixes(source: str | bytes, tmp_path: Path) -> None:
@@ -195,6 +208,8 @@ def nested(depth: int) -> str:
         (ARM.replace('name="a"', 'name="${prefix}a"'), "expand the xacro macros first: xacro"),
         (ARM.replace("<link", '<xacro:include filename="x"/><link', 1), "expand the xacro macros first: xacro"),
         ("<", "XML is broken"),
+        ('<?xml version="1.0"?><?xml version="1.0"?>' + ARM, "XML is broken"),
+        ('<!--\n--> <?xml version="1.0"\n?>\n<x>\n' + ARM, "XML is broken.*line 5"),
     ],
 )
 def test_texts_that_cannot_be_read_rightly_are_refused_in_a_line(text: str, message: str) -> None:

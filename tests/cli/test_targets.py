@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ik_mdn.cli import main
 from ik_mdn.cli.targets import as_options, read_targets
 from sim.errors import IKError
 
@@ -24,6 +25,11 @@ _HUGE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (1000000000000, 4, 4
         ("huge.npy", _HEADER + _HUGE.ljust(117) + b"\n", "cannot read targets"),
         ("torn.npy", _HEADER + _HUGE[:40].ljust(117) + b"\n", "cannot read targets"),
         ("empty.npy", b"", "cannot read targets"),
+        ("none.json", b"[]", "holds no targets"),
+        ("none.npy", _HEADER + _HUGE.replace(b"1000000000000", b"0").ljust(117) + b"\n", "holds no targets"),
+        ("number.json", b"1", "holds no targets"),
+        ("null.json", b"null", "holds objects"),
+        ("flags.json", b"{}", "holds objects"),
     ],
 )
 def test_what_is_no_targets_is_refused_in_one_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -46,6 +52,15 @@ def test_targets_are_read_as_they_were_written(tmp_path: Path) -> None:
     (tmp_path / "t.json").write_text(str(points.tolist()))
     for name in ("t.npy", "t.json"):
         assert np.array_equal(read_targets(tmp_path / name), points)
+
+
+@pytest.mark.parametrize("point", ["[0.5, 0.25]", "[[0.5, 0.25]]", "[[[0.5, 0.25]]]"])
+def test_a_single_target_of_a_file_is_shown_as_one(
+    point: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "t.json").write_text(point)
+    assert main(["solve", "planar2", "--model", "none", "--pose-file", str(tmp_path / "t.json")]) == 0
+    assert "target: xyz 0.5 0.25 m" in capsys.readouterr().out
 
 
 def test_what_is_zero_but_for_rounding_is_typed_as_0() -> None:

@@ -41,10 +41,10 @@ def test_what_cannot_be_read_or_written_is_found_before_the_work_and_leaves_noth
     for options, places, message in (
         (["--dataset", str(tmp_path / "no")], {}, "no joint vectors in"),
         (["--dataset", str(tmp_path / "other")], {}, "was made for another arm"),
-        ([], {"out": "right"}, "Is a directory"),
+        ([], {"out": "right"}, "is a folder; give the name of a file"),
         ([], {"out": "right/dataset.json/m.safetensors"}, "Not a directory"),
-        ([], {"json": str(tmp_path)}, "Is a directory"),
-        ([], {"json": "/"}, "Is a directory"),
+        ([], {"json": str(tmp_path)}, "is a folder; give the name of a file"),
+        ([], {"json": "/"}, "is a folder; give the name of a file"),
         (["--seed", "99999999999999999999"], {}, "seed must be a whole number"),
     ):
         assert train(tmp_path, *options, **places) == 2

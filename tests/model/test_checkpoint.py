@@ -212,3 +212,14 @@ def test_shipped_models_are_small_loadable_and_carry_their_report(name: str) -> 
     assert report["poses"]["count"] >= 1000
     assert {"training", "raw"} <= set(report)
     assert ("nll" in report) == (kind != "mse")
+
+
+@pytest.mark.parametrize("name", ["~nobody/m.safetensors", "x" * 5000, "a\0b"])
+def test_a_name_that_no_file_can_have_is_no_model(name: str) -> None:
+    with pytest.raises(CheckpointError, match=r"no model '.*'; give the path") as caught:
+        load_model(name)
+    assert len(str(caught.value)) < 400
+
+
+def test_an_arm_with_a_name_too_long_for_a_file_has_no_shipped_model() -> None:
+    assert find_shipped(sim.load_arm("planar:" + ",".join(["0.1"] * 100))) is None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -391,3 +394,18 @@ def test_a_wide_chain_gets_a_proposer_trained_in_its_budget(tmp_path: Path) -> N
         model = train(arm, replace(other, steps=2)).model
         assert model is not None
         assert model.proposer is None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_trains_as_its_parent_did() -> None:
+    code = """
+import multiprocessing as mp, torch, sim, ik_mdn
+torch.set_num_threads(2)
+arm, config = sim.load_arm("planar2"), ik_mdn.TrainConfig(steps=2, width=8, blocks=1, components=2, batch_size=8)
+ik_mdn.train(arm, config)
+p = mp.get_context("fork").Process(target=lambda: ik_mdn.train(arm, config))
+p.start(); p.join(60); print("alive" if p.is_alive() else p.exitcode); p.kill()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True)
+    assert done.stdout.strip() == "0", done.stderr

@@ -9,6 +9,7 @@ import pytest
 
 import sim
 from sim.arm import Arm
+from sim.arrays import FloatArray
 from sim.world import World, plan_motion
 
 TURN = np.array([1.5])
@@ -62,3 +63,28 @@ def test_a_link_without_moments_of_inertia_is_held_and_moved(tmp_path: Path) -> 
     text = arm.urdf_path.read_text().replace('<origin xyz="1 0 0"/>', "")  # type: ignore[union-attr]
     (tmp_path / "spinner.urdf").write_text(text)
     assert drive(sim.load_arm(tmp_path / "spinner.urdf"))[0]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_heavy_links_are_held_by_the_slope_of_their_potential_energy(seed: int) -> None:
+    """Links of tonnes, whose moments of inertia Bullet would refuse for their rounding."""
+    rng = np.random.default_rng(seed)
+    masses, centres = rng.uniform(500, 2000, 3), rng.uniform(-1, 1, (3, 3))
+    links = "".join(
+        f'<link name="l{i + 1}"><inertial><origin xyz="{" ".join(map(str, centres[i]))}"/><mass value="{masses[i]}"/>'
+        '<inertia ixx="90.9" ixy="33.8" ixz="17.2" iyy="147.0" iyz="0.1" izz="168.2"/></inertial></link>'
+        f'<joint name="j{i}" type="revolute"><parent link="l{i}"/><child link="l{i + 1}"/><origin xyz="0.3 0.1 0.7"/>'
+        f'<axis xyz="{"0 1 0" if i else "0 0 1"}"/><limit lower="-3" upper="3" effort="0" velocity="1"/></joint>'
+        for i in range(3)
+    )
+    arm = sim.load_arm(f'<robot name="heavy"><link name="l0"/>{links}</robot>')
+    q = rng.uniform(-2, 2, 3)
+
+    def energy(q: FloatArray) -> float:
+        heights = [(sim.forward_kinematics(part, q[: i + 1]) @ [*centres[i], 1.0])[2] for i, part in enumerate(parts)]
+        return float(9.81 * masses @ heights)
+
+    parts = [sim.load_arm(arm.urdf_xml or "", tip=f"l{i + 1}") for i in range(3)]
+    slopes = [(energy(q + 1e-5 * e) - energy(q - 1e-5 * e)) / 2e-5 for e in np.eye(3)]
+    with World() as world:
+        np.testing.assert_allclose(world.add_arm(arm).holding_torques(q), slopes, rtol=1e-5, atol=1e-2)

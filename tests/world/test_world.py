@@ -14,7 +14,7 @@ import pytest
 import sim
 from ik_mdn import Controller, IKSolver
 from sim.arm.arm import Arm
-from sim.errors import ShapeError, WorldError
+from sim.errors import PoseError, ShapeError, WorldError
 from sim.kinematics import forward_kinematics
 from sim.rendering.camera import Camera
 from sim.rendering.scenery import camera_for
@@ -266,7 +266,7 @@ def test_wrong_use_is_told(two_balls: Arm, monkeypatch: pytest.MonkeyPatch, tmp_
             world.add_arm(restored)
         with pytest.raises(ShapeError, match="T_world_base"):
             world.add_arm(two_balls, T_world_base=np.eye(3))
-        with pytest.raises(WorldError, match="pose must be"):
+        with pytest.raises(PoseError, match=r"T_world: .* NaN"):
             world.add_marker(np.full((4, 4), np.nan))
         body = world.add_arm(two_balls)
         with pytest.raises(ShapeError, match="finite numbers"):

@@ -1,0 +1,56 @@
+"""Files that commands write: found out before the work whether they can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ik_mdn.cli import main
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *([command, "planar2", "--json"] for command in ("arms", "generate", "train", "solve", "reach", "compare")),
+        *([command, "planar2", "--json"] for command in ("evaluate", "choose", "export", "track")),
+        *(["view", "planar2", option] for option in ("--record", "--still")),
+        ["compare", "planar2", "--report"],
+        ["reach", "planar2", "--gif"],
+        ["track", "planar2", "--gif"],
+        ["track", "planar2", "--figure"],
+        ["choose", "planar2", "--figure"],
+        ["train", "planar2", "--out"],
+        ["evaluate", "planar2", "--figures"],
+        ["export", "planar2", "--onnx"],
+    ],
+    ids=" ".join,
+)
+def test_a_place_that_cannot_be_written_is_refused_before_the_work(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.arm.load_arm", lambda *_, **__: pytest.fail("went to work"))
+    (tmp_path / "file").write_text("mine")
+    needed = ["--count", "9", "--out", str(tmp_path / "data")] if words[0] == "generate" else []
+    needed += ["--onnx", str(tmp_path / "m.onnx")] if words[0] == "export" and words[-1] != "--onnx" else []
+    assert main([*words, str(tmp_path / "file" / "below.gif"), *needed]) == 2
+    error = capsys.readouterr().err.strip()
+    assert error.startswith("error: Not a directory (")
+    assert "\n" not in error
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("command", ["reach", "track"])
+def test_a_film_in_another_format_is_refused_before_the_work(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "planar2", "--gif", "film.png"]) == 2
+    assert "allowed: mp4, gif" in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
+def test_a_graph_that_could_not_be_read_again_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", "planar2", "--onnx", "/dev/null"]) == 2
+    assert "error: --onnx must name a plain file" in capsys.readouterr().err
+
+
+def test_more_targets_than_can_be_drawn_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "planar2", "--execute", "1000000000"]) == 2
+    assert "error: --execute goes up to 100,000 targets" in capsys.readouterr().err
