@@ -117,7 +117,13 @@ NUMBERS: dict[str, Callable[[IKSolver, ArmBody, Any], object]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("value", ODD_NUMBERS, ids=repr)
+def said(value: Any) -> str:
+    """A value's kind and, of a plain one, how it begins: the same in every process."""
+    plain = np.ndim(value) == 0 and type(value) is not object
+    return f"{type(value).__name__} {str(value)[:12]}" if plain else type(value).__name__
+
+
+@pytest.mark.parametrize("value", ODD_NUMBERS, ids=said)
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_of_an_odd_kind_is_refused_by_name(name: str, value: Any, solver: IKSolver, body: ArmBody) -> None:
     with pytest.raises(IKError) as caught:
