@@ -160,7 +160,7 @@ class Announcement(event.Listener):
         function = getattr(event.data.get("dispatcher"), "py_func", None)
         if not self._said and str(getattr(function, "__module__", "")).startswith("ik_mdn."):
             self._said = True
-            _log.warning("compiling, once: 10 to 25 s for solving, as long again for self-motion")
+            _log.warning("compiling, once: 10 to 20 s for solving, as long again for self-motion")
 
     def on_end(self, event: Any) -> None:
         pass
