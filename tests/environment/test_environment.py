@@ -55,6 +55,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
+@pytest.mark.slow
 def test_the_name_is_known_after_gymnasium_and_sim_are_imported() -> None:
     code = "import gymnasium, sim; env = gymnasium.make('IKReach-v0'); env.reset(seed=0); env.close()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)

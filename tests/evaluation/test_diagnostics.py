@@ -294,6 +294,7 @@ def test_a_solver_elsewhere_has_its_mixture_measured_there() -> None:
     assert there["modes"]["recall"] == pytest.approx(here["modes"]["recall"], abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_redundant_arm_has_no_countable_modes() -> None:
     result = evaluate(untrained("panda"), count=4, mode_count=2, draws=4)
     assert result.modes is None

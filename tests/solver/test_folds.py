@@ -58,6 +58,7 @@ def beside_folds(arm: Arm, task: Task) -> FloatArray:
     return np.clip(rows, arm.q_min, arm.q_max)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"thorough": True}])
 @pytest.mark.parametrize("make", [lambda: load_arm("ur5e"), lambda: load_arm("puma560"), finger, offset_wrist])
 def test_two_solutions_next_to_each_other_are_on_either_side_of_a_fold(make: Any, options: dict[str, Any]) -> None:

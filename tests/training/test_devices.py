@@ -38,6 +38,7 @@ for covariance in ("isotropic", "diagonal", "full"):
 """
 
 
+@pytest.mark.slow
 def test_the_pass_for_gpus_gives_what_the_one_for_cpus_gives() -> None:
     """Triton's interpreter runs it without a GPU."""
     pytest.importorskip("triton")

@@ -373,6 +373,7 @@ def test_unknown_kinds_and_targets_are_refused() -> None:
         TrainConfig(components=0)
 
 
+@pytest.mark.slow
 def test_a_wide_chain_gets_a_proposer_trained_in_its_budget(tmp_path: Path) -> None:
     arm = sim.load_arm("planar:0.5,0.4,0.3,0.2")
     config = TrainConfig(steps=20, width=24, blocks=1, components=4, batch_size=64, proposer_width=8)

@@ -22,6 +22,7 @@ def model_of(name: str) -> tuple[PoseModel, FloatArray]:
     return session.solver.model, session.start_target()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["planar2", "panda", "ur5e"])
 def test_marginals_are_the_shares_of_draws(name: str) -> None:
     model, T = model_of(name)
