@@ -16,7 +16,8 @@ from typing import Any
 import tyro
 from costing.measuring import measure_generate, measure_memory, measure_solve, measure_training
 from costing.paper import Assumed, add_up
-from results import RESULTS, keep, run_script
+from costing.picture import draw_cost
+from results import FIGURES, RESULTS, keep, run_script
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.cli.options import Address
@@ -38,6 +39,7 @@ def main(
     seed: int = 0,
     runs: Path = Path("runs/cost"),
     out: Path = RESULTS / "cost.json",
+    figure: Path = FIGURES / "cost.png",
 ) -> None:
     """Measure, add up, and write the results; parts that are measured already are kept.
 
@@ -53,6 +55,7 @@ def main(
         seed: Of chains and targets.
         runs: Where measured parts are kept.
         out: The results.
+        figure: The same, drawn.
     """
     if quick:
         poses, most_targets, patience, steps = min(poses, 400_000), min(most_targets, 1000), min(patience, 5.0), 100
@@ -83,7 +86,8 @@ def main(
         add_up(results["unit"], poses=10**9, arms=1000, machines=machines, given=given) for machines in (10, 100)
     ]
     write_json(str(out), results)
-    print(out)
+    draw_cost(results, figure)
+    print(f"{out}, {figure}")
 
 
 def unit_costs(results: dict[str, Any]) -> dict[str, float]:

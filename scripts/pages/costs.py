@@ -7,7 +7,7 @@ from typing import Any
 
 from results import to_markdown
 
-from pages.text import made_by, page
+from pages.text import CAPTIONS, made_by, page
 
 
 def cost_page(found: Mapping[str, Any]) -> str:
@@ -18,6 +18,7 @@ def cost_page(found: Mapping[str, Any]) -> str:
     return page(
         "How cost grows",
         f"{short}Machine: {machine['cores']} cores, load average {load:.1f} at the start, Python {machine['python']}.",
+        f"![{CAPTIONS['cost.png']}](../../../data/figures/cost.png)",
         f"Forward-kinematics samples, {settings['poses']:,} of ur5e, written to a local disk:",
         _generate_table(found["generate"]),
         "Solving without a model, random chains, µs per pose on all cores, by the number of targets in one call (– where it "

@@ -13,6 +13,7 @@ CAPTIONS = {
     "Right: the mixture's modes, before refinement, at the same target; what most of them share is grey.",
     "compare_errors.png": "Distribution of the position error of each method, per arm.",
     "recall_time.png": "Share of the branches found against CPU time per pose.",
+    "cost.png": "How the cost of generating, training and solving, and memory, grow.",
     "viewer.webp": "The viewer: a UR5e's eight solutions of one target, each with its probability, and the regressor's arm.",
     "xarm6_reaches.gif": "An xArm6 reaching a series of targets in PyBullet.",
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from costing.measuring import measure_solve, random_chain
 from costing.paper import Assumed, add_up
+from costing.picture import draw_cost
 from pages import measured
 from results import RESULTS
 
@@ -35,6 +37,15 @@ def test_the_page_shows_the_numbers_of_the_file() -> None:
     assert "| 12,345 |" in text
     assert "| generate 1e+09 poses | 2.0 h |" in text
     assert ("no benchmark" in text) == found["settings"]["quick"]
+
+
+def test_the_figure_is_drawn_and_shown(tmp_path: Path) -> None:
+    from PIL import Image
+
+    found = json.loads((RESULTS / "cost.json").read_text())
+    draw_cost(found, tmp_path / "cost.png")
+    assert min(Image.open(tmp_path / "cost.png").size) > 500
+    assert "data/figures/cost.png" in measured.cost_page(found)
 
 
 def test_batches_that_would_take_too_long_are_left_out() -> None:
