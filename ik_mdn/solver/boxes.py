@@ -29,9 +29,10 @@ def pull_inside(problem: Problem, pose: IntArray, q: FloatArray, low: FloatArray
     """
     arm = problem.arm
     low, high = np.broadcast_to(low, q.shape), np.broadcast_to(high, q.shape)
-    margin = np.where(np.isfinite(high - low), _MARGIN * (high - low), 0.0)
-    low, high = low + margin, high - margin
-    middle = np.where(np.isfinite(low + high), (low + high) / 2, np.clip(0.0, low, high))
+    with np.errstate(invalid="ignore"):  # an open box: ∞ - ∞
+        margin = np.where(np.isfinite(high - low), _MARGIN * (high - low), 0.0)
+        low, high = low + margin, high - margin
+        middle = np.where(np.isfinite(low + high), (low + high) / 2, np.clip(0.0, low, high))
     q = _clipped(problem, q, middle, low, high)
     active = np.arange(len(q))
     for _ in range(_ROUNDS):
