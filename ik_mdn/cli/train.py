@@ -50,12 +50,14 @@ def run(
             CSV, NumPy; a column per joint by its name, rad and m), so that weights mean how this robot is usually held.
     """
     with waiting("loading"):
+        from ik_mdn.model import choose_device
         from ik_mdn.training import rank, train  # noqa: F401 - loads torch while it is said so
         from sim.arm import load_arm
         from sim.task import load_task
 
         loaded = load_arm(arm, base=base, tip=tip)
         chosen = load_task(loaded, task)
+        choose_device(config.device)  # or refuse, before anything is made
     label = loaded.name.replace(":", "-") + ("-mse" if config.kind == "mse" else "")
     out = out or Path(f"{label}.safetensors")
     folder = run_folder or Path("runs") / (label if config.kind == "mse" else f"{label}-mdn")
