@@ -49,6 +49,7 @@ def _draw_lines(axes: Axes, rows: Any, name: str | None, x: str, y: Any) -> None
 
 def _draw_solve(axes: Axes, rows: Any) -> None:
     from matplotlib import colormaps
+    from matplotlib.ticker import LogLocator, NullFormatter, ScalarFormatter
 
     joints = sorted({row["joints"] for row in rows})
     for n in joints:
@@ -58,5 +59,8 @@ def _draw_solve(axes: Axes, rows: Any) -> None:
     axes.set(
         title="Solving without a model", xlabel="targets in one call", ylabel="µs per pose", xscale="log", yscale="log"
     )
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.legend(frameon=False, fontsize="small", ncols=2)
     axes.grid(alpha=0.25)
