@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def manipulability(arm: Arm, task: Task, q: Array) -> Array:
     return product
 
 
+@lru_cache(maxsize=64)
 def task_rank(arm: Arm, task: Task) -> int:
     """How many of a task's numbers the joints can change independently of each other: its Jacobian's rank almost everywhere.
 

@@ -1,4 +1,4 @@
-"""Words with a sentence: how something ended, for programs and for people."""
+"""Words with a sentence: how something ended, for programs and for people; and words that are counted."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ class Word(str, Enum):
 
     def __str__(self) -> str:
         return str(self.value)
+
+
+def counted(count: int, what: str) -> str:
+    """A number of things: "1 solution", "3 solutions"."""
+    return f"{count} {what}{'s' * (count != 1)}"

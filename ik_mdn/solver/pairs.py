@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from ik_mdn.solver.engine import Engine, Found, Problem, Seeds, chunks, uniform_draws
@@ -34,7 +32,7 @@ def complete_pairs(engine: Engine, problem: Problem, found: Found, looked_at: Bo
     for q in np.split(draws, [_FIRST, 3 * _FIRST]):
         alone = np.bincount(found.pose, minlength=len(looked_at)) % 2 == 1
         for poses in chunks((alone & looked_at).nonzero()[0], len(q), engine.rows):
-            if time.monotonic() > problem.deadline:
+            if problem.is_late:
                 return found
             more, _ = engine.settle(poses, Seeds.repeated(len(poses), q, 0.0), beside=True)
             if len(more.pose):

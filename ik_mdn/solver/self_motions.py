@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ik_mdn.solver.probabilities import Law
 from sim.arrays import FloatArray, IntArray
+from sim.words import counted
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -119,7 +120,7 @@ class SelfMotionBatch(Sequence[SelfMotion]):
         return len(self.offsets) - 1
 
     def __repr__(self) -> str:
-        return f"SelfMotionBatch({_amount(len(self.q), len(self.length))} of {_counted(len(self), 'pose')})"
+        return f"SelfMotionBatch({_amount(len(self.q), len(self.length))} of {counted(len(self), 'pose')})"
 
     @overload
     def __getitem__(self, index: int) -> SelfMotion: ...
@@ -148,8 +149,4 @@ class SelfMotionBatch(Sequence[SelfMotion]):
 
 
 def _amount(samples: int, curves: int) -> str:
-    return _counted(samples, "sample") + (f" on {_counted(curves, 'curve')}" if curves else "")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
+    return counted(samples, "sample") + (f" on {counted(curves, 'curve')}" if curves else "")

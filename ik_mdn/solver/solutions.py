@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ik_mdn.solver.probabilities import Law
 from sim.arrays import FloatArray
-from sim.words import Word
+from sim.words import Word, counted
 
 
 class Status(Word):
@@ -30,10 +30,6 @@ class Status(Word):
 
 STATUSES = tuple(Status)
 _PER_SOLUTION = ("weight", "proposal_weight", "err_pos", "err_rot")
-
-
-def _count(solutions: int) -> str:
-    return f"{solutions} solution{'s' * (solutions != 1)}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +89,7 @@ class Solutions:
         return iter(self.q)
 
     def __repr__(self) -> str:
-        return f"Solutions({_count(len(self))}, {self.status})"
+        return f"Solutions({counted(len(self), 'solution')}, {self.status})"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -168,7 +164,7 @@ class SolutionBatch(Sequence[Solutions]):
 
     def __repr__(self) -> str:
         tally = ", ".join(f"{n} {status}" for status, n in self.tally().items())
-        return f"SolutionBatch({_count(len(self.q))} of {len(self)} pose{'s' * (len(self) != 1)}: {tally or 'none'})"
+        return f"SolutionBatch({counted(len(self.q), 'solution')} of {counted(len(self), 'pose')}: {tally or 'none'})"
 
     @property
     def count(self) -> NDArray[np.int64]:  # type: ignore[override]  # numbers per pose say more than Sequence.count

@@ -8,6 +8,7 @@ import numpy as np
 
 from ik_mdn.solver import Status
 from sim.arrays import FloatArray, IntArray
+from sim.words import counted
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +76,7 @@ class Answer:
                 f"A continuum of solutions; {len(self)} that differ most are shown, each standing for those around it."
             )
         more = f", {len(self)} of them shown" if self.found > len(self) else ""
-        return f"{self.found} solution{'' if self.found == 1 else 's'} in limits{more}."
+        return f"{counted(self.found, 'solution')} in limits{more}."
 
     def _reason(self) -> str:
         if self.status is Status.OUT_OF_LIMITS:

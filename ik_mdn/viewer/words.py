@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ik_mdn.control import Candidate, CostWeights, Decision
+from sim.words import counted
 
 _CLEAR = 0.2  # [m] distances are measured up to this
 _TIE = 5e-3  # difference of costs that nobody sees
@@ -45,7 +46,7 @@ def why_chosen(decision: Decision) -> str:
     if decision.chosen is None:
         return decision.reason
     stops = max(0, len(decision.route) - 1)
-    way = f", by a way round with {stops} stop{'' if stops == 1 else 's'}" if stops else ""
+    way = f", by a way round with {counted(stops, 'stop')}" if stops else ""
     able = sum(candidate.rejected is None for candidate in decision.candidates)
     why = "the only one it can take" if able == 1 else f"cheapest of {able}"
     return f"{why}, cost {decision.chosen.cost:.2f}: {decision.chosen.travel:.1f} s away{way}"

@@ -27,8 +27,8 @@ def draw_cost(found: Mapping[str, Any], out: Path) -> None:
     generate.set(title="Generating samples", xlabel="workers", ylabel="million poses per second")
     _draw_lines(train, found["training"], None, "processes", lambda row: row["samples_per_s"] / 1e3)
     train.set(title="Training", xlabel="processes of one core", ylabel="thousand samples per second")
-    for axes, key in ((generate, "workers"), (train, "processes")):
-        axes.set_xticks(sorted({row[key] for row in found["generate" if key == "workers" else "training"]}))
+    for axes, part, key in ((generate, "generate", "workers"), (train, "training", "processes")):
+        axes.set_xticks(sorted({row[key] for row in found[part]}))
         axes.set_ylim(bottom=0)
     _draw_solve(solve, found["solve"])
     _draw_lines(memory, found["memory"], "what", "poses", lambda row: row["peak_mib"])
