@@ -129,7 +129,7 @@ def read_chains(path: Path) -> tuple[list[Arm], list[dict[str, str]]]:
 def measure(arm: Arm, *, poses: int, seconds: float, targets: int, seed: int) -> dict[str, Any]:
     """The figures of one chain."""
     rng = np.random.default_rng(seed)
-    q = rng.uniform(arm.sample_min, arm.sample_max, (poses, arm.n_joints))
+    q = arm.sample(rng, poses)
     T, solver = sim.forward_kinematics(arm, q), IKSolver(arm)
     solver.solve(T[:1], seeds=1, restarts=1)  # compiles
     begin = time.perf_counter()

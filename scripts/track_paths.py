@@ -158,7 +158,7 @@ def make_path(solver: IKSolver, kind: str, index: int, seed: int) -> CartesianPa
             if solver.solve(path.T_base_tip[[0, -1]]).solved.all():
                 break
         return path
-    q = rng.uniform(arm.sample_min, arm.sample_max)
+    q = arm.sample(rng)
     T = forward_kinematics(arm, q)
     if kind == "line":
         T_end = T.copy()
@@ -174,7 +174,7 @@ def make_path(solver: IKSolver, kind: str, index: int, seed: int) -> CartesianPa
 
 def make_singular(arm: Arm, miss: float, rng: np.random.Generator) -> CartesianPath:
     """A line that has its middle at a configuration next to a singular one (of planar2: the tip at the base)."""
-    q = rng.uniform(arm.sample_min, arm.sample_max)
+    q = arm.sample(rng)
     q[WRIST[arm.name]] = np.pi - miss if arm.name == "planar2" else miss
     T = forward_kinematics(arm, q)
     way, by = rng.uniform(0.05, 0.1) * arm.reach * direction(arm, rng), turn(arm, rng.uniform(0.1, 0.5), rng)

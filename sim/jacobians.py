@@ -95,7 +95,7 @@ def task_rank(arm: Arm, task: Task) -> int:
         arm: The arm.
         task: Which rows count.
     """
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, arm.n_joints))
+    q = arm.sample(np.random.default_rng(0), 16)
     return int((task_singular_values(arm, task, q) > ROUNDING).sum(axis=-1).max())
 
 

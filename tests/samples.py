@@ -56,7 +56,7 @@ def sliding_arm() -> Arm:
 
 def sample(arm: Arm, count: int, seed: int = 0) -> Tensor:
     rng = np.random.default_rng(seed)
-    return torch.tensor(rng.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints)))
+    return torch.tensor(arm.sample(rng, count))
 
 
 def disturb(q: Tensor, size: float, seed: int = 1) -> Tensor:

@@ -64,7 +64,7 @@ def move(x: float, y: float, z: float) -> FloatArray:
 
 
 def sample(arm: sim.Arm, count: int, seed: int = 0) -> FloatArray:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 def difference_jacobian(arm: sim.Arm, q: FloatArray, step: float = 1e-6) -> FloatArray:

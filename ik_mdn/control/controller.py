@@ -221,7 +221,7 @@ class Controller:
             decision = chooser.decide()
             if decision.status not in (ReachStatus.BLOCKED, ReachStatus.TOO_WEAK):
                 break
-            q_seed = rng.uniform(arm.sample_min, arm.sample_max)
+            q_seed = arm.sample(rng)
         assert decision is not None
         return replace(decision, unshaped=self.body.unshaped, law=getattr(found, "law", None)), spent
 

@@ -91,7 +91,7 @@ def measure_diversity(solver: IKSolver, T_base_tip: Tensor, *, draws: int = 100,
             continue
         taken = rng.choice(len(motion), (2, draws), p=motion.weight)
         exact, again = (torch.from_numpy(motion.q[rows]) for rows in taken)
-        random = rng.uniform(arm.sample_min, arm.sample_max, (_MORE * draws, arm.n_joints))
+        random = arm.sample(rng, _MORE * draws)
         found = {
             "raw": raw[pose],
             "refined": _refined(solver, T[pose], raw[pose].numpy()),

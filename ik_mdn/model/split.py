@@ -94,7 +94,7 @@ def chosen_split(arm: Arm, task: Task, config: ModelConfig) -> Split | None:
 
 def _margin(arm: Arm, task: Task) -> float:
     """Median of the smallest singular value over configurations in limits."""
-    draws = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (_SAMPLES, arm.n_joints))
+    draws = arm.sample(np.random.default_rng(0), _SAMPLES)
     return float(task_singular_values(arm, task, torch.from_numpy(draws))[:, -1].median())
 
 

@@ -41,7 +41,7 @@ def dexterity(arm: Arm, task: Task, q: FloatArray) -> FloatArray:
 
 def draw_anywhere(arm: Arm, rng: np.random.Generator) -> FloatArray:
     """A configuration uniform in the limits, shape (n,)."""
-    return rng.uniform(arm.sample_min, arm.sample_max)
+    return arm.sample(rng)
 
 
 def draw_comfortable(arm: Arm, rng: np.random.Generator) -> FloatArray:
@@ -141,4 +141,4 @@ def _worst_place(arm: Arm, task: Task, q: FloatArray, joint: int) -> tuple[float
 @lru_cache(maxsize=64)
 def _median_dexterity(arm: Arm, task: Task) -> float:
     rng = np.random.default_rng(0)
-    return float(np.median(dexterity(arm, task, rng.uniform(arm.sample_min, arm.sample_max, (256, arm.n_joints)))))
+    return float(np.median(dexterity(arm, task, arm.sample(rng, 256))))

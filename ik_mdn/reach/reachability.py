@@ -142,7 +142,7 @@ def _ring(point: str, spans: list[tuple[float, float]]) -> Ring:
 
 def _draw_pose(arm: Arm, rng: np.random.Generator) -> FloatArray:
     """The tip's pose at a uniform configuration: in the plane for a planar arm."""
-    return forward_kinematics(arm, rng.uniform(arm.sample_min, arm.sample_max))
+    return forward_kinematics(arm, arm.sample(rng))
 
 
 def _place(arm: Arm, T_base_tip: FloatArray, distance: float) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ik_mdn.solver.engine import Problem, uniform_draws
+from ik_mdn.solver.engine import Problem
 from ik_mdn.solver.solutions import Closest, SolutionBatch
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray
@@ -64,7 +64,7 @@ def closest_approach(
         The nearest that was found.
     """
     slopes = _Landscape(arm, task, T_base_target)
-    x = uniform_draws(arm, np.random.default_rng(seed), _DRAWS) / arm.joint_units
+    x = arm.sample(np.random.default_rng(seed), _DRAWS) / arm.joint_units
     x = x[slopes.cost_and_slope(x)[0].argsort()[:_STARTS]]
     cost, slope, curvature = slopes.look(x)
     share: FloatArray = np.ones(len(x))

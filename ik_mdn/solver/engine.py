@@ -211,8 +211,3 @@ def fine_tolerance(tolerance: float) -> float:
 def merge_distance(tolerance: float) -> float:
     """Distance on the circle [rad, m] below which two solutions of a tolerance are one."""
     return float(max(MERGE, tolerance**0.5))
-
-
-def uniform_draws(arm: Arm, generator: np.random.Generator, count: int) -> FloatArray:
-    """Joint vectors uniform in limits, shape (count, n) [rad, m]."""
-    return generator.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))

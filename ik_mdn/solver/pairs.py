@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ik_mdn.solver.engine import Engine, Found, Problem, Seeds, chunks, uniform_draws
+from ik_mdn.solver.engine import Engine, Found, Problem, Seeds, chunks
 from ik_mdn.solver.folds import drop_connected
 from sim.arrays import BoolArray
 from sim.jacobians import comes_in_pairs
@@ -28,7 +28,7 @@ def complete_pairs(engine: Engine, problem: Problem, found: Found, looked_at: Bo
     arm = problem.arm
     if not comes_in_pairs(arm, problem.task):
         return found
-    draws = uniform_draws(arm, np.random.default_rng([seed, _FIRST]), 7 * _FIRST)
+    draws = arm.sample(np.random.default_rng([seed, _FIRST]), 7 * _FIRST)
     for q in np.split(draws, [_FIRST, 3 * _FIRST]):
         alone = np.bincount(found.pose, minlength=len(looked_at)) % 2 == 1
         for poses in chunks((alone & looked_at).nonzero()[0], len(q), engine.rows):

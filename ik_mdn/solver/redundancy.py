@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.solver.engine import Problem, Seeds, starts, uniform_draws
+from ik_mdn.solver.engine import Problem, Seeds, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
 from ik_mdn.solver.options import check_seeds
 from ik_mdn.solver.probabilities import Law, normalise, solution_weights
@@ -201,7 +201,7 @@ def _find(job: _Job, T: FloatArray) -> tuple[FloatArray, IntArray]:
             problem = Problem(job.arm, job.task, T, None, job.tolerance)
             seeds = job.solver.engine(problem).propose(pending, job.seeds)
         else:
-            draws = uniform_draws(job.arm, rng, job.seeds << max(0, number - 1))
+            draws = job.arm.sample(rng, job.seeds << max(0, number - 1))
             seeds = Seeds.repeated(len(pending), draws, 0.0)
         pose = pending.repeat(seeds.counts)
         found = _refine_seeds(job, T[pose], seeds.q)

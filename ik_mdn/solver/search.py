@@ -12,7 +12,7 @@ import numpy as np
 
 from ik_mdn.solver.boxes import pull_inside
 from ik_mdn.solver.continua import curved_targets, on_curve
-from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, uniform_draws, within_reach
+from ik_mdn.solver.engine import NEARLY, Engine, Found, Problem, Seeds, chunks, within_reach
 from ik_mdn.solver.folds import drop_connected, seeds_across_folds
 from ik_mdn.solver.options import Effort
 from ik_mdn.solver.pairs import complete_pairs
@@ -302,7 +302,7 @@ class _Search:
 
     def _last_draws(self) -> FloatArray:
         """Random joint vectors of their own generator: what is tried last changes nothing for other targets."""
-        return uniform_draws(self.problem.arm, np.random.default_rng([self.effort.seed, _LAST]), _LAST)
+        return self.problem.arm.sample(np.random.default_rng([self.effort.seed, _LAST]), _LAST)
 
     def _proposals(self, poses: IntArray, most: int | None = None) -> Seeds:
         seeds = [self.engine.propose(poses, most or self.effort.seeds)]
@@ -339,9 +339,9 @@ class _Search:
         return np.random.default_rng(self.effort.seed)
 
     def _draws(self, count: int) -> FloatArray:
-        return uniform_draws(self.problem.arm, self.generator, count)
+        return self.problem.arm.sample(self.generator, count)
 
 
 def first_draws(arm: Arm, seed: int, count: int) -> FloatArray:
     """The random seeds (count, n) of a search's first round."""
-    return uniform_draws(arm, np.random.default_rng(seed), count)
+    return arm.sample(np.random.default_rng(seed), count)

@@ -83,7 +83,7 @@ class Session:
         """A target to begin with, (4, 4): in reach, away from the base and from singular configurations."""
         rng = np.random.default_rng(0)
         middle = 0.5 * (self.arm.sample_min + self.arm.sample_max)
-        q = middle + 0.6 * (rng.uniform(self.arm.sample_min, self.arm.sample_max, (512, self.arm.n_joints)) - middle)
+        q = middle + 0.6 * (self.arm.sample(rng, 512) - middle)
         T = forward_kinematics(self.arm, q)
         radius = np.linalg.norm(T[:, :2, 3], axis=1) / self.arm.reach
         front = T[:, 0, 3] / np.maximum(np.linalg.norm(T[:, :2, 3], axis=1), 1e-9)
@@ -159,11 +159,7 @@ class Session:
         }
 
     def _approach(self, T: FloatArray, seeds: tuple[FloatArray, FloatArray] | None) -> Placed:
-        if seeds is None:
-            shape = (_STARTS, self.arm.n_joints)
-            others = np.random.default_rng(0).uniform(self.arm.sample_min, self.arm.sample_max, shape)
-        else:
-            others = seeds[0][:_STARTS]
+        others = self.arm.sample(np.random.default_rng(0), _STARTS) if seeds is None else seeds[0][:_STARTS]
         first = self.q_now if self._nearest is None else self._nearest
         return approach(self.arm, self.task, T, np.vstack([first, others]))
 

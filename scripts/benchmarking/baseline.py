@@ -109,7 +109,7 @@ def _restart(
     each = max(1, _CHUNK // width)
     for start in range(0, len(poses), each):
         part = np.arange(start, min(start + each, len(poses)))
-        q = rng.uniform(arm.sample_min, arm.sample_max, (len(part) * width, arm.n_joints))
+        q = arm.sample(rng, len(part) * width)
         pose = np.repeat(part, width)
         out = refine(arm, task, torch.from_numpy(poses.T[pose]), torch.from_numpy(q), tolerance=_FINEST)
         answers = read_refined(arm, pose, out)

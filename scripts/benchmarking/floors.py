@@ -73,7 +73,7 @@ def time_refinement(solver: IKSolver, poses: Poses, rounds: int) -> dict[str, An
     """
     arm, rng, out = solver.arm, np.random.default_rng(0), dict[str, Any]()
     near = poses.q + NEAR * rng.normal(size=poses.q.shape)
-    for label, q in (("near", near), ("random", rng.uniform(arm.sample_min, arm.sample_max, near.shape))):
+    for label, q in (("near", near), ("random", arm.sample(rng, len(near)))):
         T, seeds = torch.from_numpy(poses.T), torch.from_numpy(q)
         calls = {
             "floor": lambda T=T, seeds=seeds: refine(arm, solver.task, T, seeds, max_iterations=1),

@@ -88,7 +88,7 @@ class Optik(Single):
 
     def prepare(self, T: FloatArray) -> Prepared:
         """Targets as nested lists, each with a random guess in limits."""
-        guess = self._rng.uniform(self._arm.sample_min, self._arm.sample_max, (len(T), self._arm.n_joints))
+        guess = self._arm.sample(self._rng, len(T))
         targets = list(zip(T.tolist(), guess.tolist(), strict=True))
         return Prepared(targets, targets)
 
@@ -147,7 +147,7 @@ class Pinocchio(Single):
                 turned = q - 2 * np.pi * np.round((q - (arm.sample_min + arm.sample_max) / 2) / (2 * np.pi))
                 if (turned >= arm.q_min).all() and (turned <= arm.q_max).all():
                     return turned
-            q = self._rng.uniform(arm.sample_min, arm.sample_max)
+            q = arm.sample(self._rng)
         return None
 
     def _converge(self, target: Any, q: FloatArray) -> FloatArray | None:

@@ -49,7 +49,7 @@ def uniform_poses(arm: Arm, count: int, seed: int) -> Poses:
         count: How many.
         seed: Of `np.random.default_rng`.
     """
-    q = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(seed), count)
     return Poses(q, forward_kinematics(arm, q))
 
 
@@ -74,7 +74,7 @@ def singular_poses(arm: Arm, kind: str, offset: float, count: int, seed: int) ->
     for _ in range(_DRAWS):
         if sum(map(len, found)) >= count:
             break
-        q = _to_zero(arm, rng.uniform(arm.sample_min, arm.sample_max, (4 * count, 6)), joint, rng)
+        q = _to_zero(arm, arm.sample(rng, 4 * count), joint, rng)
         q[:, joint] += offset * rng.choice((-1.0, 1.0), len(q))
         found.append(q[((q >= arm.q_min) & (q <= arm.q_max)).all(axis=1)])
     q = np.concatenate(found)[:count]

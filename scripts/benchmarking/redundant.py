@@ -104,7 +104,7 @@ def time_many(
 
 
 def _reference(arm: Arm, T: FloatArray, rng: np.random.Generator) -> FloatArray:
-    q = torch.from_numpy(rng.uniform(arm.sample_min, arm.sample_max, (_DENSE, arm.n_joints)))
+    q = torch.from_numpy(arm.sample(rng, _DENSE))
     out = refine(arm, load_task(arm, None), torch.from_numpy(T).expand(len(q), 4, 4), q)
     met = torch.maximum(out.err_pos, out.err_rot) <= EXACT
     turned, inside = turn_into_limits(arm, out.q[met])

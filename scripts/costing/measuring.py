@@ -32,7 +32,7 @@ if kind == "generate":
 else:
     import numpy as np, ik_mdn
     arm = sim.load_arm("ur5e")
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(0), count)
     found = ik_mdn.IKSolver(arm).solve(sim.forward_kinematics(arm, q), restarts=1)
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))  # of this program alone
 print(json.dumps(int(peak.split()[1]) / 1024))
@@ -103,7 +103,7 @@ def measure_solve(joints: Sequence[int], targets: Sequence[int], patience: float
     for n in joints:
         arm = random_chain(n, seed)
         solver, rng = IKSolver(arm), np.random.default_rng(seed)
-        T = forward_kinematics(arm, rng.uniform(arm.sample_min, arm.sample_max, (max(targets), n)))
+        T = forward_kinematics(arm, arm.sample(rng, max(targets)))
         solver.solve(T[:1])
         solver.solve(T[:100])  # rare targets load, or compile, what the first one did not need
         each = 0.0

@@ -134,6 +134,10 @@ class Arm:
         """Upper end of the range to sample from, shape (n,); see `sample_min`."""
         return _read_only(self._sampled[1])
 
+    def sample(self, generator: np.random.Generator, count: int | None = None) -> FloatArray:
+        """Joint vectors uniform from `sample_min` to `sample_max`, shape (count, n), or one, (n,) [rad or m]."""
+        return generator.uniform(self.sample_min, self.sample_max, None if count is None else (count, self.n_joints))
+
     @cached_property
     def _sampled(self) -> tuple[FloatArray, FloatArray]:
         low, high = self.q_min, self.q_max

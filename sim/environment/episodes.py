@@ -105,7 +105,7 @@ class Episodes:
     def _draw_free(self, rng: np.random.Generator) -> FloatArray:
         arm = self.body.arm
         for _ in range(_MAX_DRAWS):
-            q = rng.uniform(arm.sample_min, arm.sample_max)
+            q = arm.sample(rng)
             if not self.body.collides(q, margin=_MARGIN):
                 return q
         raise WorldError(

@@ -202,5 +202,5 @@ def goal_space(arm: Arm, task: Task) -> GoalSpace:
 
 def _stays_upright(arm: Arm) -> bool:
     """Whether the tip's z axis is up or down everywhere, so that its turn about it is the heading of its x axis."""
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (8, arm.n_joints))
+    q = arm.sample(np.random.default_rng(0), 8)
     return bool((np.abs(forward_kinematics(arm, q)[:, 2, 2]) > 1.0 - 1e-6).all())

@@ -56,7 +56,7 @@ def camera_for(
 
 def _usual_places(arm: Arm, lowest: float) -> FloatArray:
     """Where joints and tip are in most configurations, above a height, and the foot, shape (m, 3)."""
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (_CONFIGURATIONS, arm.n_joints))
+    q = arm.sample(np.random.default_rng(0), _CONFIGURATIONS)
     points = joint_origins(arm, q).reshape(-1, 3)
     points[:, 2] = np.maximum(points[:, 2], lowest)
     low, high = np.quantile(points, [_RARE, 1 - _RARE], axis=0)

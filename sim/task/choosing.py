@@ -76,7 +76,7 @@ def _turning_task(arm: Arm) -> Task | None:
 
 def _least_singular(arm: Arm, tasks: list[Task]) -> list[FloatArray]:
     """Least singular values of the Jacobians of some tasks at 16 configurations; 0 where a combination of rows stays."""
-    T, J = kinematics(arm, np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (16, arm.n_joints)))
+    T, J = kinematics(arm, arm.sample(np.random.default_rng(0), 16))
     J = J / np.array([arm.length] * 3 + [1.0] * 3)[:, None]
     return [np.linalg.svd(task_jacobian(task, J, T), compute_uv=False)[:, -1] for task in tasks]
 

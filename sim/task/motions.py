@@ -31,7 +31,7 @@ class Motions(NamedTuple):
 @lru_cache(maxsize=64)
 def motions(arm: Arm) -> Motions:
     """The spans of the Jacobian's linear rows in the base frame and of its angular rows in the tip frame."""
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (_CONFIGURATIONS, arm.n_joints))
+    q = arm.sample(np.random.default_rng(0), _CONFIGURATIONS)
     J, R = jacobian(arm, q), forward_kinematics(arm, q)[:, :3, :3]
     linear = J[:, :3] / (arm.reach or 1.0)
     angular = R.swapaxes(1, 2) @ J[:, 3:]

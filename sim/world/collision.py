@@ -154,7 +154,7 @@ class Collisions:
     def _ignore_artefacts(self) -> None:
         """Take pairs that nearly always touch out of collision detection."""
         rng = np.random.default_rng(0)
-        samples = rng.uniform(self.arm.sample_min, self.arm.sample_max, (_N_SAMPLES, self.arm.n_joints))
+        samples = self.arm.sample(rng, _N_SAMPLES)
         counts: dict[tuple[int, int], int] = {}
         with self.kept():
             for row in samples:

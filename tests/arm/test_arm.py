@@ -221,13 +221,13 @@ def test_planar_means_turning_about_z_and_sliding_across_it(kind: str, axis: str
 @pytest.mark.parametrize("name", catalogue.names())
 def test_reach_bounds_the_distance_from_the_first_axis(name: str) -> None:
     arm = sim.load_arm(name)
-    q = np.random.default_rng(1).uniform(arm.sample_min, arm.sample_max, (2000, arm.n_joints))
+    q = arm.sample(np.random.default_rng(1), 2000)
     distance = np.linalg.norm(sim.forward_kinematics(arm, q)[:, :3, 3] - arm.offsets[0, :3, 3], axis=-1)
     assert distance.max() <= arm.reach + 1e-12
 
 
 def test_reach_counts_the_slides(mixed: sim.Arm) -> None:
-    q = np.random.default_rng(1).uniform(mixed.sample_min, mixed.sample_max, (2000, 3))
+    q = mixed.sample(np.random.default_rng(1), 2000)
     distance = np.linalg.norm(sim.forward_kinematics(mixed, q)[:, :3, 3] - mixed.offsets[0, :3, 3], axis=-1)
     assert 0.5 * mixed.reach < distance.max() <= mixed.reach
 

@@ -50,7 +50,7 @@ def shelf(xarm: Arm) -> Iterator[ArmBody]:
 
 
 def draw(arm: Arm, count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 def in_contact_with(body: ArmBody, other: str) -> np.ndarray:

@@ -25,7 +25,7 @@ ARMS = {
 @pytest.mark.parametrize("count", [0, 1, 511, 3000])
 def test_poses_are_those_of_forward_kinematics_to_rounding(name: str, count: int) -> None:
     arm = ARMS[name]()
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(0), count)
     q[: count // 2] *= np.where(arm.is_prismatic, 1.0, 100.0)  # many turns
     position, quat_xyzw = np.empty((count, 3)), np.empty((count, 4))
     reach(np.array(arm.offsets), np.array(arm.is_prismatic), q, position, quat_xyzw)

@@ -71,7 +71,7 @@ def test_an_arm_of_four_joints_has_an_environment(control: str) -> None:
 
 
 def poses(arm: sim.Arm, count: int = 50) -> np.ndarray:
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(0), count)
     return sim.forward_kinematics(arm, q)
 
 

@@ -71,7 +71,7 @@ def through(arm: Arm, q: FloatArray, way: Any, rotvec: Any, **limits: float) -> 
 
 
 def random_path(arm: Arm, rng: np.random.Generator) -> CartesianPath:
-    T = forward_kinematics(arm, rng.uniform(arm.sample_min, arm.sample_max))
+    T = forward_kinematics(arm, arm.sample(rng))
     flat = (1.0, 1.0, 0.0) if arm.is_planar else (1.0, 1.0, 1.0)
     way = rng.normal(size=3) * flat
     if rng.integers(2):

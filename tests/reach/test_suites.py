@@ -165,7 +165,7 @@ def test_no_reachable_target_is_called_unreachable(name: str) -> None:
 def test_no_reachable_target_of_a_sliding_arm_is_called_unreachable(tmp_path: Path) -> None:
     arm, rng = from_urdf(tmp_path, SLIDER), np.random.default_rng(0)
     kind = load_task(arm, "planar_position")
-    reached = forward_kinematics(arm, rng.uniform(arm.sample_min, arm.sample_max, (300, 2)))
+    reached = forward_kinematics(arm, arm.sample(rng, 300))
     assert [T for T in reached if why_unreachable(arm, kind, T)] == []
     distances = {np.hypot(*draw_unreachable(arm, kind, rng)[0][:2, 3]).round(6) for _ in range(40)}
     least, most = 0.5, 0.7

@@ -14,7 +14,7 @@ from sim.rendering import camera_for, draw_key, project
 def test_the_arm_is_large_in_the_picture_and_mostly_in_it(name: str) -> None:
     arm = sim.load_arm(name)
     camera = camera_for(arm, width=480, height=360)
-    q = np.random.default_rng(1).uniform(arm.sample_min, arm.sample_max, (300, arm.n_joints))
+    q = arm.sample(np.random.default_rng(1), 300)
     pixels = project(camera, joint_origins(arm, q))
     inside = ((pixels >= 0) & (pixels < [480, 360])).all(axis=-1)
     assert inside.mean() > 0.85

@@ -41,7 +41,7 @@ def test_the_shipped_scenes_are_there_and_scale_with_the_arm() -> None:
 @pytest.mark.parametrize("name", ARMS)
 def test_arms_stand_free_in_every_shipped_scene_and_have_room_to_move(name: str) -> None:
     arm = sim.load_arm(name)
-    draws = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (150, arm.n_joints))
+    draws = arm.sample(np.random.default_rng(0), 150)
     for scene in scene_names():
         with World() as world:
             body = world.add_arm(arm)

@@ -28,7 +28,7 @@ def distance(arm: Arm, task: Task, q: np.ndarray, T: np.ndarray) -> float:
 
 def beyond(arm: Arm, count: int, seed: int = 0) -> np.ndarray:
     """Poses out of reach: those of random configurations, twice as far away."""
-    q = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(seed), count)
     T = sim.forward_kinematics(arm, q)
     T[:, :3, 3] *= 2.0
     return T
@@ -52,7 +52,7 @@ def test_it_is_no_farther_than_what_scipy_finds(name: str) -> None:
     task, rng = default_task(arm), np.random.default_rng(3)
     bounds = list(zip(arm.q_min, arm.q_max, strict=True))
     for T in beyond(arm, 3, seed=1):
-        starts = rng.uniform(arm.sample_min, arm.sample_max, (4, arm.n_joints))
+        starts = arm.sample(rng, 4)
         theirs = min(
             minimize(lambda q, T=T: distance(arm, task, q, T), start, method="L-BFGS-B", bounds=bounds).fun
             for start in starts

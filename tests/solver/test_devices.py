@@ -30,7 +30,7 @@ class Elsewhere(IKSolver):
 
 def reachable(solver: IKSolver, count: int) -> Any:
     arm = solver.arm
-    q = np.random.default_rng(1).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(1), count)
     return sim.forward_kinematics(arm, q)
 
 
@@ -88,7 +88,7 @@ def test_the_device_of_a_solver_is_kept_or_refused() -> None:
 def test_what_an_inverse_says_of_singular_values_is_what_they_say(name: str) -> None:
     arm = sim.load_arm(name)
     task, generator = load_task(arm, None), np.random.default_rng(0)
-    q = generator.uniform(arm.sample_min, arm.sample_max, (200, arm.n_joints))
+    q = arm.sample(generator, 200)
     q[:40, 1:] = 0.0
     q[40:80, -2] *= 1e-3
     rows = torch.from_numpy(q)
@@ -103,7 +103,7 @@ def test_what_an_inverse_says_of_singular_values_is_what_they_say(name: str) -> 
 
 def test_seeds_across_folds_are_the_same_in_torch() -> None:
     arm = sim.load_arm("ur5e")
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (300, 6))
+    q = arm.sample(np.random.default_rng(0), 300)
     for thorough in (False, True):
         ours, source = seeds_across_folds(arm, load_task(arm, None), q, thorough=thorough)
         theirs, rows = seeds_across_folds(arm, load_task(arm, None), torch.from_numpy(q), thorough=thorough)

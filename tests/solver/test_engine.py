@@ -49,7 +49,7 @@ def model_of(arm: Arm, task: str, **options: Any) -> PoseModel:
 
 def targets(arm: Arm, count: int, seed: int = 0) -> np.ndarray[Any, Any]:
     """Poses made from joint vectors in limits; the first ones on the base axis, upside down, and half turned."""
-    q = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(seed), count)
     T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
     if not arm.is_planar and count > 3:
         T[0, :2, 3] = arm.offsets[0, :2, 3]
@@ -132,8 +132,8 @@ def test_both_engines_settle_on_the_same_solutions(name: str, task: str, count: 
     if load_task(arm, task).n_constraints < arm.n_joints:
         pytest.skip("on a curve of solutions rounding decides where a seed ends")
     T, rng = targets(arm, count, seed=1), np.random.default_rng(5)
-    near = rng.uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
-    poses, seeds = np.arange(count), rng.uniform(arm.sample_min, arm.sample_max, (24, arm.n_joints))
+    near = arm.sample(rng, count)
+    poses, seeds = np.arange(count), arm.sample(rng, 24)
     for bias in (None, near):
         compiled, reference = engines(arm, task, T, bias)
         ours, met = compiled.settle(poses, Seeds.repeated(count, seeds, 0.5))
@@ -180,7 +180,7 @@ def test_seeds_that_lead_to_one_branch_share_it_with_the_weight_of_all() -> None
 @pytest.mark.parametrize(("name", "task"), ARMS)
 def test_conditioning_is_the_jacobians(name: str, task: str) -> None:
     arm = sim.load_arm(name)
-    q = np.random.default_rng(2).uniform(arm.sample_min, arm.sample_max, (101, arm.n_joints))
+    q = arm.sample(np.random.default_rng(2), 101)
     q[:10, 1:] = 0.0
     compiled, reference = engines(arm, task, targets(arm, 3))
     (singular, manipulability), (expected, value) = compiled.condition(q), reference.condition(q)
@@ -191,7 +191,7 @@ def test_conditioning_is_the_jacobians(name: str, task: str) -> None:
 @pytest.mark.parametrize(("name", "task"), [("xarm6", "pose"), ("puma560", "pose"), ("planar3", "planar_pose")])
 def test_both_engines_find_the_branches_across_folds(name: str, task: str) -> None:
     arm = sim.load_arm(name)
-    q = np.random.default_rng(4).uniform(arm.sample_min, arm.sample_max, (200, arm.n_joints))
+    q = arm.sample(np.random.default_rng(4), 200)
     T = np.ascontiguousarray(forward_kinematics(arm, torch.from_numpy(q)).numpy())
     _, source = seeds_across_folds(arm, load_task(arm, task), q)
     assert len(source) > 20
@@ -234,9 +234,7 @@ def test_both_engines_do_the_same_work_on_random_arms(arm: Arm, task: Task, coun
     T = targets(arm, count, seed=2)
     problem = Problem(arm, task, T, None, 1e-8)
     compiled, reference = CompiledEngine(problem, None), TorchEngine(problem, None)
-    seeds = Seeds.repeated(
-        count, np.random.default_rng(6).uniform(arm.sample_min, arm.sample_max, (24, arm.n_joints)), 0.5
-    )
+    seeds = Seeds.repeated(count, arm.sample(np.random.default_rng(6), 24), 0.5)
     poses = np.arange(count)
     found = [engine.settle(poses, seeds, beside=True)[0] for engine in (compiled, reference)]
     assert len(found[0].pose)

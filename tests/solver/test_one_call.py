@@ -39,7 +39,7 @@ CASES = [
 
 
 def targets(arm: Arm, count: int) -> Any:
-    q = np.random.default_rng(1).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(1), count)
     return q, np.ascontiguousarray(sim.forward_kinematics(arm, q))
 
 

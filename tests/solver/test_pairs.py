@@ -14,7 +14,7 @@ from sim.task import load_task
 
 
 def sample(arm: Arm, count: int, seed: int = 0) -> FloatArray:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from sim.kinematics import forward_kinematics, jacobian
 
 
 def uniform(arm: Arm, count: int, seed: int) -> FloatArray:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 def generating(found: FloatArray, q: FloatArray) -> int | None:

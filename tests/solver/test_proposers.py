@@ -48,7 +48,7 @@ def chain_of(arm: str | Arm, task: str | None) -> ChainModel:
 
 
 def targets(model: ChainModel, count: int) -> Any:
-    q = np.random.default_rng(1).uniform(model.arm.sample_min, model.arm.sample_max, (count, model.arm.n_joints))
+    q = model.arm.sample(np.random.default_rng(1), count)
     return np.ascontiguousarray(sim.forward_kinematics(model.arm, q))
 
 

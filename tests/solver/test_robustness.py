@@ -296,7 +296,7 @@ def test_a_forked_child_solves_what_its_parent_did() -> None:
 import multiprocessing as mp, numpy as np, torch, sim, ik_mdn
 torch.set_num_threads(2)
 s = ik_mdn.IKSolver.load("xarm6")
-T = sim.forward_kinematics(s.arm, np.random.default_rng(0).uniform(s.arm.sample_min, s.arm.sample_max, (60, 6)))
+T = sim.forward_kinematics(s.arm, s.arm.sample(np.random.default_rng(0), 60))
 s.solve(T)
 p = mp.get_context("fork").Process(target=lambda: s.solve(T))
 p.start(); p.join(60); print("alive" if p.is_alive() else p.exitcode); p.kill()

@@ -27,7 +27,7 @@ CASES = [("panda", None), ("iiwa", None), ("xarm6", "position_axis"), ("planar3"
 
 
 def sample(arm: Arm, count: int, seed: int = 0) -> FloatArray:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 def apart(arm: Arm, a: FloatArray, b: FloatArray) -> FloatArray:

@@ -55,7 +55,7 @@ def in_torch(model: SavedModel | None) -> ArmModel:
 
 
 def poses(model: SavedModel, count: int) -> np.ndarray:
-    q = np.random.default_rng(1).uniform(model.arm.sample_min, model.arm.sample_max, (count, model.arm.n_joints))
+    q = model.arm.sample(np.random.default_rng(1), count)
     return np.ascontiguousarray(sim.forward_kinematics(model.arm, q))
 
 

@@ -40,7 +40,7 @@ def xarm6() -> Arm:
 
 
 def sample(arm: Arm, count: int, seed: int = 0) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 def both_branches(points: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -20,7 +20,7 @@ TURN = 2 * np.pi
 
 def poses(name: str, count: int, seed: int = 0) -> tuple[IKSolver, np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     arm = load_arm(name)
-    q = np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    q = arm.sample(np.random.default_rng(seed), count)
     return IKSolver.load(name), q, np.ascontiguousarray(forward_kinematics(arm, q))
 
 
@@ -134,7 +134,7 @@ def test_the_closest_approach_is_in_limits_and_better_than_random_ones() -> None
     closest = closest_approach(arm, task, T)
     assert (closest.q >= arm.q_min).all()
     assert (closest.q <= arm.q_max).all()
-    q = rng.uniform(arm.sample_min, arm.sample_max, (20_000, 7))
+    q = arm.sample(rng, 20_000)
     tips = forward_kinematics(arm, q)
     cosine = (np.trace(tips[:, :3, :3], axis1=1, axis2=2) - 1) / 2
     cost = np.square(np.linalg.norm(tips[:, :3, 3] - T[:3, 3], axis=1) / arm.reach) + np.square(

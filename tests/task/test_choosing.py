@@ -68,7 +68,7 @@ ARMS = {
 
 
 def draw(arm: Arm, count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 @pytest.mark.parametrize("name", ARMS)

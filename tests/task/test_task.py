@@ -62,7 +62,7 @@ def arm_of(task: str) -> sim.Arm:
 
 
 def sample(arm: sim.Arm, count: int, seed: int = 0) -> Tensor:
-    return torch.from_numpy(np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints)))
+    return torch.from_numpy(arm.sample(np.random.default_rng(seed), count))
 
 
 # which task

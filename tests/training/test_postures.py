@@ -56,7 +56,7 @@ def test_few_rows_are_not_learned_by_heart(count: int) -> None:
 
 
 def test_rows_spread_evenly_are_said_to_be() -> None:
-    q = np.random.default_rng(0).uniform(ARM.sample_min, ARM.sample_max, (2000, 3))
+    q = ARM.sample(np.random.default_rng(0), 2000)
     learned = learn_postures(ARM, q)
     assert learned.postures.even > 0.8
     assert nll(learned.postures, q) == pytest.approx(log_volume(ARM), abs=0.05)

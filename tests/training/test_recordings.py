@@ -120,7 +120,7 @@ def test_refusals_say_what_was_given_what_is_allowed_and_what_to_do(tmp_path: Pa
 
 def test_degrees_are_told_from_radians(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     arm = sim.load_arm("panda")  # less than a turn, so that degrees lie outside
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (50, 7))
+    q = arm.sample(np.random.default_rng(0), 50)
     np.save(tmp_path / "degrees.npy", np.degrees(q))
     assert "they look like degrees: joints that turn are in radians (numpy.deg2rad)" in refusal(
         tmp_path / "degrees.npy", arm

@@ -111,7 +111,7 @@ def test_with_several_goals_one_that_can_be_got_to_is_taken(arm: Arm) -> None:
 @pytest.mark.slow
 def test_routes_out_of_and_into_a_shelf_are_free_when_looked_at_ten_times_as_closely(shelf: ArmBody) -> None:
     arm = shelf.arm
-    draws = np.random.default_rng(4).uniform(arm.sample_min, arm.sample_max, (400, arm.n_joints))
+    draws = arm.sample(np.random.default_rng(4), 400)
     draws = draws[~shelf.collides(draws)]
     tips = forward_kinematics(arm, draws)[:, :3, 3] / arm.reach
     inside = draws[(tips[:, 0] > 0.6) & (np.abs(tips[:, 1]) < 0.4)]
@@ -139,7 +139,7 @@ def _levels(arm: Arm, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def test_no_point_of_the_chain_moves_farther_than_its_levers_say(name: str) -> None:
     arm = sim.load_arm(name)
     rng = np.random.default_rng(0)
-    q = rng.uniform(arm.sample_min, arm.sample_max, (200, arm.n_joints))
+    q = arm.sample(rng, 200)
     moved = q + 0.2 * rng.standard_normal(q.shape)
     tips = [forward_kinematics(arm, each)[:, :3, 3] for each in (q, moved)]
     assert (np.linalg.norm(tips[1] - tips[0], axis=1) <= np.abs(moved - q) @ levers(arm)).all()

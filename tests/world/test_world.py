@@ -49,7 +49,7 @@ def two_balls(tmp_path: Path) -> Arm:
 
 
 def draw(arm: Arm, count: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).uniform(arm.sample_min, arm.sample_max, (count, arm.n_joints))
+    return arm.sample(np.random.default_rng(seed), count)
 
 
 def move_and_fail(body: ArmBody) -> None:
@@ -124,7 +124,7 @@ def test_a_drive_under_gravity_ends_at_rest_at_the_target(name: str) -> None:
     with World() as world:
         body = world.add_arm(arm, meshes=False)
         for _ in range(3):
-            target = 0.9 * rng.uniform(arm.sample_min, arm.sample_max)
+            target = 0.9 * arm.sample(rng)
             drive = body.drive(target)
             assert drive.settled
             assert drive.err_q.max() < 1e-4

@@ -55,7 +55,7 @@ ARMS = [
 def test_errors_and_jacobians_are_those_of_the_arm(arm: Arm, name: str) -> None:
     task: Task = TASKS[name]
     rng = np.random.default_rng(0)
-    q, goal = (rng.uniform(arm.sample_min, arm.sample_max, (50, arm.n_joints)) for _ in range(2))
+    q, goal = (arm.sample(rng, 50) for _ in range(2))
     T = np.asarray(sim.forward_kinematics(arm, goal))
     problem = describe(arm, task)
     shape = Shape(tuple(bool(x) for x in arm.is_prismatic), problem.n_linear, problem.angular)

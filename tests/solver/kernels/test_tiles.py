@@ -43,7 +43,7 @@ def test_a_product_is_that_of_rounded_numbers(n_in, rows):
 @needs_tiles
 def test_seeds_lie_beside_those_in_float32_and_are_the_same_alone():
     arm = sim.load_arm("ur5e")
-    q = np.random.default_rng(0).uniform(arm.sample_min, arm.sample_max, (37, 6))
+    q = arm.sample(np.random.default_rng(0), 37)
     T = sim.forward_kinematics(arm, q)
     exact, rounded = (_seeds(T, halves) for halves in (False, True))
     away = [np.abs(a[0] - b[0]).max() for a, b in zip(exact, rounded, strict=True)]  # of the heaviest seeds
@@ -61,7 +61,7 @@ def _seeds(T, halves):
 
 def test_without_the_registers_answers_are_as_many(monkeypatch):
     arm = sim.load_arm("puma560")
-    q = np.random.default_rng(3).uniform(arm.sample_min, arm.sample_max, (300, 6))
+    q = arm.sample(np.random.default_rng(3), 300)
     T = sim.forward_kinematics(arm, q)
     with_tiles = IKSolver.load("puma560").solve(T)
     monkeypatch.setattr(tiles, "has_tiles", lambda: False)
