@@ -21,8 +21,8 @@ from ik_mdn.training import add_proposer
 from ik_mdn.training.config import TrainConfig
 
 PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001)
-SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001)
-REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
+SQUARE = TrainConfig(steps=100_000, components=24, width=192, blocks=3, batch_size=1024, floor=0.001)
+REDUNDANT = replace(SQUARE, width=240, steps=125_000)  # of which the proposer takes a fifth
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
     | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)

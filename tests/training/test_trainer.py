@@ -262,6 +262,22 @@ def test_gradients_longer_than_the_clip_are_cut_to_it(arm: sim.Arm) -> None:
     assert lengths[1e6] > 0.1
 
 
+def test_a_step_takes_coarse_gradients_of_an_exact_likelihood(arm: sim.Arm) -> None:
+    """Matrix products may be coarse behind the likelihood, never before it: a floor of a milliradian would feel them."""
+    trainer = _trainer(arm, replace(TINY, width=128, batch_size=512, clip=1e6, learning_rate=1e-6, matrix_rate=1e-6))
+    x, q = next(trainer.stream.batches(512, trainer.generator, seed=0))
+    trainer.model.floor, trainer._now[0] = 0.001, 0.001
+    exact = trainer._loss(x, q, torch.tensor(0.001))
+    exact.backward()  # type: ignore[no-untyped-call]
+    wanted = [p.grad.clone() for p in trainer.model.parameters() if p.grad is not None]
+    loss, _ = trainer._take(x, q)
+    torch.testing.assert_close(loss, exact.detach(), rtol=1e-6, atol=1e-6)
+    assert torch.get_float32_matmul_precision() == "highest"
+    for p, want in zip(trainer.model.parameters(), wanted, strict=True):
+        assert p.grad is not None
+        assert (p.grad - want).norm() <= 0.02 * want.norm() + 1e-6
+
+
 def test_an_untrained_mixture_starts_from_means_spread_over_the_joint_space(arm: sim.Arm) -> None:
     """Every configuration has a starting mean nearer than where all begin at one point."""
     trainer = _trainer(arm, replace(TINY, components=12))
