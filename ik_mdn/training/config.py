@@ -45,7 +45,7 @@ class TrainConfig(ModelConfig):
     minutes: float = 0.0
     steps: int = 0
     seed: int = 0
-    batch_size: int = 2048
+    batch_size: int = 1024
     learning_rate: float = 2e-3
     matrix_rate: float = 0.02
     weight_decay: float = 1e-4
