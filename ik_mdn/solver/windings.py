@@ -40,17 +40,18 @@ def turn_into_limits(arm: Arm, q: Array, q_near: Array | None = None) -> tuple[A
     return xp.where(inside[..., None], xp.minimum(xp.maximum(turned, low), high), turned), inside
 
 
-def into_limits(arm: Arm, q: Array) -> Array:
-    """Joint vectors turned inside the limits where full turns can do it, as near to the middle as they allow.
+def into_limits(arm: Arm, q: Array, q_near: Array | None = None) -> Array:
+    """Joint vectors turned inside the limits where full turns can do it.
 
     Args:
         arm: The arm.
         q: Joint vectors [rad, m], shape (..., n).
+        q_near: Where to be near when several turns are inside; see `turn_into_limits`.
 
     Returns:
         The same shape; which rows are inside is told by `turn_into_limits`.
     """
-    return turn_into_limits(arm, q)[0]
+    return turn_into_limits(arm, q, q_near)[0]
 
 
 def wind(

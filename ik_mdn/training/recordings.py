@@ -94,7 +94,8 @@ def _read_parquet(path: Path) -> Any:
     for name in WHOLE:
         if name in table.column_names and hasattr(table.schema.field(name).type, "value_type"):
             flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-            return flat.reshape(table.num_rows, -1)[:, : None if name == "q" else flat.size // table.num_rows // 2]
+            rows = flat.reshape(table.num_rows, flat.size // max(1, table.num_rows))
+            return rows[:, : None if name == "q" else rows.shape[1] // 2]
     return {name: table[name].to_numpy() for name in table.column_names}
 
 
@@ -152,12 +153,14 @@ def _by_width(rows: NDArray[Any], arm: Arm, path: Path) -> FloatArray:
 
 
 def _in_limits(rows: FloatArray, arm: Arm, source: Path) -> FloatArray:
-    """The rows that lie in limits, turned and pulled into them."""
+    """The rows that lie in limits: as they are, pulled into them from a little outside, or else turned into them."""
     turns = ~arm.is_prismatic
     high = np.quantile(np.abs(rows[:, turns]), 0.9, axis=0) if turns.any() else np.zeros(0)
     degrees = "; they look like degrees: joints that turn are in radians (numpy.deg2rad), those that slide in metres"
     hint = degrees if (high > _HUGE).any() else ""
-    turned = into_limits(arm, rows)
+    pulled = np.clip(rows, arm.q_min, arm.q_max)
+    near = np.where(np.abs(rows - pulled) <= MEASURED, pulled, rows)
+    turned = into_limits(arm, near, np.where(np.isfinite(arm.q_min) | np.isfinite(arm.q_max), near, 0.0))
     pulled = np.clip(turned, arm.q_min, arm.q_max)
     beyond = np.abs(turned - pulled) > MEASURED
     kept = ~beyond.any(1)
