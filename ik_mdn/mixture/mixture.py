@@ -112,10 +112,10 @@ class GaussianMixture(MixtureMoments):
             )
         self._check_value(value)
         loc, sigma = self.loc.squeeze(-1), self._factor.variance().sqrt().squeeze(-1)  # (*batch, K)
-        if self.period is None:
-            mass: Tensor = torch.special.ndtr((value - loc) / sigma)
-        else:
-            mass = self._mass_from_start(wrap(value, self.period), wrap(self.loc, self.period).squeeze(-1), sigma)
+        mass: Tensor = torch.special.ndtr((value - loc) / sigma)
+        if self.period is not None:
+            wrapped = self._mass_from_start(wrap(value, self.period), wrap(self.loc, self.period).squeeze(-1), sigma)
+            mass = torch.where(self.period.isinf(), mass, wrapped)  # on a GPU a period may be inf
         return (self.weights * mass).sum(-1)
 
     # --- summaries --------------------------------------------------------------------------------------------

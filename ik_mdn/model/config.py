@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,6 +63,13 @@ class ModelConfig:
                 raise ShapeError(
                     f"{name} must be a whole number, at least {least[name]} and at most {most}; got {value}"
                 )
+        given = tuple(self.drawn_first) if isinstance(self.drawn_first, Sequence) else None
+        if given is None or (given != AUTOMATIC and not all(type(joint) is int and joint >= 0 for joint in given)):
+            raise ShapeError(
+                "drawn_first must be numbers of joints from 0, () for none, or (-1,) for as many as the arm has to spare; "
+                f"got {self.drawn_first!r}"
+            )
+        object.__setattr__(self, "drawn_first", given)
         if not isinstance(self.floor, int | float) or not 0 < self.floor < float("inf"):
             raise ShapeError(f"floor must be positive and finite; got {self.floor!r}")
 

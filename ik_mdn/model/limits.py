@@ -89,16 +89,21 @@ def draw_inside(draw: Callable[[Tensor, bool], Tensor], rows: Tensor, arm: Arm) 
 
 
 def mass_between(mean: Tensor, std: Tensor, low: float, high: float, period: float) -> Tensor:
-    """Probability of [low, high] under Gaussians, or under wrapped ones where the period is finite; shaped like the means."""
+    """Probability of [low, high] under Gaussians, or under wrapped ones where the period is finite; shaped like the means.
+
+    Wrapped narrow ones are summed over their images, wide ones over their Fourier series (Mardia & Jupp, Directional
+    Statistics, 2000, 3.5.7); at a fifth of a turn both are right to 1e-6.
+    """
     if not math.isfinite(period):
         return _between(mean, std, low, high)
-    nearest = mean - period * torch.round((mean - (low + high) / 2) / period)
-    total = torch.zeros_like(nearest)
-    for turn in (-1, 0, 1):
-        at = nearest + turn * period
-        total = total + _between(at, std, low, high)
-    share = (high - low) / period  # of a component that is wide against a turn
-    mass: Tensor = torch.where(std > period, torch.full_like(total, share), total).clamp(0.0, 1.0)
+    away, rate = mean - (low + high) / 2, 2 * math.pi / period
+    near = mean - period * torch.round(away / period)
+    narrow = torch.stack([_between(near + turn * period, std, low, high) for turn in (-1, 0, 1)]).sum(0)
+    wide = torch.full_like(narrow, (high - low) / period)
+    for m in (1, 2, 3):
+        height = 2 / (math.pi * m) * math.sin(m * rate * (high - low) / 2)
+        wide = wide + height * torch.exp(-0.5 * (m * rate * std) ** 2) * torch.cos(m * rate * away)
+    mass: Tensor = torch.where(std > period / 5, wide, narrow).clamp(0.0, 1.0)
     return mass
 
 

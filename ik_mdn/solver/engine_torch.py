@@ -161,10 +161,11 @@ def propose(model: ArmModel, T: Tensor, most: int, *, raw: bool) -> Seeds:
 
 
 def draw(model: ArmModel, T: Tensor, count: int, generator: np.random.Generator) -> Seeds:
-    """Seeds drawn from a model's mixtures for targets (P, 4, 4), so many for each."""
+    """Seeds drawn from a model's mixtures for targets (P, 4, 4), so many for each; of a regressor its one answer."""
     noise = torch.Generator(T.device).manual_seed(int(generator.integers(2**62)))
-    q = model.sample(T, count, generator=noise).flatten(0, 1)
-    return Seeds(starts(np.full(len(T), count)), _plain(q), _plain(torch.zeros_like(q[:, 0])))
+    q = model.sample(T, count, generator=noise) if model.kind == "mdn" else model.mean(T)[:, None]
+    drawn = np.full(len(T), q.shape[1])
+    return Seeds(starts(drawn), _plain(q.flatten(0, 1)), _plain(torch.zeros_like(q[..., 0]).flatten()))
 
 
 def _plain(values: Tensor) -> Any:

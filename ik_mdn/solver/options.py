@@ -139,7 +139,7 @@ def check_numbers(
     check_seeds(seeds, restarts)
     check_sizes(tolerance=tolerance)
     for name, size in (("max_jump", max_jump), ("timeout", timeout)):
-        if size is not None and size is not math.inf:
+        if size is not None and size != math.inf:
             check_sizes(**{name: size})
 
 

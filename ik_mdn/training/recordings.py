@@ -143,6 +143,8 @@ def _by_name(columns: Mapping[str, NDArray[Any]], arm: Arm, path: Path) -> Float
 
 
 def _by_width(rows: NDArray[Any], arm: Arm, path: Path) -> FloatArray:
+    if not len(rows):
+        return np.empty((0, arm.n_joints))
     if rows.ndim != 2 or rows.shape[1] != arm.n_joints:
         raise DatasetError(
             f"{path} holds an array {rows.shape}; arm {arm.name!r} needs (N, {arm.n_joints}), in the order "

@@ -485,6 +485,14 @@ def test_conditional_times_marginal_is_the_joint_density(
     torch.testing.assert_close(product, mixture.log_prob(y), atol=1e-4 if period else 1e-10, rtol=0)
 
 
+def test_cdf_of_a_line_does_not_ask_whether_its_period_is_none_or_inf() -> None:
+    mixture = GaussianMixture(torch.zeros(2), torch.tensor([[0.0], [1.0]]), scale=torch.ones(2, 1))
+    y = torch.tensor([[0.3], [-2.0]])
+    plain = mixture.cdf(y)
+    mixture.period = torch.tensor([math.inf])  # what a GPU's marginal has, where to look would be to wait
+    torch.testing.assert_close(mixture.cdf(y), plain)
+
+
 def test_pit_of_draws_is_uniform_in_every_marginal() -> None:
     mixture = random_mixture("scale_tril", period=[TAU, INF, INF])
     y = mixture.sample((50_000,), generator())

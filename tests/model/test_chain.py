@@ -30,6 +30,7 @@ from ik_mdn.model import (
 )
 from ik_mdn.model.features import Encoded
 from ik_mdn.model.split import find_split
+from sim.errors import ShapeError
 from sim.files import data_folder
 
 SMALL = ModelConfig(components=4, width=16, blocks=1)
@@ -172,3 +173,14 @@ def test_a_trained_chain_knows_more_than_an_untrained_one_and_solves() -> None:
     found = solver.solve(T)
     assert all(len(one.q) for one in found)
     assert max(float(one.err_pos.max()) for one in found) < 1e-9
+
+
+@pytest.mark.parametrize("given", [-1, None, [-2], [True], ["a"], (0, -1)])
+def test_what_is_drawn_first_is_said_by_numbers_of_joints(given: object) -> None:
+    with pytest.raises(ShapeError, match="drawn_first must be numbers of joints"):
+        ModelConfig(drawn_first=given)  # type: ignore[arg-type]
+
+
+def test_what_is_drawn_first_may_be_any_sequence() -> None:
+    assert ModelConfig(drawn_first=[-1]) == ModelConfig()  # type: ignore[arg-type]
+    assert ModelConfig(drawn_first=[]).drawn_first == ()  # type: ignore[arg-type]

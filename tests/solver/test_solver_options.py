@@ -11,7 +11,7 @@ from ik_mdn.solver.approach import closest_approach
 from ik_mdn.solver.solutions import Status
 from ik_mdn.solver.solver import IKSolver
 from sim.arm import load_arm
-from sim.errors import ShapeError, UnknownNameError
+from sim.errors import PoseError, ShapeError, UnknownNameError
 from sim.kinematics import forward_kinematics
 from sim.task import load_task
 
@@ -112,7 +112,21 @@ def test_when_the_time_is_over_nothing_new_is_begun() -> None:
     solver, _, T = poses("xarm6", 5)
     found = solver.solve(T, timeout=1e-9)
     assert [one.status for one in found] == [Status.TIMED_OUT] * 5
+    with pytest.raises(PoseError, match="finite"):
+        solver.solve(np.full((2, 4, 4), np.nan), timeout=1e-9)
     assert solver.solve(T, timeout=60.0).solved.all()
+
+
+def test_no_bound_is_no_bound_whichever_inf_says_so() -> None:
+    solver, _, T = poses("planar2", 1)
+    for inf in (float("inf"), np.inf, np.float64("inf")):
+        assert solver.solve(T, timeout=inf, max_jump=inf, q_seed=np.zeros(2)).solved.all()
+
+
+def test_a_regressor_adds_its_one_answer_where_a_mixture_would_be_drawn_from() -> None:
+    solver = IKSolver.load("planar2-mse")
+    for options in ({"thorough": True}, {"draws": 4}):
+        assert solver.solve([1.2, 0.5], **options).solved.all()  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("radius", [2.5, 4.0])

@@ -157,6 +157,26 @@ def test_rows_come_into_limits_where_they_can_and_others_are_left_out_with_a_wor
     assert "is it another arm, or another order of its joints?" in refusal(tmp_path / "a.npy", arm)
 
 
+def test_rows_in_limits_keep_their_turns_and_a_little_beyond_is_pulled_not_turned(tmp_path: Path) -> None:
+    """Windings are part of how an arm is held: only what lies outside is turned, and by the fewest turns."""
+    q = rows()
+    q[:, 0], q[:, 5] = 4.0, -4.0
+    q[0, 0] = ARM.q_max[0] + MEASURED / 2
+    q[1, 5] = ARM.q_min[5] - 1.0
+    np.save(tmp_path / "a.npy", q)
+    read = read_joints(tmp_path / "a.npy", ARM)
+    np.testing.assert_array_equal(read[2:], q[2:])
+    assert read[0, 0] == ARM.q_max[0]
+    np.testing.assert_allclose(read[1, 5], ARM.q_min[5] - 1.0 + 2 * np.pi)
+
+
+def test_empty_tables_beside_others_add_nothing(tmp_path: Path) -> None:
+    write_lists(tmp_path / "a.parquet", rows())
+    write_lists(tmp_path / "b.parquet", rows(0))
+    assert len(read_joints(tmp_path, ARM)) == 30
+    assert "holds no rows" in refusal(tmp_path / "b.parquet", ARM)
+
+
 def test_demonstrations_are_taken_as_they_are_and_only_of_this_arm(tmp_path: Path) -> None:
     q = rows().astype(np.float32)
     both = np.concatenate([q, 0 * q], axis=1)
