@@ -30,5 +30,7 @@ if TYPE_CHECKING:
     from ik_mdn.evaluation.recalibrating import recalibrate as recalibrate
     from ik_mdn.evaluation.report import is_under_trained as is_under_trained
     from ik_mdn.evaluation.report import measure_report as measure_report
+    from ik_mdn.evaluation.scores import crps as crps
+    from ik_mdn.evaluation.scores import energy_score as energy_score
 else:
     __getattr__, __dir__, __all__ = public_names(__name__)

@@ -68,7 +68,8 @@ class Evaluation:
         arm, task: Names.
         seed: Of the poses.
         nll: Mean of -log p(q | T) [nats] (Bishop, 1994, equation 29).
-        nll_bound: n log(floor √2π), which no density with this variance floor gets below.
+        nll_bound: n log(σ √2π) with σ the floor times the recalibration of widths: no component is denser, before it is cut
+            at the limits.
         floor: Smallest standard deviation of a component [rad, m].
         health: Of the components.
         within, between: Variance of each joint inside and between the components at every pose, (N, n) [rad², m²]:
@@ -188,7 +189,8 @@ def evaluate(
         task=solver.task.name,
         seed=seed,
         nll=float(found["nll"].mean()),
-        nll_bound=solver.arm.n_joints * (math.log(model.config.floor) + 0.5 * math.log(2 * math.pi)),
+        nll_bound=solver.arm.n_joints
+        * math.log(model.config.floor * model.recalibration.width * math.sqrt(2 * math.pi)),
         floor=model.config.floor,
         health=tally.result(),
         within=found["within"],

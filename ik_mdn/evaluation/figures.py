@@ -1,4 +1,4 @@
-"""Figures of measurements: calibration, variance over the workspace, and the choice of K."""
+"""Figures of measurements: calibration, and variance over the workspace."""
 
 from __future__ import annotations
 

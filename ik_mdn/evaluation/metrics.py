@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ik_mdn.mixture import nearest_image
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
@@ -111,7 +111,4 @@ def joint_distance(q: Tensor, q_other: Tensor, period: Tensor) -> Tensor:
     Returns:
         Shape (...), [rad or m].
     """
-    difference = q - q_other
-    turns = torch.where(period.isinf(), torch.zeros_like(difference), torch.round(difference / period))
-    difference = torch.where(period.isinf(), difference, difference - turns * period)
-    return difference.abs().amax(dim=-1)
+    return nearest_image(q - q_other, period).abs().amax(dim=-1)

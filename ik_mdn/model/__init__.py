@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.checkpoint import read_model as read_model
     from ik_mdn.model.checkpoint import save_model as save_model
     from ik_mdn.model.conditional import ConditionalNetwork as ConditionalNetwork
+    from ik_mdn.model.config import LOG_SCALE_RANGE as LOG_SCALE_RANGE
     from ik_mdn.model.config import Covariance as Covariance
     from ik_mdn.model.config import Kind as Kind
     from ik_mdn.model.config import MixtureShape as MixtureShape
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from ik_mdn.model.features import WAVES as WAVES
     from ik_mdn.model.features import PoseFeatures as PoseFeatures
     from ik_mdn.model.limits import inside as inside
-    from ik_mdn.model.network import LOG_SCALE_RANGE as LOG_SCALE_RANGE
     from ik_mdn.model.network import MixtureHead as MixtureHead
     from ik_mdn.model.network import MixtureParts as MixtureParts
     from ik_mdn.model.network import spread_means as spread_means

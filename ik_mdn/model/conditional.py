@@ -92,7 +92,7 @@ class ConditionalNetwork(nn.Module):
             y: Their targets, (N, D).
         """
         self.centre.copy_(x.mean(dim=0))
-        self.spread.copy_(x.std(dim=0).clamp(min=1e-3))
+        self.spread.copy_(x.std(dim=0, correction=0).clamp(min=1e-3))
         circular = torch.atan2(torch.sin(y).mean(0), torch.cos(y).mean(0))
         self.y_centre.copy_(torch.where(self.period.isinf(), y.mean(0), circular))
 

@@ -13,6 +13,7 @@ Kind = Literal["mdn", "mse"]
 Covariance = Literal["isotropic", "diagonal", "full"]
 Targets = Literal["angles", "cos_sin"]
 AUTOMATIC = (-1,)  # joints that are drawn first: those that an arm has to spare
+LOG_SCALE_RANGE = (-9.0, 3.0)  # of s in σ = floor + exp(s): finite in float32; the floor rules below, the torus above
 LARGEST = {"components": 4096, "width": 8192, "blocks": 256}  # what a file may declare, and more than anyone trains
 
 

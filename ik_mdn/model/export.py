@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from ik_mdn.mixture import GaussianMixture, nearest_image
 from ik_mdn.model.chain import ArmModel, ChainModel
 from ik_mdn.model.conditional import ConditionalNetwork
-from ik_mdn.model.network import LOG_SCALE_RANGE, MixtureHead, precision_factor
+from ik_mdn.model.config import LOG_SCALE_RANGE
+from ik_mdn.model.network import MixtureHead, precision_factor
 from sim.arm import Arm
 from sim.errors import ShapeError
 from sim.files import whole_file

@@ -8,10 +8,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ik_mdn.mixture import GaussianMixture
-from ik_mdn.model.config import MixtureShape
-
-LOG_SCALE_RANGE = (-9.0, 3.0)  # keeps exp finite in float32; the floor rules below, the torus above
+from ik_mdn.mixture import GaussianMixture, nearest_image
+from ik_mdn.model.config import LOG_SCALE_RANGE, MixtureShape
+from sim.errors import ShapeError
 
 
 class Trunk(nn.Module):
@@ -152,22 +151,22 @@ def spread_means(targets: Tensor, components: int, period: Tensor, *, generator:
 
     Returns:
         (K, D).
+
+    Raises:
+        ShapeError: Fewer targets than components.
     """
+    if components > len(targets):
+        raise ShapeError(f"{components} components need as many targets to start from; got {len(targets)}; give fewer")
     period = period.to(targets)
     centres = targets[torch.randperm(len(targets), generator=generator, device=targets.device)[:components]].clone()
     for _ in range(20):
-        difference = _nearest_image(targets[:, None] - centres, period)  # (N, K, D)
+        difference = nearest_image(targets[:, None] - centres, period)  # (N, K, D)
         nearest = difference.square().sum(-1).argmin(dim=1)
         own = difference[torch.arange(len(targets), device=targets.device), nearest]
         total = torch.zeros_like(centres).index_add_(0, nearest, own)
         count = torch.bincount(nearest, minlength=components).clamp(min=1)
         centres = centres + total / count[:, None]
     return centres
-
-
-def _nearest_image(difference: Tensor, period: Tensor) -> Tensor:
-    turns = torch.where(period.isinf(), torch.zeros_like(difference), torch.round(difference / period))
-    return difference - torch.where(period.isinf(), torch.zeros_like(period), period) * turns
 
 
 def precision_factor(scale: Tensor, tangle: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ class PoseModel(ConditionalNetwork):
 
         Args:
             T_base_tip: Targets, (B, 4, 4), float64.
-            q: Joint vectors, (*sample, B, n) [rad, m]; those outside the limits get the value of the uncut mixture.
+            q: Joint vectors, (*sample, B, n) [rad, m]; outside the limits, where the density is 0, the formula goes on.
             steps: Of the kinematic head; see `posterior`.
             noise: Added to every joint where its density is asked, as in training. (Joints drawn first by a `ChainModel`
                 condition the others as they are: with the noise on them others would be right.)

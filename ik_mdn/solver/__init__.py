@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from ik_mdn.solver.redundancy import self_motion as self_motion
     from ik_mdn.solver.refinement import refine as refine
     from ik_mdn.solver.self_motions import SelfMotion as SelfMotion
+    from ik_mdn.solver.self_motions import SelfMotionBatch as SelfMotionBatch
     from ik_mdn.solver.shipped import solver_for as solver_for
     from ik_mdn.solver.sliding import Slide as Slide
+    from ik_mdn.solver.sliding import SlideStatus as SlideStatus
     from ik_mdn.solver.sliding import slide as slide
+    from ik_mdn.solver.solutions import Closest as Closest
     from ik_mdn.solver.solutions import SolutionBatch as SolutionBatch
     from ik_mdn.solver.solutions import Solutions as Solutions
     from ik_mdn.solver.solutions import Status as Status

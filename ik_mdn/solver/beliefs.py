@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ik_mdn.solver.options import own_targets
 from ik_mdn.solver.probabilities import LEAST, count_windings, normalise
 from ik_mdn.solver.solutions import SolutionBatch
 from sim.arrays import FloatArray
+from sim.errors import ShapeError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ik_mdn.model import ArmModel, PoseModel
 
 _SMEARED = 0.2  # [rad, m] that networks smear answers and limits by, where they tell branches apart: measured
@@ -18,7 +23,7 @@ _STRANGE = 8.0  # -log of the odds, at its mean, that a component stands for no 
 _TURN = 2 * np.pi
 
 
-def network_weights(model: ArmModel, T_base_tip: FloatArray, found: SolutionBatch) -> FloatArray:
+def network_weights(model: ArmModel, T_base_tip: ArrayLike | Tensor, found: SolutionBatch) -> FloatArray:
     """The probability that a network by itself gives each solution of each pose, whatever the exact law says.
 
     Each component's weight is shared among the solutions by their densities under it, after it was made wider. A network
@@ -28,11 +33,14 @@ def network_weights(model: ArmModel, T_base_tip: FloatArray, found: SolutionBatc
 
     Args:
         model: A mixture. Of one that draws joints before others it is the share of proposals, `Solutions.proposal_weight`.
-        T_base_tip: The poses, (B, 4, 4).
+        T_base_tip: The poses, as `IKSolver.solve` takes them.
         found: Their solutions; where windings have no rows of their own, a solution stands for all its own.
 
     Returns:
         (M,), which sums to 1 over each pose that has rows.
+
+    Raises:
+        ShapeError, PoseError: The poses are none, or not as many as were solved for.
     """
     import torch
 
@@ -41,10 +49,13 @@ def network_weights(model: ArmModel, T_base_tip: FloatArray, found: SolutionBatc
 
     if not isinstance(model, PoseModel):
         return normalise(found.offsets, np.log(np.maximum(found.proposal_weight, LEAST)))
+    T = own_targets(model.task, T_base_tip)
+    if len(T) != len(found):
+        raise ShapeError(f"got {len(T)} poses and solutions of {len(found)}; give the poses that were solved for")
     arm, log_weight = model.arm, np.log(count_windings(model.arm, found.q)) - _log_of_seen(model, found.q)
     period = torch.tensor(arm.period)
     with torch.no_grad():
-        mixture = model.uncut(torch.from_numpy(T_base_tip)).mixture
+        mixture = model.uncut(torch.from_numpy(T)).mixture
         spread = mixture.scale_tril
         precision = torch.linalg.inv(spread @ spread.mT + _SMEARED**2 * torch.eye(arm.n_joints))  # (B, K, n, n)
     for pose, rows in enumerate(map(slice, found.offsets[:-1], found.offsets[1:])):

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ik_mdn.solver.windings import wind
-from sim.arm import Arm
+from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import FloatArray, IntArray
 from sim.words import Word
 
 if TYPE_CHECKING:
     from ik_mdn.model import Postures
 
-SLACK = 1e-9  # [rad] beyond a limit that still counts as inside, as for solutions
 
 _TURN = 2 * np.pi
 LEAST = 1e-150  # manipulability below which a solution counts as exactly singular: as good as certain
@@ -104,7 +103,7 @@ def _wide_joints(arm: Arm) -> tuple[IntArray, FloatArray, FloatArray]:
     """Which joints have room for a full turn, and their limits."""
     bounded = ~arm.is_prismatic & np.isfinite(arm.q_min) & np.isfinite(arm.q_max)
     wide = (bounded & (arm.q_max - arm.q_min >= _TURN)).nonzero()[0]
-    return wide, arm.q_min[wide] - SLACK, arm.q_max[wide] + SLACK
+    return wide, arm.q_min[wide] - LIMIT_SLACK, arm.q_max[wide] + LIMIT_SLACK
 
 
 def normalise(offsets: IntArray, log_weight: FloatArray) -> FloatArray:

@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.training.postures import LearnedPostures, deal_blocks, learn_postures
+from ik_mdn.training.postures import LEAST_ROWS, LearnedPostures, deal_blocks, learn_postures
 from ik_mdn.training.recordings import read_joints
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.dataset import read_batches, read_info
+from sim.errors import DatasetError
 from sim.remote import as_place
 
 ENOUGH = 50_000  # rows from which on a network is trained on them; fewer are learned by heart
@@ -104,6 +105,11 @@ def read_configurations(
         rows = read_joints(dataset, arm)
     left = (deal_blocks(len(rows), _ONE_OF) == _ONE_OF - 1).nonzero()[0]
     kept = np.delete(rows, left, axis=0)
+    if len(kept) < LEAST_ROWS:
+        raise DatasetError(
+            f"{len(rows)} joint vectors say too little of how {arm.name!r} is held: {len(rows) - len(kept)} are kept for "
+            f"scoring, and of the others at least {LEAST_ROWS} are needed; give more"
+        )
     left = left[np.linspace(0, len(left) - 1, min(len(left), _MOST_HELD)).astype(np.int64)]
     learned = learn_postures(arm, kept, seed=seed)
     few = len(kept) < ENOUGH

@@ -37,7 +37,7 @@ def train(
     """A solver whose model was trained on this arm, with its report card.
 
     Minimises the negative log-likelihood (or the squared error) of configurations given their poses, q uniform in
-    limits, T = FK(q), with AdamW and averaged weights.
+    limits, T = FK(q), with Muon and AdamW (`TrainConfig`) and averaged weights.
 
     Example:
         >>> config = TrainConfig(steps=20, width=16, blocks=1, components=4)  # far too few steps

@@ -45,9 +45,11 @@ def choose(
         Candidates in order of covariance, then components.
 
     Raises:
-        ShapeError: Nothing to try, fewer than two folds, more folds than rows, or fewer rows than components.
+        ShapeError: Nothing to try, not a target for each input, fewer than two folds, more folds than rows, or fewer rows than components.
         TrainingError: A training failed.
     """
+    if len(x) != len(y):
+        raise ShapeError(f"got {len(x)} inputs and {len(y)} targets; give one target for each input")
     shapes = [MixtureShape(k, y.shape[1], c) for c, k in itertools.product(covariances, sorted(set(components)))]
     if not shapes or not 2 <= folds <= len(x):
         raise ShapeError(

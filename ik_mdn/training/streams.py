@@ -17,7 +17,7 @@ from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
 _AHEAD = 64  # batches that a GPU draws at once: it takes as long as for one
-Source: TypeAlias = Callable[[int, torch.Generator], Tensor]  # joint vectors of the whole arm (count, n), float64
+Source: TypeAlias = Callable[[int, torch.Generator], Tensor]  # joint vectors of the whole arm (count, n), on the CPU
 
 
 class Stream(Protocol):
@@ -92,9 +92,10 @@ class PoseStream:
         Returns:
             Features (count, n_in), float32, and reduced joint vectors (count, n), float64 [rad, m].
         """
-        if self.source is not None:
-            return self._encode(self.source(count, generator)[:, self.joints])
         device = generator.device
+        if self.source is not None:
+            own = generator if device.type == "cpu" else _on_cpu(generator)
+            return self._encode(self.source(count, own)[:, self.joints].to(device))
         low, high = (torch.tensor(end, device=device) for end in (self.arm.sample_min, self.arm.sample_max))
         unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator, device=device)
         return self._encode(low + (high - low) * unit)
@@ -135,3 +136,9 @@ class PoseStream:
         encoded = self.features.encode(forward_kinematics(self.arm, q))
         y = q - encoded.shift
         return encoded.features, y if self.drawn is None else y[:, [self.drawn]]
+
+
+def _on_cpu(generator: torch.Generator) -> torch.Generator:
+    """A generator on the CPU that goes on from one elsewhere."""
+    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
+    return torch.Generator().manual_seed(int(seed))

@@ -15,6 +15,7 @@ from ik_mdn.solver.solutions import SolutionBatch
 from ik_mdn.training import TrainConfig, build_model
 from sim.arm import Arm, load_arm
 from sim.arrays import FloatArray
+from sim.errors import ShapeError
 from sim.kinematics import forward_kinematics
 
 
@@ -64,6 +65,10 @@ def test_a_network_gives_a_solution_as_much_as_all_its_windings() -> None:
         np.testing.assert_allclose(total, alone[here], atol=2e-3)  # two rows are a little less strange than one
         own = network_weights(solver.model, T[pose : pose + 1], solver.solve(T[pose : pose + 1]))
         np.testing.assert_allclose(own, alone[here], atol=1e-4)  # networks compute in single precision
+    one = network_weights(solver.model, T[0].astype(np.float32), solver.solve(T[0]))
+    np.testing.assert_allclose(one, alone[: len(one)], atol=1e-3)
+    with pytest.raises(ShapeError, match="got 2 poses and solutions of 1"):
+        network_weights(solver.model, T[:2], solver.solve(T[0]))
 
 
 def test_windings_of_joints_that_the_network_cannot_see_are_counted() -> None:

@@ -18,7 +18,7 @@ from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.figures import draw_choice
 from ik_mdn.training.scores import MixtureCandidate, Score, one_standard_error
 from ik_mdn.training.selection import choose
-from ik_mdn.training.toys import FixedStream, three_answers
+from ik_mdn.training.toys import FixedStream, fit, three_answers
 from sim.errors import ShapeError
 
 QUICK = TrainConfig(
@@ -156,6 +156,10 @@ def test_impossible_requests_are_refused() -> None:
             choose(x, y, QUICK, components=(1,), folds=folds)
     with pytest.raises(ShapeError, match=r"9 components need as many rows.*leave 8"):
         choose(x, y, QUICK, components=(9,), folds=3)
+    with pytest.raises(ShapeError, match="12 inputs and 11 targets"):
+        choose(x, y[1:], QUICK, components=(1,))
+    with pytest.raises(ShapeError, match="8 components need as many targets"):
+        fit(FixedStream(x[:3], y[:3]), replace(QUICK, components=8))
     with pytest.raises(ShapeError, match="N >= 1"):
         FixedStream(x, y[:3])
 

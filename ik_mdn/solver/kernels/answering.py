@@ -14,6 +14,7 @@ from ik_mdn.solver.kernels.proposing import Proposer, draft_in, propose
 from ik_mdn.solver.kernels.settle import settle
 from ik_mdn.solver.kernels.space import MEASURES, Job, Roots, Space, copy, memory_for, space_in
 from ik_mdn.solver.kernels.threads import take_number
+from ik_mdn.solver.probabilities import LEAST
 from sim.arrays import BoolArray, FloatArray, IntArray
 
 BLOCK = 60  # most poses that a thread takes at a time: a multiple of the rows of the network's tiles
@@ -22,7 +23,6 @@ SOLVED, SINGULAR, OPEN, NO_POSE = range(4)  # what has become of a pose: OPEN wh
 
 _BLOCK_SEEDS = 4096  # seeds of a block; bounds the memory
 _TURN = 2 * np.pi
-_LEAST = 1e-150  # manipulability below which a solution counts as exactly singular: as good as certain
 
 
 class Wish(NamedTuple):
@@ -212,7 +212,7 @@ def _weigh(arm: Job, roots: Roots, rows: Ints, count: int, weight: Doubles) -> N
     whole = 0.0
     for i in range(count):
         r = rows[i]
-        weight[i] = _windings(arm, ahead(roots.q, arm.n * r)) / max(roots.measures[MEASURES * r + 2], _LEAST)
+        weight[i] = _windings(arm, ahead(roots.q, arm.n * r)) / max(roots.measures[MEASURES * r + 2], LEAST)
         whole += weight[i]
     for i in range(count):
         weight[i] /= whole

@@ -11,6 +11,7 @@ import numpy as np
 from numba.core import cgutils
 from numpy.typing import NDArray
 
+from ik_mdn.model import LOG_SCALE_RANGE
 from ik_mdn.solver.kernels.compilation import part, piece
 from ik_mdn.solver.kernels.emission import INT, SINGLE, Vector, Vectors, repeat
 from ik_mdn.solver.kernels.encode import Frames
@@ -24,7 +25,7 @@ GRID = 128  # points at which the density of a joint is looked at
 MOST_STRATA = 32
 
 _LANES = 16
-_LOG_SCALE_MIN, _LOG_SCALE_MAX = -9.0, 3.0
+_LOG_SCALE_MIN, _LOG_SCALE_MAX = LOG_SCALE_RANGE
 _LIGHTEST, _FURTHEST = -30.0, -50.0  # logarithms below which nothing counts: products stay normal numbers
 _LEAST = 1e-30  # of a density's sum: less is as good as nothing
 PLACE = MOST_STRATA + 16 + (_LANES + GRID) // 2  # numbers that `expand` needs
