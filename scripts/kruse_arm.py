@@ -20,7 +20,7 @@ from kruse.evaluation import Row, Truth, evaluate, load_truth
 from kruse.metrics import score
 from kruse.model import Recipe, Trained, train_posterior
 from kruse.report import HEADER, PUBLISHED, draw_figure, scores_cells, seeds_cells, summarise
-from results import RESULTS, run_script, to_markdown
+from results import RESULTS, run_script, ships_by_default, to_markdown
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.training.config import TrainConfig
@@ -52,6 +52,7 @@ ABLATIONS: dict[str, Callable[[Recipe], Recipe]] = {
 }
 
 
+@ships_by_default("threads")
 def main(
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED [SEED ...]")] = (0, 1, 2),
     *,
