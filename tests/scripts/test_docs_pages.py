@@ -25,9 +25,18 @@ def test_the_command_of_a_page_makes_its_file() -> None:
     for name, page in measured.results_pages().items():
         *_, line = re.findall(r"^(?:python scripts|ik-mdn).*", page, re.M)
         script, *words = line.replace("python scripts/", "").split()
-        plain = not [word for word in words if word.startswith("--")] or script == "kruse_arm.py"
+        plain = not [word for word in words if word.startswith("--")] or script == "kruse_arm.py"  # which adds rows
         file = f"data/results/{Path(name).stem}.json"
         assert plain or file in words or words[-2:] == ["--data", "data"], line
+
+
+def test_the_page_of_the_published_benchmark_shows_what_is_there() -> None:
+    found = json.loads((RESULTS / "kruse_arm.json").read_text())
+    whole = measured.kruse_page(found)
+    assert "| x itself, larger, 0.65 M parameters, 12,000 steps, raw draws | 0.00320 |" in whole
+    for key in set(found) - {"targets", "exact"}:
+        lines = measured.kruse_page({name: one for name, one in found.items() if name != key}).splitlines()
+        assert set(lines) < set(whole.splitlines()), key
 
 
 def test_the_command_of_the_reach_page_reaches_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
