@@ -93,7 +93,7 @@ def main(
         for name, found in in_order(
             partial(measure_arm, settings=settings, runs=runs, again=again, tell=tell), arms, where
         ):
-            results["arms"][Path(name).stem] = found
+            results["arms"][name] = found
             write_json(str(out), results)
             bar.advance(task)
     print(all_tables(results["arms"]))
