@@ -30,7 +30,7 @@ import tyro
 from benchmarking.picture import draw_recall
 from benchmarking.sections import Measurement, Settings
 from benchmarking.tables import all_tables
-from results import FIGURES, RESULTS, in_order, run_script
+from results import FIGURES, RESULTS, in_order, run_script, ships_by_default
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.cli.options import Address, EngineName
@@ -42,6 +42,7 @@ ARMS = ("ur5e", "puma560", "xarm6", "panda", "iiwa")
 QUICK = Settings(poses=200, slow=60, singles=40, singular=20, many=3, rounds=3)
 
 
+@ships_by_default("again", "engine", "address")
 def main(
     arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = ARMS,
     *,
@@ -73,7 +74,7 @@ def main(
         rounds: Of timing, in turns.
         threads: Of every method that can use several.
         seed: Of all poses and restarts.
-        quick: Few poses and rounds, to see that everything runs; writes beside the full results.
+        quick: Few poses and rounds, to see that everything runs.
         again: Measure finished sections again.
         engine: Where arms are measured. Methods take turns within an arm wherever that is; two arms on one machine disturb
             each other, so a cluster should have a machine for each, and the threads of one arm fill it.
@@ -84,7 +85,6 @@ def main(
     settings = Settings(poses, min(slow, poses), singles, singular, many, rounds, threads, seed)
     if quick:
         settings = replace(QUICK, threads=threads, seed=seed)
-        out, figure, runs = Path("out/benchmark.json"), Path("out/recall_time.png"), runs / "quick"
     results: dict[str, Any] = {"settings": asdict(settings), "machine": _machine(), "arms": {}}
     where = Engine(engine, 1, address, cpus=threads)
     with progress() as bar:
@@ -93,7 +93,7 @@ def main(
         for name, found in in_order(
             partial(measure_arm, settings=settings, runs=runs, again=again, tell=tell), arms, where
         ):
-            results["arms"][Path(name).stem] = found
+            results["arms"][name] = found
             write_json(str(out), results)
             bar.advance(task)
     print(all_tables(results["arms"]))

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import tyro
 from pages.measured import comparison_tables
-from results import DATA, in_order, run_script
+from results import DATA, in_order, run_script, ships_by_default
 
 from ik_mdn.cli.options import Address, EngineName
 from sim.executor import Engine
@@ -23,6 +23,7 @@ from sim.executor import Engine
 ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
 
 
+@ships_by_default("report", "engine", "address")
 def main(
     arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = ARMS,
     count: int = 2000,

@@ -1,4 +1,4 @@
-"""How cost grows: python scripts/cost.py [--quick] writes data/results/cost.json.
+"""How cost grows: python scripts/cost.py writes data/results/cost.json (with --quick out/cost.json).
 
 Poses per second of `generate` against workers and engine, solving without a model from 1 to a million targets and 2 to 10
 joints, training samples per second against processes, peak memory against the number of poses; then, on paper, what a billion
@@ -17,7 +17,7 @@ import tyro
 from costing.measuring import measure_generate, measure_memory, measure_solve, measure_training
 from costing.paper import Assumed, add_up
 from costing.picture import draw_cost
-from results import FIGURES, RESULTS, keep, run_script
+from results import FIGURES, RESULTS, keep, run_script, ships_by_default
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.cli.options import Address
@@ -25,6 +25,7 @@ from sim.arm import load_arm
 from sim.executor import EngineKind, available_cores
 
 
+@ships_by_default("again")
 def main(
     *,
     poses: int = 20_000_000,

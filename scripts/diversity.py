@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import torch
 import tyro
-from results import RESULTS, run_script, to_markdown
+from results import RESULTS, run_script, ships_by_default, to_markdown
 
 from ik_mdn.cli.console import write_json
 from ik_mdn.evaluation import held_out
@@ -23,6 +23,7 @@ HEADER = ("arm", "network alone", "refined", "random restarts, refined", "exact 
 KINDS = ("raw", "refined", "restarts", "exact")
 
 
+@ships_by_default("threads")
 def main(
     arms: Annotated[tuple[str, ...], tyro.conf.Positional] = ("panda", "iiwa"),
     *,

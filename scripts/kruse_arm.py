@@ -3,7 +3,8 @@
 Trains one mixture density network per seed, scores raw and refined draws against exact posterior draws for the 1,000
 test targets, and prints a Markdown table with the published rows. The network is told as much of the arm's kinematics
 as its coordinates divide out (kruse/coordinates.py); the same network on less is trained beside it. A stopped run goes
-on where it stopped. Nothing was chosen by the test targets: settings and ablations are compared on other ones.
+on where it stopped; rows of the file that a run does not make stay. Nothing was chosen by the test targets: settings and
+ablations are compared on other ones.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from kruse.evaluation import Row, Truth, evaluate, load_truth
 from kruse.metrics import score
 from kruse.model import Recipe, Trained, train_posterior
 from kruse.report import HEADER, PUBLISHED, draw_figure, scores_cells, seeds_cells, summarise
-from results import RESULTS, run_script, to_markdown
+from results import RESULTS, run_script, ships_by_default, to_markdown
 
 from ik_mdn.cli.console import progress, write_json
 from ik_mdn.training.config import TrainConfig
@@ -52,6 +53,7 @@ ABLATIONS: dict[str, Callable[[Recipe], Recipe]] = {
 }
 
 
+@ships_by_default("less", "larger_steps", "black_box", "ablations", "threads")  # these only add rows
 def main(
     seeds: Annotated[tuple[int, ...], tyro.conf.arg(metavar="SEED [SEED ...]")] = (0, 1, 2),
     *,
@@ -75,27 +77,30 @@ def main(
         steps: Bound on its steps.
         less: Coordinates that know less of the arm, to train the first seed on too.
         larger_steps: Also train a larger network (K = 64) on those, for this many steps; 0 is off.
-        black_box: Only the network on x itself that is made for it, for each seed; its rows are put among the others in the file.
+        black_box: Only the network on x itself that is made for it, for each seed.
         ablations: Also measure what each part gains, at a shorter budget and on other targets.
         targets: How many of the test targets; fewer only for a quick look.
         threads: Of torch.
         runs: Where states, metrics and exact draws are kept.
-        out: The figures as JSON.
+        out: The figures as JSON, put among those that it holds.
         figure: Arms drawn from the network beside exact ones.
     """
     torch.set_num_threads(threads)
-    if black_box:
-        return _black_box(seeds, replace(BLACK_BOX, minutes=minutes), runs, out, targets)
-    train = replace(BASE, steps=steps, minutes=minutes)
     truth = _truth(runs, targets=targets)
     exact = score(truth.again, truth.x, truth.y, within_exact=truth.within)
     table = [*PUBLISHED, scores_cells("exact posterior against itself", exact)]
+    results: dict[str, Any] = {"targets": targets, "exact": asdict(exact)}
+    if black_box:
+        results["black_box"], cells = _black_box(seeds, replace(BLACK_BOX, minutes=minutes), runs, truth)
+        print(to_markdown(HEADER, [*table, *cells]))
+        _put(out, results)
+        return
 
+    train = replace(BASE, steps=steps, minutes=minutes)
     trained = [_train(Recipe(replace(train, seed=seed)), runs / f"tip-{seed}") for seed in seeds]
     draw_figure(trained[0].posterior, figure)
     rows = [evaluate(one.posterior, truth, seed=seed) for one, seed in zip(trained, seeds, strict=True)]
     table += seeds_cells(KNOWN["tip"], rows)
-    results: dict[str, Any] = {"targets": targets, "exact": asdict(exact)}
     results["tip"] = {**_cost(trained[0]), **summarise(rows), "rows": [asdict(row) for row in rows]}
 
     others: dict[str, tuple[str, Recipe]] = {}
@@ -104,7 +109,7 @@ def main(
         others[KNOWN[coordinates]] = (coordinates, Recipe(replace(train, seed=seeds[0]), coordinates))
         if larger_steps:
             label = f"{KNOWN[coordinates]}; K = {larger.components}, width {larger.width}, {larger_steps} steps"
-            others[label] = (f"{coordinates}-larger", Recipe(larger, coordinates))
+            others[label] = (f"{coordinates}-larger-{larger_steps}-steps", Recipe(larger, coordinates))
     for label, (name, recipe) in others.items():
         other = _train(recipe, runs / f"{name}-{seeds[0]}")
         row = evaluate(other.posterior, truth, seed=seeds[0])
@@ -113,20 +118,25 @@ def main(
     print(_headline(results["tip"], len(seeds)) + to_markdown(HEADER, table))
     if ablations:
         results["ablations"] = _ablate(replace(train, steps=ABLATION_STEPS, seed=seeds[0]), runs)
-    write_json(str(out), results)
+    _put(out, results)
     print(f"\n{out}, {figure}")
 
 
-def _black_box(seeds: tuple[int, ...], train: TrainConfig, runs: Path, out: Path, targets: int) -> None:
-    """Train and score the network that knows nothing of the arm, and write its rows into the file."""
-    truth = _truth(runs, targets=targets)
+def _black_box(
+    seeds: tuple[int, ...], train: TrainConfig, runs: Path, truth: Truth
+) -> tuple[dict[str, Any], list[tuple[str, ...]]]:
+    """Train and score the network that knows nothing of the arm: its figures, and its rows of the table."""
     trained = [_train(Recipe(replace(train, seed=seed), "raw"), runs / f"black-box-{seed}") for seed in seeds]
     rows = [evaluate(one.posterior, truth, seed=seed) for one, seed in zip(trained, seeds, strict=True)]
-    print(to_markdown(HEADER, [*PUBLISHED, *seeds_cells(f"x itself, K = {train.components}, pairs only", rows)]))
     minutes = {"minutes_each": [one.minutes for one in trained], "K": train.components, "width": train.width}
-    row = {**_cost(trained[0]), **minutes, **summarise(rows), "rows": [asdict(row) for row in rows]}
-    found = parse_json(out.read_text(encoding="utf-8")) if out.exists() else {}
-    write_json(str(out), {**found, "black_box": row})
+    found = {**_cost(trained[0]), **minutes, **summarise(rows), "rows": [asdict(row) for row in rows]}
+    return found, seeds_cells(f"x itself, K = {train.components}, pairs only", rows)
+
+
+def _put(out: Path, results: dict[str, Any]) -> None:
+    """Write results into the file, in place of those of the same names."""
+    kept = parse_json(out.read_text(encoding="utf-8")) if out.exists() else {}
+    write_json(str(out), {**kept, **results})
 
 
 def _ablate(train: TrainConfig, runs: Path) -> dict[str, Any]:

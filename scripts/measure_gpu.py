@@ -1,6 +1,6 @@
 """Training and solving on a GPU beside the CPU of the same machine: python scripts/measure_gpu.py [--device cuda].
 
-Writes data/results/gpu.json. About ten minutes; `--quick` is a minute, and `--device cpu` tries it without a GPU.
+Writes data/results/gpu.json. About ten minutes; `--quick` is a minute, and `--device cpu` tries it without a GPU: both write out/gpu.json.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from results import RESULTS, run_script
+from results import RESULTS, run_script, ships_by_default
 
 from ik_mdn import IKSolver
 from ik_mdn.cli.console import print_table, write_json
@@ -28,6 +28,7 @@ WIDTHS = {"shipped": (192, 3), "wide": (1024, 4)}
 BATCHES = (10_000, 100_000, 1_000_000)
 
 
+@ships_by_default()
 def main(device: str = "cuda", out: Path = RESULTS / "gpu.json", *, quick: bool = False) -> None:
     """Measure.
 

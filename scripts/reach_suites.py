@@ -1,7 +1,7 @@
 """The reach suites of the documentation: python scripts/reach_suites.py [--episodes 200] [--only CELL ...].
 
-Runs `ik-mdn reach` for every arm, scene and suite, two processes side by side, prints a table, and writes
-data/results/reach_suites.json. A stopped run goes on where it stopped: each cell keeps its episodes in its own folder.
+Runs `ik-mdn reach` for arms, scenes and suites, two processes side by side, prints a table, and writes
+data/results/reach_suites.json, or where cells or numbers are asked for out/reach_suites.json. A stopped run goes on where it stopped: each cell keeps its episodes in its own folder.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from results import RESULTS, run_script
+from results import RESULTS, run_script, ships_by_default
 
 from ik_mdn.cli.console import print_table, progress, write_json
 from ik_mdn.evaluation import DEGREES, number
@@ -26,6 +26,7 @@ from sim.errors import SuiteError
 ARMS = ("planar2", "planar3", "puma560", "ur5e", "xarm6", "panda", "iiwa")
 AMONG_OBSTACLES = ("xarm6", "panda")
 HARD = ("easy", "near-limits", "near-singular", "behind-obstacle")
+SHIPPED = ("uniform", "unreachable")  # suites of which all cells ship
 
 _POLL = 0.5  # [s] between looks at how far the cells are
 _CLOCK = "clock"  # what the clock on the wall measured
@@ -59,9 +60,10 @@ CELLS = (
 )
 
 
+@ships_by_default("processes")
 def main(
     episodes: int = 200,
-    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[CELL ...]")] = (),
+    only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[CELL ...]")] = SHIPPED,
     *,
     seed: int = 0,
     processes: int = 2,
@@ -72,7 +74,7 @@ def main(
 
     Args:
         episodes: Of every cell.
-        only: Run these cells only (ARM-SCENE-SUITE, or a part of that name); without it, all.
+        only: Run these cells only (ARM-SCENE-SUITE, or a part of that name); without it, all but the hard suites.
         seed: Of the suites.
         processes: How many cells run side by side.
         runs: Where episodes are kept.

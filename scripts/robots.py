@@ -1,6 +1,6 @@
 """Every robot description under some folders: what of it is understood, and what is solved without any model.
 
-    python scripts/robots.py FOLDER [FOLDER ...]
+    python scripts/robots.py FOLDER [FOLDER ...] [--json data/results/robots.json]
 
 Each file is looked at with its root link as base and each link that ends a chain as tip; what is the same arm as another
 one counts once. Of each chain: the forward kinematics against Bullet's, and random poses of it given back to the solver,
@@ -25,7 +25,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from results import RESULTS, keep, run_script
+from results import keep, run_script
 
 import sim
 from ik_mdn.cli.console import progress, write_json
@@ -52,7 +52,7 @@ def main(
     chains: int = 4,
     targets: int = 2,
     seed: int = 0,
-    json: Path = RESULTS / "robots.json",
+    json: Path = Path("out/robots.json"),
     work: Path = Path("out/robots"),
 ) -> None:
     """Run the table, print it, and write all numbers.

@@ -60,7 +60,7 @@ def main(
         steps, minutes: Budget of a trial; see `TrainConfig`.
         objective: What is made small: nll, the mean of -log p(q | T) in nats, or draws, the mean error of draws, position over
             reach plus angle [rad].
-        name: Of the studies, before the arm's.
+        name: Of the studies, before the arm's name and fingerprint.
         storage: A journal file, or the URL of a database that Optuna (SQLAlchemy) knows.
         workers: Of the engine "processes"; without it, one per core.
         cpus: Cores that a trial occupies on Ray.
@@ -172,7 +172,7 @@ def train_and_judge(arm: str, trial: Any, objective: Objective, budget: dict[str
 
 
 def open_study(name: str, storage: str, arm: str, *, seed: int = 0) -> Any:
-    """The study of an arm, made if it is not there.
+    """The study of an arm, made if it is not there; another arm of the same name has another one.
 
     Raises:
         IKError: Optuna is not installed.
@@ -187,9 +187,10 @@ def open_study(name: str, storage: str, arm: str, *, seed: int = 0) -> Any:
     else:
         Path(storage).parent.mkdir(parents=True, exist_ok=True)
         kept = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(storage))
+    loaded = load_arm(arm)
     return optuna.create_study(
         storage=kept,
-        study_name=f"{name}-{Path(arm).stem}",
+        study_name=f"{name}-{loaded.name}-{loaded.fingerprint}",
         sampler=optuna.samplers.TPESampler(seed=seed, constant_liar=True),
         pruner=optuna.pruners.MedianPruner(n_warmup_steps=_REPORTS // 4),
         load_if_exists=True,

@@ -4,7 +4,7 @@ Each result is checked by other means than those that made it: poses by Bullet, 
 and the branch by plain Newton steps between samples, forwards and backwards, 32 (where that is not conclusive 2048)
 to a sample. For comparison the same paths are followed the simple way, each sample refined from the last one.
 
-    python scripts/track_paths.py --arms xarm6 --count 20 --out out/track_paths.json
+    python scripts/track_paths.py --arms xarm6 --count 20
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import tyro
-from results import RESULTS, in_order, run_script
+from results import RESULTS, in_order, run_script, ships_by_default
 from scipy.spatial.transform import Rotation
 
 import sim
@@ -47,6 +47,7 @@ KINDS = ("line", "circle", "singular")
 _MIX = ("line", "line", "circle", "circle", "singular")  # kinds of five paths, one after the other
 
 
+@ships_by_default("engine", "address")
 def main(
     arms: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = ARMS,
     *,

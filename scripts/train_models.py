@@ -19,6 +19,7 @@ from ik_mdn.cli.console import progress
 from ik_mdn.model import load_model, save_model
 from ik_mdn.training import add_proposer
 from ik_mdn.training.config import TrainConfig
+from sim.errors import UnknownNameError
 
 PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001)
 SQUARE = TrainConfig(steps=100_000, components=24, width=192, blocks=3, batch_size=1024, floor=0.001)
@@ -48,7 +49,14 @@ def main(
         steps: In place of the recipe's, which takes an hour or more per arm on a CPU. (The proposers of panda and iiwa
             that ship had 10,000: a fifth of them is theirs.)
         runs: Where states and metrics are kept.
+
+    Raises:
+        UnknownNameError: An arm without a recipe, or an unknown kind; before anything is trained.
     """
+    for what, names, known in (("arm", only, RECIPES), ("kind", kinds, (*KINDS, PROPOSER))):
+        for name in names:
+            if name not in known:
+                raise UnknownNameError(f"unknown {what} {name!r}; allowed: {', '.join(known)}", name=name)
     for arm in only:
         for kind in kinds:
             recipe = replace(RECIPES[arm], steps=steps or RECIPES[arm].steps)

@@ -36,7 +36,10 @@ def cost_page(found: Mapping[str, Any]) -> str:
         "A load is the share of the time of generating in which a thing is busy; above 100 % it decides the time. Assumed: "
         + ", ".join(f"{name} {value:g}" for name, value in found["paper"][0]["assumed"].items())
         + " (SI units, minutes per model).",
-        made_by("cost.json", "python scripts/cost.py" + _options(settings)),
+        made_by(
+            "cost.json",
+            f"python scripts/cost.py{_options(settings)} --out data/results/cost.json --figure data/figures/cost.png",
+        ),
     )
 
 

@@ -44,7 +44,8 @@ def comparison_page(found: Mapping[str, Any]) -> str:
         "probable each is, and how few steps it takes to get to all of them.",
         made_by(
             "compare_arms.json",
-            f"python scripts/compare_arms.py --count {found['count']} --targets {found['targets']} --seed {found['seed']}",
+            f"python scripts/compare_arms.py --count {found['count']} --targets {found['targets']} --seed {found['seed']} "
+            "--data data",
         ),
     )
 
@@ -75,7 +76,10 @@ def benchmark_page(found: Mapping[str, Any]) -> str:
         "Against other solvers",
         *_benchmark(found),
         "![Share of branches found against CPU time per pose](../../../data/figures/recall_time.png)",
-        made_by("benchmark.json", _benchmark_command(found)),
+        made_by(
+            "benchmark.json",
+            _benchmark_command(found) + " --out data/results/benchmark.json --figure data/figures/recall_time.png",
+        ),
     )
 
 
@@ -187,7 +191,9 @@ def robots_page(found: Mapping[str, Any]) -> str:
         "What was refused, and why:",
         words(["file", "tips", "reason"], refused),
         made_by(
-            "robots.json", "pip install example-robot-data airo-models\npython scripts/robots.py FOLDER [FOLDER ...]"
+            "robots.json",
+            "pip install example-robot-data airo-models\n"
+            "python scripts/robots.py FOLDER [FOLDER ...] --json data/results/robots.json",
         ),
     )
 

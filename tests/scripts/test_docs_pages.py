@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import check_links
 import docs_pages
 import pytest
+import reach_suites
 from pages import measured, models, reference
 from results import DATA, RESULTS
 
@@ -17,6 +19,37 @@ from ik_mdn.model import load_model
 def test_every_result_file_has_a_page() -> None:
     names = {Path(name).stem for name in measured.results_pages()}
     assert names == {file.stem for file in RESULTS.glob("*.json")}
+
+
+def test_the_command_of_a_page_makes_its_file() -> None:
+    for name, page in measured.results_pages().items():
+        *_, line = re.findall(r"^(?:python scripts|ik-mdn).*", page, re.M)
+        script, *words = line.replace("python scripts/", "").split()
+        plain = not [word for word in words if word.startswith("--")] or script == "kruse_arm.py"  # which adds rows
+        file = f"data/results/{Path(name).stem}.json"
+        assert plain or file in words or words[-2:] == ["--data", "data"], line
+
+
+def test_the_page_of_the_published_benchmark_shows_what_is_there() -> None:
+    found = json.loads((RESULTS / "kruse_arm.json").read_text())
+    whole = measured.kruse_page(found)
+    assert "| x itself, larger, 0.65 M parameters, 12,000 steps, raw draws | 0.00320 |" in whole
+    for key in set(found) - {"targets", "exact"}:
+        lines = measured.kruse_page({name: one for name, one in found.items() if name != key}).splitlines()
+        assert set(lines) < set(whole.splitlines()), key
+
+
+def test_the_command_of_the_reach_page_reaches_its_cells(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran: list[reach_suites.Cell] = []
+    monkeypatch.setattr(reach_suites, "run_cells", lambda cells, *_, **__: ran.extend(cells))
+    monkeypatch.setattr(reach_suites, "read_summary", lambda folder: {})
+    monkeypatch.setattr(reach_suites, "describe", lambda cell, summary: {})
+    monkeypatch.setattr(reach_suites, "show", lambda rows: None)
+    reach_suites.main(out=tmp_path / "reach_suites.json")
+    found = json.loads((RESULTS / "reach_suites.json").read_text())["cells"]
+    assert [(cell.arm, cell.scene, cell.suite) for cell in ran] == [
+        (cell["arm"], cell["scene"], cell["suite"]) for cell in found
+    ]
 
 
 def test_the_comparison_page_follows_its_file() -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
+import kruse_arm
 import numpy as np
 import pytest
 import torch
 from kruse.coordinates import Coordinates, from_mixture, to_mixture
-from kruse.evaluation import refine_draws
+from kruse.evaluation import Row, Truth, refine_draws
 from kruse.metrics import mean_kernel, mmd_squared, score
-from kruse.model import ArmPosterior, Recipe, train_posterior
+from kruse.model import ArmPosterior, Recipe, Trained, train_posterior
 from kruse.posterior import sample_posterior, sample_posteriors
 from kruse.problem import LENGTHS, NOISE, PRIOR_STD, draw_pairs, draw_targets, forward, rail_arm
 
@@ -207,3 +209,31 @@ def test_refined_draws_meet_their_targets() -> None:
     miss = (forward(refined) - y[:, None]).norm(dim=-1)
     assert float(miss.quantile(0.99)) < 1e-6
     assert float((refined - x).norm(dim=-1).median()) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("options", "made"),
+    [
+        ({"black_box": True}, {"black_box"}),
+        ({"less": ("raw",), "larger_steps": 7}, {"tip", "raw", "raw-larger-7-steps"}),
+        ({"seeds": (0,), "less": (), "ablations": True}, {"tip", "ablations"}),
+    ],
+)
+def test_a_run_replaces_its_own_rows_of_the_file(
+    options: dict[str, Any], made: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y = draw_targets(4)
+    x = torch.from_numpy(sample_posteriors(y.numpy(), 20, seed=1))
+    trained = Trained(None, None, 1.0, 7, 10)  # type: ignore[arg-type]
+    monkeypatch.setattr(kruse_arm, "_truth", lambda *_, **__: Truth(y, x, x, mean_kernel(x)))
+    monkeypatch.setattr(kruse_arm, "_train", lambda *_: trained)
+    monkeypatch.setattr(kruse_arm, "evaluate", lambda *_, **__: Row(score(x, x, y), score(x, x, y), 1.0, 0.0, 0.1))
+    monkeypatch.setattr(kruse_arm, "draw_figure", lambda *_: None)
+    monkeypatch.setattr(kruse_arm, "_ablate", lambda *_: {})
+    names = {"tip", "rail", "raw", "raw-larger-3000-steps", "raw-larger-7-steps", "ablations", "black_box"}
+    out = tmp_path / "kruse_arm.json"
+    out.write_text(json.dumps(dict.fromkeys(names, "kept")))
+    kruse_arm.main(out=out, **options)
+    found = json.loads(out.read_text())
+    assert {name for name in names if found[name] != "kept"} == made
+    assert set(found) == names | {"targets", "exact"}

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sim.arm.catalogue import planar_urdf
 from sim.errors import IKError
 
 optuna = pytest.importorskip("optuna", reason="the extra 'sweep' is not installed")
@@ -73,6 +74,17 @@ def test_what_would_fail_in_every_trial_is_refused_before_the_first(tmp_path: Pa
     with pytest.raises(IKError, match="a trial needs a budget: --steps is 0"):
         sweep.main(("planar2",), steps=0, **options)
     assert not list(tmp_path.iterdir())
+
+
+def test_arms_that_differ_never_share_a_study(tmp_path: Path) -> None:
+    files = []
+    for folder, length in (("a", 0.3), ("b", 0.2)):
+        files.append(tmp_path / folder / "robot.urdf")
+        files[-1].parent.mkdir()
+        files[-1].write_text(planar_urdf((0.5, length), name="robot"))
+    arms = ["ur5e", "planar:0.5,0.4,0.3", "planar:0.5,0.4,0.2", *map(str, files)]
+    names = {sweep.open_study("sweep", str(tmp_path / "j.log"), arm).study_name for arm in arms}
+    assert len(names) == len(arms)
 
 
 def test_several_processes_share_a_study(tmp_path: Path) -> None:
