@@ -12,13 +12,13 @@ from ik_mdn.cli.options import (
     OPTIONAL,
     ArmName,
     Base,
+    FigureFile,
     FilePath,
     FilmFile,
     JointNumbers,
     Json,
     ModelName,
     Numbers,
-    OutPath,
     PoseNumbers,
     TaskName,
     Tip,
@@ -63,7 +63,7 @@ def run(
     execute: bool = False,
     ideal_motors: bool = False,
     gif: FilmFile = None,
-    figure: OutPath = None,
+    figure: FigureFile = None,
     model: ModelName = None,
     task: TaskName = None,
     base: Base = None,
@@ -123,15 +123,15 @@ def run(
                 done = _execute(world, body, tracked, solver.task, gif, around)
     else:
         tracked = _track(solver, path, q, None, joint_speed)
+    if json:
+        write_json(json, _as_dict(loaded, solver.task.name, tracked, done))
+    if json != "-":
+        _show(loaded, solver.task, tracked, done)
     if figure:
         with waiting("drawing"):
             from ik_mdn.paths import draw_joints
 
             draw_joints(loaded, tracked, figure)
-    if json:
-        write_json(json, _as_dict(loaded, solver.task.name, tracked, done))
-    if json != "-":
-        _show(loaded, solver.task, tracked, done)
 
 
 def _check(paths: list[str], used: list[str], q_start: Numbers, pose: Numbers) -> None:

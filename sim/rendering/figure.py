@@ -51,6 +51,19 @@ def new_figure(
     return figure, figure.subplots(rows, columns, **options)
 
 
+def check_figure(out: Path) -> None:
+    """Find out before the work whether `save_figure` knows the format of a file.
+
+    Raises:
+        ShapeError: No format has its ending.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    endings = FigureCanvasBase.filetypes
+    if out.suffix[1:].lower() not in endings:
+        raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
+
+
 def save_figure(figure: Figure, out: Path) -> None:
     """Write a figure to a temporary name, and rename it.
 
@@ -61,9 +74,7 @@ def save_figure(figure: Figure, out: Path) -> None:
     Raises:
         ShapeError: No format has that ending.
     """
-    endings = figure.canvas.get_supported_filetypes()
-    if out.suffix[1:].lower() not in endings:
-        raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
+    check_figure(out)
     show_names_as_they_are(figure)
     with whole_file(out) as temporary:
         figure.savefig(temporary, dpi=150, bbox_inches="tight")
