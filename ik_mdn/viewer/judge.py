@@ -123,7 +123,7 @@ class Judge:
             if each is None
             else why_chosen(decision)
             if row == chosen
-            else why_not(each, decision.chosen, controller.weights)
+            else why_not(each, decision, controller.weights)
             for row, each in enumerate(by_row)
         ]
         sentence = (
