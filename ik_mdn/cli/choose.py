@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ik_mdn.cli.console import print_line, print_table, progress, waiting, write_json
-from ik_mdn.cli.options import ArmName, Base, Json, OutPath, Seed, TaskName, Tip, Whole
+from ik_mdn.cli.options import ArmName, Base, FigureFile, Json, Seed, TaskName, Tip, Whole
 from ik_mdn.model import Covariance
 from ik_mdn.training import TrainConfig
 
@@ -36,7 +36,7 @@ def run(
     learning_rate: float = _DEFAULT.learning_rate,
     seed: Seed = 0,
     task: TaskName = None,
-    figure: OutPath = None,
+    figure: FigureFile = None,
     base: Base = None,
     tip: Tip = None,
     json: Json = None,
@@ -87,14 +87,15 @@ def run(
             period=loaded.period.tolist(),
             on_fit=lambda done, total: bar.update(job, completed=done, total=total),
         )
-    out = figure or Path(f"{loaded.name.replace(':', '-')}-choice.png")
-    with waiting("drawing"):
-        draw_choice(choice, out)
     if json:
         about = {"arm": loaded.name, "task": model.task.name, "folds": folds, "count": count, "steps": steps}
         write_json(json, {**about, "seed": seed, **choice.to_dict()})
     if json != "-":
         _show(choice, f"{loaded.name}, task {model.task.name}: {folds} folds of {count} samples, {steps} steps each")
+    out = figure or Path(f"{loaded.name.replace(':', '-')}-choice.png")
+    with waiting("drawing"):
+        draw_choice(choice, out)
+    if json != "-":
         print_line(f"wrote {out}")
 
 

@@ -97,10 +97,13 @@ def run(
         raise ShapeError(f"{why}; got {len(arms)} arms. Try: ik-mdn compare planar2 xarm6")
     _check_numbers(count, seed, targets)
     with waiting("loading models"):
-        from ik_mdn.comparison import load_contestants
+        from ik_mdn.comparison import check_learned, load_contestants
         from sim.arm import load_arm
 
         loaded = [load_arm(name, base=base, tip=tip) for name in arms]
+        if learned is not None:
+            for one in loaded:
+                check_learned(one, learned)
         contestants = [load_contestants(arm, model=model, mse=mse, k1=k1, device=device) for arm in loaded]
     surveys = [survey(each, count=count, targets=targets, seed=seed, meshes=meshes) for each in contestants]
     trained = [_train_learned(each, learned, seed) for each in contestants] if learned is not None else []

@@ -57,6 +57,7 @@ def run(
         loaded = load_arm(arm, base=base, tip=tip)
         fitting = load_fitting(loaded, model)
         solver = IKSolver(loaded, fitting, device=device)
+    ranks = _rank(fitting) if sbi else None  # first, because it needs a package that may be missing
     with progress(count=False) as bar:
         seed = HELD_OUT_SEED if seed is None else seed
         jobs: dict[str, Any] = {}
@@ -67,13 +68,12 @@ def run(
             bar.update(jobs[stage], completed=round(100 * done))
 
         result = evaluate(solver, count=count, mode_count=mode_count, draws=draws, seed=seed, on_stage=show)
+    if json:
+        write_json(json, result.to_dict() | ({} if ranks is None else {"simulation_based": ranks}))
     files = []
     if figures is not None:
         with waiting("drawing"):
             files = draw_evaluation(result, loaded, figures)
-    ranks = _rank(fitting) if sbi else None
-    if json:
-        write_json(json, result.to_dict() | ({} if ranks is None else {"simulation_based": ranks}))
     if json != "-":
         _show(result, loaded, files)
         if ranks is not None:

@@ -54,11 +54,17 @@ def _read_output(word: str) -> str:
 
 
 def _read_film(word: str) -> str:
-    from sim.rendering import FORMATS
+    from sim.rendering import check_film
 
-    if Path(word).suffix[1:].lower() not in FORMATS:
-        raise ValueError(f"cannot film to {word}: the ending decides the format; allowed: {', '.join(FORMATS)}")
+    check_film(word)
     return _read_output(word)
+
+
+def _read_figure(word: str) -> Path:
+    from sim.rendering import check_figure
+
+    check_figure(Path(word))
+    return Path(_read_output(word))
 
 
 OPTIONAL = {"help_behavior_hint": ""}  # says nothing of a default where the help says what happens without it
@@ -130,6 +136,7 @@ Json = Annotated[
 ]
 OutFile = Annotated[str | None, _OUTPUT, tyro.conf.arg(**OPTIONAL)]
 OutPath = Annotated[Path | None, _primitive(lambda word: Path(_read_output(word)), "FILE"), tyro.conf.arg(**OPTIONAL)]
+FigureFile = Annotated[Path | None, _primitive(_read_figure, "FILE"), tyro.conf.arg(**OPTIONAL)]
 FilmFile = Annotated[str | None, _primitive(_read_film, "FILE"), tyro.conf.arg(**OPTIONAL)]
 FilePath = Annotated[Path | None, tyro.conf.arg(metavar="FILE", **OPTIONAL)]
 Folder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", **OPTIONAL)]

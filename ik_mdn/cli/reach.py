@@ -95,11 +95,12 @@ def run(
     """
     _check(episodes, seed, targets, explain, record, out)
     with waiting("loading"):
-        from ik_mdn.reach import Stage, check_suite
+        from ik_mdn.reach import Stage, check_suite, film_name
         from ik_mdn.solver import solver_for
         from sim.arm import load_arm
         from sim.scenes import load_scene
 
+        film_name(0, video)  # found out before the work whether it can be
         loaded = load_arm(arm, base=base, tip=tip)
         stage = Stage(
             arm=loaded,
@@ -115,16 +116,16 @@ def run(
     records = run_suite_with_progress(
         stage, episodes, suite=check_suite(suite), seed=seed, out=out, engine=where, gui=gui
     )
-    if record:
-        _film(stage, record, suite=suite, seed=seed, folder=str(out), video=video)
-    if gif:
-        with stage.open(gui=gui) as (world, controller):
-            record_series(gif, controller, world, targets=targets, seed=seed)
     explained = None if explain is None else _decide_again(stage, explain, suite=suite, seed=seed)
     decision = {} if explained is None else {"explained": {"episode": explain, **explained[1].to_dict()}}
     _report(stage, records, suite=suite, seed=seed, json=json, out=out, more=decision)
     if explained is not None and json != "-":
         show_decision(*explained)
+    if record:
+        _film(stage, record, suite=suite, seed=seed, folder=str(out), video=video)
+    if gif:
+        with stage.open(gui=gui) as (world, controller):
+            record_series(gif, controller, world, targets=targets, seed=seed)
 
 
 def run_suite_with_progress(

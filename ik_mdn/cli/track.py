@@ -12,13 +12,13 @@ from ik_mdn.cli.options import (
     OPTIONAL,
     ArmName,
     Base,
+    FigureFile,
     FilePath,
     FilmFile,
     JointNumbers,
     Json,
     ModelName,
     Numbers,
-    OutPath,
     PoseNumbers,
     TaskName,
     Tip,
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ik_mdn.paths import CartesianPath, Followed, Tracked
     from ik_mdn.solver import IKSolver
     from sim.arm import Arm
+    from sim.arrays import FloatArray
     from sim.scenes import Scene
     from sim.task import Task
     from sim.world import ArmBody, World
@@ -37,6 +38,8 @@ Position = tuple[float, float, float]
 
 _PATH = (0.95, 0.55, 0.1)  # colour of its marks
 _FPS = 12.0  # pictures per second of a recording
+_ROUND = 6.283185307179586  # once [rad]
+_GOES_WITH = {"turn": "line", "angle": "circle", "tangential": "circle"}
 
 
 def run(
@@ -49,7 +52,7 @@ def run(
     q_start: JointNumbers = None,
     pose: PoseNumbers = None,
     turn: Annotated[Position, tyro.conf.arg(metavar="RX RY RZ")] = (0.0, 0.0, 0.0),
-    angle: float = 6.283185307179586,
+    angle: float = _ROUND,
     tangential: bool = False,
     speed: float = 0.25,
     turn_speed: float = 1.0,
@@ -60,7 +63,7 @@ def run(
     execute: bool = False,
     ideal_motors: bool = False,
     gif: FilmFile = None,
-    figure: OutPath = None,
+    figure: FigureFile = None,
     model: ModelName = None,
     task: TaskName = None,
     base: Base = None,
@@ -69,15 +72,15 @@ def run(
 ) -> None:
     """Follow a Cartesian path on one branch of solutions, and say how far that goes and why no further.
 
-    The path starts where --q-start or --pose has the tip. Of all solutions there, the one is taken from which most of
-    the path can be followed, or --q-start itself. A branch is never left for another one; near singularities the arm
-    is slowed down, with the tip on the path.
+    The path starts where --q-start or --pose has the tip, or at the first of --waypoints. Of all solutions there, the
+    one is taken from which most of the path can be followed, or --q-start itself. A branch is never left for another
+    one; near singularities the arm is slowed down, with the tip on the path.
 
     Args:
         line: End of a straight line [m].
         circle: Centre of a circle [m] and its axis (without it, z); shifted along the axis to the tip's height.
         waypoints: Poses (W, 4, 4) to join by straight lines, .npy or .json; the first is the start.
-        q_start: Joint vector to start from [rad, m].
+        q_start: Joint vector to start from [rad, m]; with waypoints, one that has the tip at the first.
         pose: Start of the tip: position [m] and quaternion (x, y, z, w).
         turn: How the tip turns along a line: rotation vector in the tip's frame [rad].
         angle: How far round a circle [rad]; negative runs the other way.
@@ -93,6 +96,9 @@ def run(
         gif: Record that into this file.
         figure: Draw the joints over time; the ending decides the format.
     """
+    given = {"line": line, "circle": circle, "waypoints": waypoints}
+    used = {"turn": any(turn), "angle": angle != _ROUND, "tangential": tangential}
+    _check([name for name, value in given.items() if value], [name for name in used if used[name]], q_start, pose)
     with waiting("loading"):
         from ik_mdn.solver import solver_for
         from sim.arm import load_arm
@@ -102,10 +108,10 @@ def run(
         loaded = load_arm(arm, base=base, tip=tip)
         solver = solver_for(loaded, model, task=task)
         around = load_scene(scene, loaded) if scene is not None else None
-    start = _read_start(loaded, q_start, pose) if waypoints is None else None
+    q = None if q_start is None else _read_joints(loaded, q_start)
+    start = None if waypoints else _read_start(loaded, q, pose)
     limits = {"speed": speed, "turn_speed": turn_speed, "rate": rate}
     path = _make_path(start, line, circle, waypoints, turn, angle, tangential, limits)
-    q = None if q_start is None or waypoints is not None else q_start
     done: Followed | None = None
     if collisions or scene or execute or gif:
         with World() as world:
@@ -117,30 +123,45 @@ def run(
                 done = _execute(world, body, tracked, solver.task, gif, around)
     else:
         tracked = _track(solver, path, q, None, joint_speed)
+    if json:
+        write_json(json, _as_dict(loaded, solver.task.name, tracked, done))
+    if json != "-":
+        _show(loaded, solver.task, tracked, done)
     if figure:
         with waiting("drawing"):
             from ik_mdn.paths import draw_joints
 
             draw_joints(loaded, tracked, figure)
-    if json:
-        write_json(json, _as_dict(loaded, solver.task.name, tracked, done))
-    if json != "-":
-        _show(loaded, solver.task, tracked, done)
 
 
-def _read_start(arm: Arm, q_start: Numbers, pose: Numbers) -> Any:
-    """Where the tip starts, shape (4, 4)."""
-    from sim.errors import PoseError
-    from sim.kinematics import forward_kinematics
+def _check(paths: list[str], used: list[str], q_start: Numbers, pose: Numbers) -> None:
+    """Refuse options that do not go together: one path, one start, and nothing that another kind of path takes."""
+    from sim.errors import PoseError, ShapeError
 
-    if (q_start is None) == (pose is None):
+    if len(paths) != 1:
+        raise ShapeError(f"give one of --line, --circle and --waypoints; got {len(paths)} of them")
+    if paths == ["waypoints"]:
+        if pose is not None:
+            raise PoseError("the path starts at the first of --waypoints; leave --pose out")
+    elif (q_start is None) == (pose is None):
         raise PoseError("say where the path starts: give one of --q-start and --pose (or --waypoints)")
-    if pose is not None:
-        return pose_matrix(pose)
-    q = joint_vector(arm, q_start or (), "--q-start")
+    for name in used:
+        if _GOES_WITH[name] not in paths:
+            raise ShapeError(f"--{name} goes with --{_GOES_WITH[name]}; leave it out with --{paths[0]}")
+
+
+def _read_joints(arm: Arm, q_start: tuple[float, ...]) -> FloatArray:
+    q = joint_vector(arm, q_start, "--q-start")
     for line in doubts_of_joints(arm, q, "--q-start", degrees=True):
         report_note(f"warning: {line}")
-    return forward_kinematics(arm, q)
+    return q
+
+
+def _read_start(arm: Arm, q: FloatArray | None, pose: Numbers) -> FloatArray:
+    """Where the tip starts, shape (4, 4)."""
+    from sim.kinematics import forward_kinematics
+
+    return forward_kinematics(arm, q) if q is not None else pose_matrix(pose or ())
 
 
 def _make_path(
@@ -154,11 +175,7 @@ def _make_path(
     limits: dict[str, float],
 ) -> CartesianPath:
     from ik_mdn.paths import polyline_path
-    from sim.errors import ShapeError
 
-    given = [name for name, value in (("line", line), ("circle", circle), ("waypoints", waypoints)) if value]
-    if len(given) != 1:
-        raise ShapeError(f"give one of --line, --circle and --waypoints; got {len(given)} of them")
     if line:
         return _line(start, line, turn, limits)
     if circle:
@@ -209,7 +226,7 @@ def _circle(
 
 
 def _track(
-    solver: IKSolver, path: CartesianPath, q_start: Numbers, body: ArmBody | None, joint_speed: float
+    solver: IKSolver, path: CartesianPath, q_start: FloatArray | None, body: ArmBody | None, joint_speed: float
 ) -> Tracked:
     """What becomes of the path, with progress on stderr."""
     from ik_mdn.paths import track

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from ik_mdn.cli.console import progress, report_note, waiting
-from ik_mdn.cli.options import ArmName, Base, ModelName, OutFile, TaskName, Tip
+from ik_mdn.cli.options import ArmName, Base, FigureFile, ModelName, OutFile, TaskName, Tip
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ik_mdn.viewer import Choice, Session
     from sim.scenes import Scene
 
@@ -27,7 +29,7 @@ def run(
     port: int = 8080,
     browser: bool = True,
     record: OutFile = None,
-    still: OutFile = None,
+    still: FigureFile = None,
     base: Base = None,
     tip: Tip = None,
 ) -> None:
@@ -54,7 +56,7 @@ def run(
         _serve(choice, host, port, browser=browser)
 
 
-def _write(choice: Choice, record: str | None, still: str | None) -> None:
+def _write(choice: Choice, record: str | None, still: Path | None) -> None:
     with waiting("loading"):
         from ik_mdn.viewer import Session, save_still
         from sim.scenes import load_scene

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ik_mdn.comparison.figures import png as png
     from ik_mdn.comparison.learned import PUBLISHED as PUBLISHED
     from ik_mdn.comparison.learned import LearnedResult as LearnedResult
+    from ik_mdn.comparison.learned import check_learned as check_learned
     from ik_mdn.comparison.learned import compare_learned as compare_learned
     from ik_mdn.comparison.measuring import MethodResult as MethodResult
     from ik_mdn.comparison.measuring import compare as compare

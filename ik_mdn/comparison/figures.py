@@ -131,7 +131,7 @@ def draw_target_panel(
 
 
 def png(figure: Figure, *, dpi: int = 130, tight: bool = True, photo: bool = False) -> bytes:
-    """A figure as a small PNG; it is closed.
+    """A figure as a small PNG.
 
     Args:
         figure: What to write.
@@ -139,13 +139,11 @@ def png(figure: Figure, *, dpi: int = 130, tight: bool = True, photo: bool = Fal
         tight: Cut off empty margins; without, the picture has the figure's size.
         photo: Keep all colours; without, there are at most 256.
     """
-    from matplotlib import pyplot as plt
     from PIL import Image
 
     show_names_as_they_are(figure)
     plain, small = BytesIO(), BytesIO()
     figure.savefig(plain, format="png", dpi=dpi, bbox_inches="tight" if tight else None, pad_inches=0.06)
-    plt.close(figure)
     picture = Image.open(plain).convert("RGB")
     if not photo:
         picture = picture.quantize(256, dither=Image.Dither.NONE)

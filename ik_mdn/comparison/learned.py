@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import torch
@@ -91,6 +92,22 @@ class _Density(NamedTuple):
     sample: Callable[[int, Tensor], Tensor]
 
 
+def check_learned(arm: Arm, seconds: float) -> None:
+    """Find out before the work whether `compare_learned` can do it; it raises the same."""
+    try:
+        with checks_kept():
+            for package in ("zuko", "sbi.neural_nets"):
+                import_module(package)
+    except ImportError as error:
+        raise IKError(
+            "the flow and sbi's mixture need zuko and sbi; run: pip install '.[flows]' in the clone"
+        ) from error
+    if arm.is_prismatic.any() or not seconds > 0:
+        raise ShapeError(
+            f"learned densities are compared for arms whose joints all turn, for some seconds; got {arm.name!r} and {seconds}"
+        )
+
+
 def compare_learned(arm: Arm, task: Task, seconds: float, *, seed: int = 0) -> Iterator[LearnedResult]:
     """Our mixture, a circular spline flow (zuko) and the mixture of sbi, each trained for so many seconds.
 
@@ -112,19 +129,11 @@ def compare_learned(arm: Arm, task: Task, seconds: float, *, seed: int = 0) -> I
         IKError: zuko or sbi is not installed.
         ShapeError: The arm has a joint that slides, or the seconds are not above 0.
     """
-    try:
-        with checks_kept():
-            import sbi.neural_nets
-            import zuko
-    except ImportError as error:
-        raise IKError(
-            "the flow and sbi's mixture need zuko and sbi; run: pip install '.[flows]' in the clone"
-        ) from error
-    if arm.is_prismatic.any() or not seconds > 0:
-        raise ShapeError(
-            f"learned densities are compared for arms whose joints all turn, for some seconds; got {arm.name!r} and {seconds}"
-        )
-    shape = {"width": _WIDTH, "blocks": _BLOCKS, "components": _COMPONENTS}
+    check_learned(arm, seconds)
+    import sbi.neural_nets
+    import zuko
+
+    shape = {"width": _WIDTH, "blocks": _BLOCKS, "components": _COMPONENTS, "proposer_width": 0}  # nothing is solved
     config = TrainConfig(minutes=seconds / 60, seed=seed, device="cpu", **shape)  # type: ignore[arg-type]
     _, T = held_out(arm, POSES)
     ours = build_model(arm, config, task=task)

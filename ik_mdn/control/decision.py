@@ -123,16 +123,21 @@ class CostWeights:
 
     def cost(self, candidate: Candidate, heaviest: float) -> float:
         """The cost of a candidate, whatever its own says; `heaviest` is the largest weight of one."""
+        return sum(self.terms(candidate, heaviest).values())
+
+    def terms(self, candidate: Candidate, heaviest: float) -> dict[str, float]:
+        """What the cost is the sum of, by the names of the weights."""
         nearest = min(candidate.clearance_self, candidate.clearance_world)
-        return (
-            self.travel * candidate.travel
-            + self.margin * _lack(candidate.margin, self.margin_wanted)
-            + self.clearance * _lack(nearest, self.clearance_wanted)
-            + self.reserve * _lack(candidate.reserve, self.reserve_wanted)
-            + self.manipulability * _lack(candidate.manipulability, self.manipulability_wanted)
-            + self.weight * (1.0 - candidate.weight / max(heaviest, 1e-300))
-            + self.probability * math.log(max(heaviest, 1e-300) / max(candidate.weight, 1e-300))
-        )
+        heaviest = max(heaviest, 1e-300)
+        return {
+            "travel": self.travel * candidate.travel,
+            "margin": self.margin * _lack(candidate.margin, self.margin_wanted),
+            "clearance": self.clearance * _lack(nearest, self.clearance_wanted),
+            "reserve": self.reserve * _lack(candidate.reserve, self.reserve_wanted),
+            "manipulability": self.manipulability * _lack(candidate.manipulability, self.manipulability_wanted),
+            "weight": self.weight * (1.0 - candidate.weight / heaviest),
+            "probability": self.probability * math.log(heaviest / max(candidate.weight, 1e-300)),
+        }
 
 
 @dataclass(frozen=True, eq=False)

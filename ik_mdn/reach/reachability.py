@@ -46,6 +46,8 @@ class Ring:
 def why_unreachable(arm: Arm, task: Task, T_base_target: FloatArray) -> str | None:
     """The reason why no configuration meets a target, within limits or beyond; None where this argument finds none.
 
+    Where the task leaves part of the position open, it never does: the tip may be elsewhere than at the target.
+
     The origins of consecutive joints are a fixed distance apart (a sliding joint: between two distances), so by the
     triangle inequality the tip is at most the sum of them from the first joint, and at least the longest one minus
     the others. Where the whole rotation counts, the target also fixes the origin of the last joint, which turns about
@@ -59,6 +61,8 @@ def why_unreachable(arm: Arm, task: Task, T_base_target: FloatArray) -> str | No
     Returns:
         One line, or None: the target may be reachable or not.
     """
+    if not _fixes_position(arm, task):
+        return None
     for ring, distance in zip(_rings(arm, task), _distances(arm, T_base_target), strict=False):
         reason = ring.excludes(distance)
         if reason:
@@ -81,8 +85,13 @@ def draw_unreachable(arm: Arm, task: Task, rng: np.random.Generator) -> tuple[Fl
         `T_base_target`, shape (4, 4), and the reason.
 
     Raises:
-        SuiteError: The arm's reach is unbounded, so nothing can be proven.
+        SuiteError: The arm's reach is unbounded, or the task leaves part of the position open, so nothing can be proven.
     """
+    if not _fixes_position(arm, task):
+        raise SuiteError(
+            f"task {task.name} leaves part of the position of arm {arm.name!r} open, so no target is provably out of "
+            f"reach; choose another suite than unreachable, or a task with {'x and y' if arm.is_planar else 'x, y and z'}"
+        )
     tip, *last = _rings(arm, task)
     if not np.isfinite(tip.outer):
         raise SuiteError(f"arm {arm.name!r} slides without limits; nothing is provably out of its reach")
@@ -101,6 +110,11 @@ def draw_unreachable(arm: Arm, task: Task, rng: np.random.Generator) -> tuple[Fl
     reason = why_unreachable(arm, task, T)
     assert reason is not None
     return T, reason
+
+
+def _fixes_position(arm: Arm, task: Task) -> bool:
+    """Whether the target says where the tip is: in space, or for a planar arm in its plane."""
+    return all(task.rows[:3]) or (arm.is_planar and all(task.rows[:2]) and task.R_base_task is None)
 
 
 def _rings(arm: Arm, task: Task) -> list[Ring]:

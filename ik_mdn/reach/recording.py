@@ -15,14 +15,13 @@ from ik_mdn.control import Candidate, Controller, Decision, ReachResult
 from ik_mdn.reach.running import Stage
 from ik_mdn.reach.suites import make_task
 from sim.arrays import FloatArray
-from sim.errors import WorldError
 from sim.rendering import (
     CLOSE,
-    FORMATS,
     Camera,
     Layers,
     Picture,
     camera_for,
+    check_film,
     default_format,
     draw_key,
     floor_height,
@@ -82,19 +81,18 @@ class Recorder:
 
 
 def film_name(index: int, ending: str | None = None) -> str:
-    """The file's name of an episode's film.
+    """The file's name of an episode's film, which can be written.
 
     Args:
         index: Number of the episode.
         ending: mp4 or gif; None: mp4 where imageio-ffmpeg is installed, else gif.
 
     Raises:
-        WorldError: Another ending.
+        WorldError: Another ending, or mp4 without imageio-ffmpeg.
     """
-    ending = ending or default_format()
-    if ending not in FORMATS:
-        raise WorldError(f"unknown format of a film {ending!r}; allowed: {', '.join(FORMATS)}")
-    return f"episode-{index:04d}.{ending}"
+    name = f"episode-{index:04d}.{ending or default_format()}"
+    check_film(name)
+    return name
 
 
 def record_episode(

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from ik_mdn.solver import IKSolver, self_motion
-from ik_mdn.viewer.branches import difference
 from sim.arrays import FloatArray
 
 SAMPLES = 120  # shared by all curves
@@ -33,10 +32,6 @@ class Curve:
     def at(self, share: float) -> FloatArray:
         """The sample nearest to a share of the way along, 0 to 1, shape (n,)."""
         return np.asarray(self.q[min(int(share * len(self.q)), len(self.q) - 1)])
-
-    def place_of(self, q: FloatArray, period: FloatArray) -> float:
-        """Where along it, 0 to 1, the sample nearest to q is."""
-        return (int(np.linalg.norm(difference(self.q, q, period), axis=1).argmin()) + 0.5) / len(self.q)
 
 
 def trace_curves(solver: IKSolver, T_base_target: FloatArray, most: int) -> list[Curve]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -74,6 +75,8 @@ class Motion:
 class Judge:
     """A physics world with the arm and the obstacles in it, opened when it is first needed.
 
+    Several threads may ask it: one at a time has the world, so a decision waits while the arm moves.
+
     Args:
         solver: Of the arm.
         meshes: Load the arm's meshes; without them nothing collides.
@@ -84,19 +87,22 @@ class Judge:
         self._scene: Scene | None = None
         self._open: ExitStack | None = None
         self._controller: Controller | None = None
+        self._lock = threading.RLock()
         self.note = "" if meshes else "collisions are not checked: meshes are missing"
 
     def set_scene(self, scene: Scene | None) -> None:
         """Obstacles from now on; None: nothing but the arm."""
-        if scene is not self._scene:
-            self.close()
-            self._scene = scene
+        with self._lock:
+            if scene is not self._scene:
+                self.close()
+                self._scene = scene
 
     def close(self) -> None:
         """End the world; it opens again when it is needed."""
-        if self._open is not None:
-            self._open.close()
-        self._open = self._controller = None
+        with self._lock:
+            if self._open is not None:
+                self._open.close()
+            self._open = self._controller = None
 
     def decide(self, answer: Answer, q_now: FloatArray) -> Verdict:
         """Which of the solutions shown the controller would take from where the arm stands, and why not the others.
@@ -107,8 +113,9 @@ class Judge:
         """
         if not len(answer):
             return Verdict(None, (), (), "")
-        controller = self._ready(answer.q, answer.weight, q_now)
-        decision = controller.decide(answer.T_base_target)
+        with self._lock:
+            controller = self._ready(answer.q, answer.weight, q_now)
+            decision = controller.decide(answer.T_base_target)
         by_row = [_find(decision.candidates, q) for q in answer.q]
         chosen = next((row for row, each in enumerate(by_row) if each is not None and each is decision.chosen), None)
         reasons = [
@@ -116,7 +123,7 @@ class Judge:
             if each is None
             else why_chosen(decision)
             if row == chosen
-            else why_not(each, decision.chosen, controller.weights)
+            else why_not(each, decision, controller.weights)
             for row, each in enumerate(by_row)
         ]
         sentence = (
@@ -138,9 +145,12 @@ class Judge:
         Returns:
             The motion; one configuration, where the arm stands, if it was not moved.
         """
-        controller = self._ready(q[None], np.ones(1), q_now)
         passed: list[FloatArray] = []
-        result = controller.reach(T_base_target, watch=lambda: passed.append(controller.body.q), watch_period=1.0 / FPS)
+        with self._lock:
+            controller = self._ready(q[None], np.ones(1), q_now)
+            result = controller.reach(
+                T_base_target, watch=lambda: passed.append(controller.body.q), watch_period=1.0 / FPS
+            )
         return Motion(np.array(passed or [q_now]), _say(result), result.reached)
 
     def _ready(self, q: FloatArray, weight: FloatArray, q_now: FloatArray) -> Controller:

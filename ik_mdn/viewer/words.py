@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ik_mdn.control import Candidate, CostWeights, Decision
 from sim.words import counted
 
-_CLEAR = 0.2  # [m] distances are measured up to this
 _TIE = 5e-3  # difference of costs that nobody sees
 
+_WORSE: dict[str, Callable[[Candidate, Candidate], str]] = {
+    "travel": lambda its, chosen: f"travel {its.travel:.1f} s, not {chosen.travel:.1f} s",
+    "margin": lambda its, chosen: f"nearer to a limit ({its.margin:.2f}, not {chosen.margin:.2f})",
+    "clearance": lambda its, chosen: "less room around it",
+    "reserve": lambda its, chosen: (
+        f"a motor's load is {1 - its.reserve:.0%} of its limit, not {1 - chosen.reserve:.0%}"
+    ),
+    "manipulability": lambda its, chosen: "nearer to a singularity",
+    "weight": lambda its, chosen: "less probable",
+    "probability": lambda its, chosen: "less probable",
+}  # by the names of the cost's terms
 
-def why_not(candidate: Candidate, chosen: Candidate | None, weights: CostWeights) -> str:
-    """Why the controller passes a candidate over, in a few words.
+
+def why_not(candidate: Candidate, decision: Decision, weights: CostWeights) -> str:
+    """Why the controller passes a candidate over, in a few words: the term of the cost that speaks most against it.
 
     Args:
-        candidate: Not the chosen one.
-        chosen: The one it takes instead; None where it takes none.
+        candidate: Of the decision, not the chosen one.
+        decision: What it takes instead, if anything.
         weights: What it decides by.
     """
+    chosen = decision.chosen
     if candidate.rejected:
         return candidate.rejected
     if chosen is None:
         return ""
-    terms = {
-        f"travel {candidate.travel:.1f} s, not {chosen.travel:.1f} s": weights.travel
-        * (candidate.travel - chosen.travel),
-        f"nearer to a limit ({candidate.margin:.2f}, not {chosen.margin:.2f})": weights.margin
-        * (_lack(candidate.margin, weights.margin_wanted) - _lack(chosen.margin, weights.margin_wanted)),
-        "less room around it": weights.clearance
-        * (_lack(_room(candidate), weights.clearance_wanted) - _lack(_room(chosen), weights.clearance_wanted)),
-        "nearer to a singularity": weights.manipulability
-        * (
-            _lack(candidate.manipulability, weights.manipulability_wanted)
-            - _lack(chosen.manipulability, weights.manipulability_wanted)
-        ),
-    }
     if candidate.cost - chosen.cost < _TIE:
         return f"as good, cost {candidate.cost:.2f}"
-    worst = max(terms, key=lambda words: terms[words])
+    heaviest = max(each.weight for each in decision.candidates)
+    theirs, ours = weights.terms(candidate, heaviest), weights.terms(chosen, heaviest)
+    worst = max(theirs, key=lambda name: theirs[name] - ours[name])
     cost = f"cost {candidate.cost:.2f}, not {chosen.cost:.2f}"
-    return f"{cost}: {worst}" if terms[worst] > 0 else cost
+    return f"{cost}: {_WORSE[worst](candidate, chosen)}" if theirs[worst] > ours[worst] else cost
 
 
 def why_chosen(decision: Decision) -> str:
@@ -50,11 +53,3 @@ def why_chosen(decision: Decision) -> str:
     able = sum(candidate.rejected is None for candidate in decision.candidates)
     why = "the only one it can take" if able == 1 else f"cheapest of {able}"
     return f"{why}, cost {decision.chosen.cost:.2f}: {decision.chosen.travel:.1f} s away{way}"
-
-
-def _room(candidate: Candidate) -> float:
-    return min(candidate.clearance_self, candidate.clearance_world, _CLEAR)
-
-
-def _lack(value: float, wanted: float) -> float:
-    return max(0.0, 1.0 - value / wanted)

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from sim.rendering.figure import ORANGE as ORANGE
     from sim.rendering.figure import PURPLE as PURPLE
     from sim.rendering.figure import RED as RED
+    from sim.rendering.figure import check_figure as check_figure
     from sim.rendering.figure import draw_planar_arm as draw_planar_arm
     from sim.rendering.figure import new_figure as new_figure
     from sim.rendering.figure import save_figure as save_figure
     from sim.rendering.figure import show_names_as_they_are as show_names_as_they_are
-    from sim.rendering.films import FORMATS as FORMATS
+    from sim.rendering.films import check_film as check_film
     from sim.rendering.films import default_format as default_format
     from sim.rendering.films import write_film as write_film
     from sim.rendering.pictures import Layers as Layers

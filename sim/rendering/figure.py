@@ -30,26 +30,42 @@ def draw_planar_arm(axes: Axes, arm: Arm, q: FloatArray, **style: Any) -> None:
     axes.plot(points[:, 0], points[:, 1], marker="o", solid_capstyle="round", **style)
 
 
-def new_figure(rows: int, columns: int, **options: Any) -> tuple[Figure, Any]:
-    """A figure that needs no screen, and its axes.
+def new_figure(
+    rows: int, columns: int, *, figsize: tuple[float, float] | None = None, **options: Any
+) -> tuple[Figure, Any]:
+    """A figure that needs no screen, and its axes; pyplot, with its figures and its backend, is left alone.
 
     Args:
         rows, columns: Of axes.
-        **options: As for `matplotlib.pyplot.subplots`.
+        figsize: Width and height [inch]; None: matplotlib's own.
+        **options: As for `matplotlib.figure.Figure.subplots`.
 
     Returns:
         The figure, and its axes in the shape that `subplots` gives them.
     """
-    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    figure = Figure(figsize=figsize, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, **options)
 
-    return plt.subplots(rows, columns, layout="constrained", **options)
+
+def check_figure(out: Path) -> None:
+    """Find out before the work whether `save_figure` knows the format of a file.
+
+    Raises:
+        ShapeError: No format has its ending.
+    """
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    endings = FigureCanvasBase.filetypes
+    if out.suffix[1:].lower() not in endings:
+        raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
 
 
 def save_figure(figure: Figure, out: Path) -> None:
-    """Write a figure to a temporary name, rename it, and close the figure.
+    """Write a figure to a temporary name, and rename it.
 
     Args:
         figure: What to write.
@@ -58,15 +74,10 @@ def save_figure(figure: Figure, out: Path) -> None:
     Raises:
         ShapeError: No format has that ending.
     """
-    from matplotlib import pyplot as plt
-
-    endings = figure.canvas.get_supported_filetypes()
-    if out.suffix[1:].lower() not in endings:
-        raise ShapeError(f"cannot draw to {out}: the ending decides the format; allowed: {', '.join(sorted(endings))}")
+    check_figure(out)
     show_names_as_they_are(figure)
     with whole_file(out) as temporary:
         figure.savefig(temporary, dpi=150, bbox_inches="tight")
-    plt.close(figure)
 
 
 def show_names_as_they_are(figure: Figure) -> None:

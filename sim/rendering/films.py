@@ -13,7 +13,7 @@ from sim.errors import WorldError
 from sim.files import whole_file
 from sim.rendering.pictures import Picture
 
-FORMATS = ("mp4", "gif")
+_FORMATS = ("mp4", "gif")
 
 _COLOURS = 96  # of a GIF's palette
 _BLOCK = 2  # pixels: H.264 wants even sizes
@@ -23,6 +23,19 @@ _QUALITY = 8  # of 10
 def default_format() -> str:
     """mp4 where imageio-ffmpeg is installed, otherwise gif."""
     return "mp4" if find_spec("imageio_ffmpeg") else "gif"
+
+
+def check_film(path: str | Path) -> None:
+    """Find out before the work whether `write_film` could write the format of a file.
+
+    Raises:
+        WorldError: Its ending is none of mp4 and gif, or it is an MP4 and imageio-ffmpeg is not installed.
+    """
+    ending = Path(path).suffix[1:].lower()
+    if ending not in _FORMATS:
+        raise WorldError(f"cannot film to {path}: the ending decides the format; allowed: {', '.join(_FORMATS)}")
+    if ending == "mp4" and find_spec("imageio_ffmpeg") is None:
+        raise WorldError("an MP4 needs imageio-ffmpeg; run pip install imageio-ffmpeg, or make a GIF")
 
 
 def write_film(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
@@ -36,12 +49,10 @@ def write_film(path: str | Path, frames: Sequence[Picture], *, fps: float) -> No
     Raises:
         WorldError: No pictures, another ending, or no imageio-ffmpeg for an MP4.
     """
-    ending = Path(path).suffix[1:].lower()
-    if ending not in FORMATS:
-        raise WorldError(f"cannot film to {path}: the ending decides the format; allowed: {', '.join(FORMATS)}")
+    check_film(path)
     if not len(frames):
         raise WorldError(f"no pictures to write to {path}; take some first")
-    if ending == "gif":
+    if Path(path).suffix.lower() == ".gif":
         _write_gif(path, frames, fps=fps)
     else:
         _write_mp4(path, frames, fps=fps)
@@ -63,8 +74,6 @@ def _write_gif(path: str | Path, frames: Sequence[Picture], *, fps: float) -> No
 
 def _write_mp4(path: str | Path, frames: Sequence[Picture], *, fps: float) -> None:
     """H.264 in MP4, which every browser plays; an odd row or column at the edge is left out."""
-    if find_spec("imageio_ffmpeg") is None:
-        raise WorldError("an MP4 needs imageio-ffmpeg; run pip install imageio-ffmpeg, or make a GIF (--video gif)")
     import imageio.v2 as imageio
 
     open_writer: Any = imageio.get_writer

@@ -34,7 +34,7 @@ class ArmBody:
         arm: Its kinematics; names are looked up once.
         client: The world's Bullet functions.
         number: Bullet's number of the body.
-        T_world_base: Pose of the link `arm.base`, shape (4, 4); None: the world's origin.
+        T_world_base: Pose of the link `arm.base`, shape (4, 4).
         step: Advances the world by one time step.
         names: What the solid bodies of the world are called, by Bullet's numbers; None: there is only this one.
         unshaped: Links that would collide, and were loaded without the shapes for it.
@@ -42,7 +42,6 @@ class ArmBody:
 
     Raises:
         WorldError: Bullet did not load a joint or link of the chain, or moves the tip elsewhere than the kinematics say.
-        ShapeError, PoseError: T_world_base is no pose.
     """
 
     def __init__(
@@ -50,7 +49,7 @@ class ArmBody:
         arm: Arm,
         client: Any,
         number: int,
-        T_world_base: FloatArray | None,
+        T_world_base: FloatArray,
         *,
         step: Callable[[], None],
         names: Mapping[int, str] | None = None,
@@ -65,7 +64,7 @@ class ArmBody:
         self._base, self.tip = self.links.link(arm.base), self.links.link(arm.tip)
         self._torques = Torques(client, number, self.links, self.joints)
         self._others = [joint for joint in self.links.moving if joint not in self.joints]
-        self._place(np.eye(4) if T_world_base is None else check_placement(T_world_base, "T_world_base"))
+        self._place(T_world_base)
         self.collisions = Collisions(arm, client, number, self.links, {number: arm.name} if names is None else names)
         self._check_kinematics()
         self.set_q(home(arm))

@@ -6,7 +6,8 @@ import logging
 import tempfile
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,26 +102,29 @@ class World:
         Raises:
             WorldError: The arm has no URDF, a mesh to collide with is missing or not whole, Bullet cannot load it, or
                 moves it in another way than its kinematics say.
+            ShapeError, PoseError: T_world_base is no pose. After any of these the world is as it was.
         """
         if not isinstance(arm, Arm):
             raise WorldError(f"add_arm takes an arm, and got {arm!r}; write world.add_arm(sim.load_arm({str(arm)!r}))")
         flags = self._client.URDF_USE_SELF_COLLISION | self._client.URDF_USE_INERTIA_FROM_FILE
+        base = np.eye(4) if T_world_base is None else check_placement(T_world_base, "T_world_base")
         description = _describe(arm, meshes=meshes)
         number = self._load(description, f"arm {arm.name!r}", flags=flags)
-        self._names[number] = arm.name
-        body = ArmBody(
-            arm,
-            self._client,
-            number,
-            T_world_base,
-            step=self.step,
-            names=self._names,
-            unshaped=description.unshaped,
-            ideal_motors=ideal_motors,
-        )
-        self._warn_of_units(body)
-        for obstacle in self._obstacles:
-            body.collisions.stand_on(obstacle)
+        with self._removed_on_failure(number):
+            self._names[number] = arm.name
+            body = ArmBody(
+                arm,
+                self._client,
+                number,
+                base,
+                step=self.step,
+                names=self._names,
+                unshaped=description.unshaped,
+                ideal_motors=ideal_motors,
+            )
+            self._warn_of_units(body)
+            for obstacle in self._obstacles:
+                body.collisions.stand_on(obstacle)
         self._arms.append(body)
         return body
 
@@ -245,18 +249,29 @@ class World:
                 failure = error
         if number < 0:
             raise WorldError(f"Bullet cannot load {what} ({failure}): {chatter.last_lines()}") from failure
-        self._client.names.update(description.names)
-        links = load_links(self._client, number)
-        numbers = {links.name(i): i for i in range(-1, len(links.infos))}
-        shapes = self._client.getCollisionShapeData
-        lost = [name for name in description.solid if name not in numbers or not shapes(number, numbers[name])]
-        if lost:
-            raise WorldError(
-                f"Bullet made no shape to collide with of {what}'s links {', '.join(lost)}; mend their collision "
-                "geometry, or leave it out",
-                links=lost,
-            )
+        with self._removed_on_failure(number):
+            self._client.names.update(description.names)
+            links = load_links(self._client, number)
+            numbers = {links.name(i): i for i in range(-1, len(links.infos))}
+            shapes = self._client.getCollisionShapeData
+            lost = [name for name in description.solid if name not in numbers or not shapes(number, numbers[name])]
+            if lost:
+                raise WorldError(
+                    f"Bullet made no shape to collide with of {what}'s links {', '.join(lost)}; mend their collision "
+                    "geometry, or leave it out",
+                    links=lost,
+                )
         return number
+
+    @contextmanager
+    def _removed_on_failure(self, number: int) -> Iterator[None]:
+        """Take a body out of the world again where the block ends by an error."""
+        try:
+            yield
+        except BaseException:
+            self._names.pop(number, None)
+            self._client.removeBody(number)
+            raise
 
     def _warn_of_units(self, body: ArmBody) -> None:
         """Say where shapes are so wide that their files look like millimetres."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,6 +46,62 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
 def test_a_film_in_another_format_is_refused_before_the_work(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "planar2", "--gif", "film.png"]) == 2
     assert "allowed: mp4, gif" in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["choose", "planar2", "--figure", "c.foo"], r"cannot draw to c\.foo.*allowed: .*png"),
+        (["track", "planar2", "--figure", "c.foo"], r"cannot draw to c\.foo.*allowed: .*png"),
+        (["view", "planar2", "--still", "c.foo"], r"cannot draw to c\.foo.*allowed: .*png"),
+        (["reach", "planar2", "--gif", "film.mp4"], "an MP4 needs imageio-ffmpeg"),
+        (["reach", "planar2", "--out", "o", "--record", "0", "--video", "mp4"], "an MP4 needs imageio-ffmpeg"),
+        (["reach", "planar2", "--out", "o", "--record", "0", "--video", "avi"], "allowed: mp4, gif"),
+    ],
+)
+def test_a_picture_that_could_not_be_written_is_refused_before_the_work(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.arm.load_arm", lambda *_, **__: pytest.fail("went to work"))
+    monkeypatch.setattr("sim.rendering.films.find_spec", lambda name: None)
+    assert main(words) == 2
+    assert re.search(message, " ".join(capsys.readouterr().err.replace("│", "").split()))
+
+
+def test_a_package_that_is_missing_is_told_before_the_work(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "zuko", None)
+    monkeypatch.setitem(sys.modules, "sbi.diagnostics", None)
+    monkeypatch.setattr("ik_mdn.comparison.take_survey", lambda *_, **__: pytest.fail("went to work"))
+    monkeypatch.setattr("ik_mdn.evaluation.evaluate", lambda *_, **__: pytest.fail("went to work"))
+    for words in (["compare", "planar2", "--learned", "1"], ["evaluate", "planar2", "--sbi"]):
+        assert main(words) == 2
+        assert "pip install" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("drawing", "words"),
+    [
+        ("ik_mdn.training.draw_choice", ["choose", "planar2", "--components", "1", "--steps", "2", "--count", "50"]),
+        ("ik_mdn.evaluation.draw_evaluation", ["evaluate", "planar2", "--count", "5", "--figures", "figures"]),
+        (
+            "ik_mdn.paths.draw_joints",
+            ["track", "planar2", "--q-start", "0.3", "0.8", "--line", "1.2", "0.9", "0", "--figure", "joints.png"],
+        ),
+        ("ik_mdn.cli.reach.record_series", ["reach", "planar2", "--episodes", "1", "--gif", "film.gif"]),
+    ],
+)
+def test_numbers_are_written_before_anything_is_drawn(
+    drawing: str, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(drawing, fail)
+    assert main([*words, "--json", "numbers.json"]) == 2
+    assert (tmp_path / "numbers.json").exists()
 
 
 def test_a_graph_that_could_not_be_read_again_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,8 @@ import pytest
 import sim
 from ik_mdn.cli import main
 from ik_mdn.comparison.learned import DRAWS, POSES, PUBLISHED, LearnedResult, compare_learned
-from sim.errors import IKError, ShapeError
+from ik_mdn.training import TrainConfig
+from sim.errors import IKError, ShapeError, TrainingError
 from sim.task import default_task
 
 NEEDED = "zuko and sbi are not installed"
@@ -46,6 +47,26 @@ def test_each_is_trained_as_long_and_learns_something() -> None:
         assert each.us_per_draw > 0
 
 
+@pytest.mark.parametrize("name", ["planar2", "panda"])
+def test_ours_is_trained_for_all_of_the_seconds(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("zuko", reason=NEEDED)
+    pytest.importorskip("sbi", reason=NEEDED)
+    minutes: list[float] = []
+
+    class Counted:
+        def __init__(self, network: Any, config: TrainConfig, stream: Any) -> None:
+            minutes.append(config.minutes)
+
+        def run(self) -> None:
+            raise TrainingError("enough seen")
+
+    monkeypatch.setattr("ik_mdn.comparison.learned.Trainer", Counted)
+    arm = sim.load_arm(name)
+    with pytest.raises(TrainingError, match="enough seen"):
+        next(compare_learned(arm, default_task(arm), 90.0))
+    assert sum(minutes) == pytest.approx(1.5)
+
+
 def test_what_cannot_be_compared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("zuko", reason=NEEDED)
     pytest.importorskip("sbi", reason=NEEDED)
@@ -65,6 +86,7 @@ def test_the_command_shows_them_and_the_published_ones_of_panda(
 
     monkeypatch.setattr("ik_mdn.comparison.learned.compare_learned", quick)
     monkeypatch.setattr("ik_mdn.comparison.compare_learned", quick, raising=False)
+    monkeypatch.setattr("ik_mdn.comparison.check_learned", lambda *_: None, raising=False)
     options = ["--count", "3", "--learned", "7", "--no-meshes"]
     assert main(["compare", "planar2", *options, "--json", "-"]) == 0
     assert json.loads(capsys.readouterr().out)["learned"][0]["seconds"] == 7

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -41,8 +40,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         assert shares[-1] == 1
         return kept[0]
 
-    yield draw
-    plt.close("all")
+    return draw
 
 
 @pytest.mark.parametrize(("turn", "length", "unit"), [(False, np.hypot(0.05, 0.1), "[m]"), (True, 0.4, "[rad]")])

@@ -450,6 +450,26 @@ def test_the_command_prints_json_and_draws(tmp_path: Path, capsys: pytest.Captur
     assert "executed in Bullet" in capsys.readouterr().out
 
 
+def test_a_path_of_waypoints_starts_from_the_joint_vector_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    poses, found = tmp_path / "poses.json", []
+    arm = sim.load_arm("planar2")
+    elbows = np.array([[0.2, 1.1], [1.3, -1.1]])  # the same place of the tip
+    np.testing.assert_allclose(*forward_kinematics(arm, elbows)[:, :2, 3], atol=1e-12)
+    start = forward_kinematics(arm, elbows[0])
+    end = start.copy()
+    end[0, 3] -= 0.1
+    poses.write_text(json.dumps([start.tolist(), end.tolist()]))
+    for q in elbows:
+        options = ["--q-start", *map(str, q), "--waypoints", str(poses), "--no-collisions", "--json", "-"]
+        assert main(["track", "planar2", *options]) == 0
+        found.append(json.loads(capsys.readouterr().out)["q"][0])
+    np.testing.assert_allclose(found, elbows, atol=1e-6)
+    assert main(["track", "planar2", "--q-start", "0", "1", "--waypoints", str(poses)]) == 2
+    assert "--q-start is not where path 0 starts" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -459,6 +479,12 @@ def test_the_command_prints_json_and_draws(tmp_path: Path, capsys: pytest.Captur
         (["--q-start", "0", "1", "--circle", "1", "0"], "--circle takes the centre X Y Z"),
         (["--q-start", "0", "1", "--circle", "1", "0", "0", "0", "0", "0"], "has no direction"),
         (["--q-start", "0", "--line", "1", "0", "0"], "--q-start takes 2 numbers"),
+        (["--q-start", "0", "--waypoints", "p.json"], "--q-start takes 2 numbers"),
+        (["--pose", *"0001000", "--waypoints", "p.json"], "starts at the first of --waypoints; leave --pose out"),
+        (["--turn", "0", "0", "1", "--waypoints", "p.json"], "--turn goes with --line; leave it out with --waypoints"),
+        (["--q-start", "0", "1", "--angle", "1", "--line", "1", "0", "0"], "--angle goes with --circle"),
+        (["--q-start", "0", "1", "--tangential", "--line", "1", "0", "0"], "--tangential goes with --circle"),
+        (["--q-start", "0", "1", "--turn", "0", "0", "1", "--circle", "1", "0", "0"], "--turn goes with --line"),
     ],
 )
 def test_the_command_names_what_is_missing(

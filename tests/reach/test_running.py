@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -306,7 +305,6 @@ def test_figures_say_what_they_show_in_plain_numbers(tmp_path: Path, monkeypatch
     assert any(low < float(tick) < high for tick in ticks)  # less than a power of ten, and yet there are numbers
     for mark in marks:
         assert mark.get_xdata()[0] in curve.get_xdata()
-    plt.close("all")
 
 
 def test_settings_tell_apart_what_changes_the_numbers(stage: Stage) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,7 +18,7 @@ from sim.arm.arm import Arm
 from sim.errors import ShapeError, SuiteError, UnknownNameError, WorldError
 from sim.kinematics import forward_kinematics
 from sim.scenes.scene import load_scene
-from sim.task import default_task, load_task
+from sim.task import TASKS, default_task, load_task
 from sim.world.body import ArmBody, home
 from sim.world.world import World
 
@@ -162,6 +163,28 @@ def test_no_reachable_target_is_called_unreachable(name: str) -> None:
     assert [T for T in forward_kinematics(arm, q) if why_unreachable(arm, kind, T)] == []
 
 
+@pytest.mark.parametrize(
+    ("name", "rows"), [("xarm6", "x,y"), ("xarm6", "rotation"), ("xarm6", "x,y,yaw"), ("planar3", "x")]
+)
+def test_nothing_is_called_unreachable_by_a_task_that_leaves_part_of_the_position_open(name: str, rows: str) -> None:
+    arm = sim.load_arm(name)
+    kind, T = load_task(arm, rows), forward_kinematics(arm, np.full(arm.n_joints, 0.3))
+    T[~np.array([*kind.rows[:3], True]), 3] += 3 * arm.reach  # of what does not count
+    assert why_unreachable(arm, kind, T) is None
+    needed = "x and y" if arm.is_planar else "x, y and z"
+    with pytest.raises(SuiteError, match=rf"part of the position of arm '{name}' open.*a task with {needed}"):
+        draw_unreachable(arm, kind, np.random.default_rng(0))
+
+
+def test_a_planar_arm_is_fixed_by_a_position_in_its_plane_alone() -> None:
+    arm = sim.load_arm("planar3")
+    T = sim.pose((2 * arm.reach, 0.0, 0.0))
+    flat = load_task(arm, "planar_position")
+    upright = replace(flat, R_base_task=((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0)))
+    assert why_unreachable(arm, flat, T) is not None
+    assert why_unreachable(arm, upright, T) is None
+
+
 def test_no_reachable_target_of_a_sliding_arm_is_called_unreachable(tmp_path: Path) -> None:
     arm, rng = from_urdf(tmp_path, SLIDER), np.random.default_rng(0)
     kind = load_task(arm, "planar_position")
@@ -234,7 +257,7 @@ def test_a_suite_that_an_arm_or_world_cannot_have_is_named(tmp_path: Path) -> No
     endless["q_max"] = [3.0, None]
     arm = Arm.from_dict(endless)
     with pytest.raises(SuiteError, match="slides without limits"):
-        draw_unreachable(arm, SimpleNamespace(name="position"), rng)  # type: ignore[arg-type]
+        draw_unreachable(arm, TASKS["position"], rng)
 
 
 @pytest.mark.slow

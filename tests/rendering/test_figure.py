@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from matplotlib.figure import Figure
 
 import sim
@@ -26,6 +28,20 @@ def test_the_panel_reports_the_regressors_miss(tmp_path: Path) -> None:
     assert f"{100 * miss:.0f} cm" in axes.get_title()
     save_figure(figure, tmp_path / "deep" / "panel.png")
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["panel.png"]
+
+
+def test_drawing_leaves_the_backend_and_the_figures_of_pyplot_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(matplotlib.rcParams, "backend", "svg")
+    before = pyplot.get_fignums()
+    figure, _ = new_figure(2, 1, figsize=(3.0, 4.0), sharex=True, height_ratios=(2, 1))
+    assert figure.get_size_inches().tolist() == [3.0, 4.0]
+    assert pyplot.get_fignums() == before
+    for ending, start in (("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")):
+        save_figure(figure, tmp_path / f"figure.{ending}")
+        assert (tmp_path / f"figure.{ending}").read_bytes().startswith(start)
+    assert matplotlib.get_backend() == "svg"
 
 
 def test_training_curves_are_drawn_from_run_files(tmp_path: Path) -> None:

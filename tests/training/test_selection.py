@@ -7,7 +7,6 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -186,7 +185,6 @@ def shown_heights(candidates: list[MixtureCandidate], monkeypatch: pytest.Monkey
     monkeypatch.setattr("ik_mdn.training.figures.save_figure", lambda figure, out: kept.append(figure))
     draw_choice(one_standard_error(candidates), Path("curve.png"))
     axes = kept[0].axes[0]
-    plt.close("all")
     low, high = axes.get_ylim()
     return low, high, " ".join(text.get_text() for text in axes.texts)
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+import threading
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
+from ik_mdn.control import Controller
 from ik_mdn.solver import IKSolver
+from ik_mdn.viewer.answer import Answer
 from ik_mdn.viewer.judge import Judge
 from ik_mdn.viewer.session import Session
 from sim.arm import load_arm
@@ -80,6 +85,41 @@ def test_going_there_ends_at_the_solution_asked_for(session: Session) -> None:
     np.testing.assert_allclose(motion.q[0], session.q_now, atol=1e-6)
     np.testing.assert_allclose(motion.q[-1], answer.q[able[-1]], atol=1e-3)
     np.testing.assert_allclose(forward_kinematics(session.arm, motion.q[-1]), T, atol=1e-3)
+    judge.close()
+
+
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        lambda judge, answer, q: judge.decide(answer, q),
+        lambda judge, answer, q: judge.set_scene(Scene("nothing", obstacles=())),
+        lambda judge, answer, q: judge.close(),
+    ],
+)
+def test_what_another_thread_asks_for_waits_until_the_motion_has_ended(
+    session: Session, interrupt: Callable[[Judge, Answer, Any], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    T = session.start_target()
+    answer, judge, untouched = session.answer(T), Judge(session.solver), []
+    row = judge.decide(answer, session.q_now).chosen
+    assert row is not None
+    other = threading.Thread(target=interrupt, args=(judge, answer, session.q_now))
+    reach = Controller.reach
+
+    def reach_interrupted(controller: Controller, *target: Any, **options: Any) -> Any:
+        given = controller.solver
+        other.start()
+        other.join(timeout=0.2)
+        untouched.append(other.is_alive() and controller.solver is given)
+        return reach(controller, *target, **options)
+
+    monkeypatch.setattr(Controller, "reach", reach_interrupted)
+    motion = judge.go(answer.q[row], T, session.q_now)
+    other.join(timeout=60.0)
+    assert untouched == [True]
+    assert not other.is_alive()
+    assert motion.reached
+    np.testing.assert_allclose(motion.q[-1], answer.q[row], atol=1e-3)
     judge.close()
 
 

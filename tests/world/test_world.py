@@ -295,6 +295,25 @@ def test_wrong_use_is_told(two_balls: Arm, monkeypatch: pytest.MonkeyPatch, tmp_
         Camera(eye=(0, 0, 1), target=(0, 0, 0))
 
 
+@pytest.mark.parametrize("step", ["world.load_links", "body.ArmBody._place", "body.ArmBody._check_kinematics"])
+def test_an_arm_that_cannot_be_added_leaves_nothing_behind(
+    two_balls: Arm, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise WorldError("refused")
+
+    with World() as world:
+        with pytest.raises(ShapeError, match="T_world_base"):
+            world.add_arm(two_balls, np.eye(3))
+        with monkeypatch.context() as patched:
+            patched.setattr(f"sim.world.{step}", refuse)
+            with pytest.raises(WorldError, match="refused"):
+                world.add_arm(two_balls)
+        body = world.add_arm(two_balls)
+        assert body.client.getNumBodies() == 1
+        assert not body.collides(np.array([2.0, 0.0]))
+
+
 def test_home_lies_in_the_limits() -> None:
     for name in sim.builtin_arms():
         arm = sim.load_arm(name)
