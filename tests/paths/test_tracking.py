@@ -22,7 +22,7 @@ from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import PoseError, ShapeError, WorldError
+from sim.errors import PoseError, ShapeError, TaskError, WorldError
 from sim.kinematics import forward_kinematics, jacobian
 from sim.scenes.scene import load_scene
 from sim.task import error_norms, task_error
@@ -368,6 +368,15 @@ def test_an_arm_stands_for_its_solver(planar2: IKSolver) -> None:
     np.testing.assert_allclose(
         np.abs(track(planar2.arm, path).q[:, 1]), np.abs(track(planar2, path).q[:, 1]), atol=1e-6
     )
+
+
+def test_a_task_of_more_numbers_than_joints_is_refused_with_one_that_fits() -> None:
+    arm = sim.load_arm("ur5e", freeze={"wrist_2_joint": 0.7})
+    path = through(arm, np.array([0.3, -1.0, 1.2, 0.4, 0.2]), (0.01, 0, 0), (0, 0, 0))
+    with pytest.raises(TaskError, match=r"has 5 joints and task 'pose' fixes 6 .* at most 5; use position_axis$"):
+        track(IKSolver(arm, task="pose"), path)
+    with pytest.raises(TaskError, match=r"has 1 joints and task 'planar_position' fixes 2 .* at most 1$"):
+        track(IKSolver(sim.load_arm("planar:1")), line_path(place(1, 0), place(0, 1)))
 
 
 @pytest.mark.slow
