@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, TaskError, WorldError
 from sim.kinematics import forward_kinematics, jacobian
 from sim.scenes.scene import load_scene
-from sim.task import error_norms, task_error
+from sim.task import Task, error_norms, task_error
 from sim.world.body import ArmBody
 from sim.world.motion import speed_limits
 from sim.world.world import World
@@ -341,6 +342,18 @@ def test_motors_follow_a_tracked_circle_within_a_tenth_of_a_millimetre(xarm: Arm
     assert done.err_rot < 1e-3
     assert done.end_pos < 2e-5
     assert len(looks) == pytest.approx(done.drive.time / 0.1, abs=2)
+
+
+def test_the_distance_from_the_path_is_along_the_axes_that_the_task_counts(xarm: Arm, body: ArmBody) -> None:
+    upright = Task("z and x", (True, True, False, *(False,) * 3), "", R_base_task=((0, 1, 0), (0, 0, 1), (1, 0, 0)))
+    tracked = track(xarm, through(xarm, WORKING, (0.02, 0, 0), (0, 0, 0)), q_start=None)
+    for axis, off in ((0, 0.0), (1, 0.0), (2, 1e-3)):  # along the path, across it uncounted, across it counted
+        asked = tracked.path.T_base_tip.copy()
+        asked[:, axis, 3] += 1e-3
+        body.set_q(tracked.q[0])
+        done = follow_path(body, replace(tracked, path=CartesianPath(asked)), task=upright)
+        assert done.off_path == pytest.approx(off, abs=1e-4 if axis else 1.1e-3)
+        assert done.off_path <= done.err_pos + 1e-6
 
 
 def test_the_motion_passes_the_samples_and_starts_and_ends_at_rest(planar2: IKSolver) -> None:
