@@ -108,6 +108,11 @@ class Arm:
         """The change after which a joint stands as before, shape (n,): 2π [rad], or inf for prismatic joints."""
         return _read_only(np.where(self.is_prismatic, np.inf, 2 * np.pi))
 
+    @cached_property
+    def is_endless(self) -> NDArray[np.bool_]:
+        """Which joints turn on without a limit, one way at least, shape (n,)."""
+        return _read_only(~self.is_prismatic & (np.isinf(self.q_min) | np.isinf(self.q_max)))
+
     @overload
     def nearest_image(self, difference: FloatArray) -> FloatArray: ...
     @overload

@@ -49,7 +49,8 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     Observations are dicts of float32 vectors: `observation` (joint positions, then joint velocities, named by
     `observation_names`), `achieved_goal` and `desired_goal` (where the tip is and where it should be, named by
-    `goals.names`), all in the arm's base frame, SI units. Positions of continuous joints are wrapped into [-π, π).
+    `goals.names`), all in the arm's base frame, SI units. Positions of joints without a limit on some side are wrapped
+    into [-π, π).
 
     Actions are float32 numbers in [-1, 1], named by `control.names`, each a displacement within 1/24 s: of a joint,
     1 for as far as its velocity limit lets it go, or of the tip (see `sim.environment.actions`). Numbers beyond are cut off.
@@ -255,7 +256,7 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             raise
 
     def _spaces(self) -> dict[str, spaces.Space[Any]]:
-        turns = ~np.isfinite(self.arm.q_min) | ~np.isfinite(self.arm.q_max)
+        turns = self.arm.is_endless
         q_min = np.where(turns, -np.pi, self.arm.sample_min - _LIMIT_SLACK)
         q_max = np.where(turns, np.pi, self.arm.sample_max + _LIMIT_SLACK)
         dq_max = _TOP_SPEED * speed_limits(self.arm)
@@ -283,8 +284,7 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def _observe(self) -> Observation:
         q, dq = self._body.state()
-        turns = ~np.isfinite(self.arm.q_min) | ~np.isfinite(self.arm.q_max)
-        q = np.where(turns & np.isfinite(self.arm.period), np.mod(q + np.pi, 2 * np.pi) - np.pi, q)
+        q = np.where(self.arm.is_endless, np.mod(q + np.pi, 2 * np.pi) - np.pi, q)
         values = {
             "observation": np.concatenate([q, dq]),
             "achieved_goal": self.goals.encode(self._body.tip_pose()),
