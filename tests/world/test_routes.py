@@ -16,7 +16,7 @@ from sim.kinematics import forward_kinematics
 from sim.scenes.scene import Obstacle, Scene, load_scene
 from sim.world.body import ArmBody
 from sim.world.motion import route_time
-from sim.world.routes import Ways, find_route, levers
+from sim.world.routes import Ways, _bounds, find_route, levers
 from sim.world.world import World
 
 TWO_LINKS = """<robot name="two_links">
@@ -29,6 +29,16 @@ TWO_LINKS = """<robot name="two_links">
   <joint name="second" type="revolute"><parent link="arm"/><child link="hand"/><origin xyz="0.5 0 0"/><axis xyz="0 0 1"/>
     <limit lower="-3" upper="3" velocity="2" effort="50"/></joint>
 </robot>"""
+
+RAIL = """<link name="rail"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="slide" type="prismatic"><parent link="rail"/><child link="foot"/><axis xyz="1 0 0"/>
+    <limit lower="LOW" upper="HIGH" velocity="2" effort="50"/></joint>
+</robot>"""
+
+
+def on_rail(low: float, high: float) -> Arm:
+    """The same arm on a slide along x."""
+    return sim.load_arm(TWO_LINKS.replace("</robot>", RAIL.replace("LOW", str(low)).replace("HIGH", str(high))))
 
 
 @pytest.fixture
@@ -80,6 +90,16 @@ def test_a_route_leads_round_a_wall_that_the_straight_way_goes_through(arm: Arm)
     ball = ball_of(arm, dense([start, *route]))
     gap = np.maximum(np.abs(ball - [0.8, 0.0]) - [0.3, 0.05], 0.0)
     assert np.linalg.norm(gap, axis=1).min() > 0.05 + 0.009  # by geometry, between the configurations looked at too
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(-np.inf, np.inf, (38, 43)), (-0.5, 60.0, (-0.5, 60)), (39.5, np.inf, (39.5, 43))]
+)
+def test_slides_are_sampled_within_limits_that_mean_something_or_near_the_ends(
+    low: float, high: float, expected: tuple[float, float]
+) -> None:
+    ends = np.array([[40.0, 0.4, 0.1], [41.0, -0.4, -0.1]])
+    np.testing.assert_allclose(np.array(_bounds(on_rail(low, high), ends))[:, 0], expected)
 
 
 def test_no_route_is_found_where_there_is_none_within_the_effort(arm: Arm) -> None:
