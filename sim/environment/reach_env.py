@@ -159,14 +159,14 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         given = dict(options or {})
         for name in given:
             _check_choice("option", name, OPTIONS)
-        draw = self._episodes
+        self._remove_marker()
+        self._body.client.restoreState(self._pristine)  # first: what is free depends on the fingers too
+        self._q_aim, draw = None, self._episodes
         q_start = draw.check_start(given["q_start"]) if "q_start" in given else draw.draw_start(self.np_random)
         if "T_base_target" in given:
             T = draw.check_target(given["T_base_target"], self._farthest)
         else:
             T = draw.draw_target(q_start, self.np_random)
-        self._remove_marker()
-        self._body.client.restoreState(self._pristine)
         self._body.set_q(q_start)
         self._q_aim = q_start
         self._goal = self.goals.encode(T).astype(np.float32)
