@@ -45,7 +45,7 @@ class PoseError(IKError, ValueError):
 
 
 class TaskError(IKError, ValueError):
-    """A task that the arm cannot do in general: planar for an arm that is not, or with more constraints than joints."""
+    """A task that the arm cannot do in general: planar for an arm that is not, or with more constraints than joints on a path."""
 
 
 class DatasetError(IKError):

@@ -56,7 +56,7 @@ def scaled_task_jacobian(arm: Arm, task: Task, q: Array) -> tuple[Array, Array]:
 
 
 def task_singular_values(arm: Arm, task: Task, q: Array) -> Array:
-    """Singular values of `scaled_task_jacobian`, shape (..., m), descending; the last is 0 in a singularity.
+    """Singular values of `scaled_task_jacobian`, shape (..., min(m, n)), descending; the last is 0 in a singularity.
 
     Its inverse says how far the joints must go, at least, for a small motion of the tip in the worst direction
     (Siciliano et al., Robotics, 2009, section 3.9).
@@ -74,6 +74,8 @@ def task_singular_values(arm: Arm, task: Task, q: Array) -> Array:
 
 def manipulability(arm: Arm, task: Task, q: Array) -> Array:
     """`sqrt(det(J Jᵀ))` of `scaled_task_jacobian`, shape (...) (Yoshikawa, Manipulability of Robotic Mechanisms, IJRR 4(2), 1985).
+
+    `sqrt(det(Jᵀ J))` where the task fixes more numbers than the arm has joints.
 
     Args:
         arm: The arm.

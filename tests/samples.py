@@ -54,6 +54,24 @@ def sliding_arm() -> Arm:
     )
 
 
+def on_rail(arm: Arm, low: float, high: float) -> Arm:
+    """The arm on a slide along the base's x axis."""
+    along_x = np.eye(4)
+    along_x[:3, :3] = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]
+    return Arm(
+        name=f"{arm.name} on a rail",
+        base=arm.base,
+        tip=arm.tip,
+        joint_names=("rail", *arm.joint_names),
+        joint_types=("prismatic", *arm.joint_types),
+        offsets=np.concatenate([along_x[None], (along_x.T @ arm.offsets[0])[None], arm.offsets[1:]]),
+        q_min=np.append(low, arm.q_min),
+        q_max=np.append(high, arm.q_max),
+        dq_max=np.append(1.0, arm.dq_max),
+        effort_max=np.append(100.0, arm.effort_max),
+    )
+
+
 def sample(arm: Arm, count: int, seed: int = 0) -> Tensor:
     rng = np.random.default_rng(seed)
     return torch.tensor(arm.sample(rng, count))

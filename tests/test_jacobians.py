@@ -62,6 +62,15 @@ def test_everybody_measures_the_same_dexterity(arm: Arm, task: Task) -> None:
     np.testing.assert_allclose(dexterity(arm, task, q.numpy()), least, rtol=1e-6, atol=1e-7)
 
 
+def test_joints_that_are_fewer_than_the_constraints_can_be_dexterous_too() -> None:
+    arm, task = random_arm(5, 3), TASKS["pose"]
+    J = scaled_task_jacobian(arm, task, sample(arm, 20))[1].numpy()
+    q = sample(arm, 20)
+    assert task_singular_values(arm, task, q).shape == (20, 5)
+    expected = np.sqrt(np.linalg.det(J.swapaxes(-1, -2) @ J))
+    np.testing.assert_allclose(manipulability(arm, task, q), expected, rtol=1e-7, atol=1e-9)
+
+
 def test_an_arm_that_reaches_nowhere_has_length_one() -> None:
     arm = enlarged(random_arm(3, 4), 0.0)
     assert arm.reach == 0.0

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ik_mdn.control.controller import Controller, Solver
 from ik_mdn.control.decision import Decision
-from ik_mdn.solver import solver_for
+from ik_mdn.solver import into_limits, solver_for
 from sim.arrays import FloatArray
 from sim.environment import SUBSTEPS, JointControl
 from sim.errors import IKError
@@ -91,7 +91,8 @@ class Expert:
         return self._plan.next_action(q)
 
     def _make_plan(self, q: FloatArray, goal: NDArray[np.floating]) -> _Plan:
-        q = np.clip(q, self.arm.q_min, self.arm.q_max)  # observations are rounded
+        q = np.where(self.arm.is_endless, into_limits(self.arm, q), q)  # observations are wrapped
+        q = np.clip(q, self.arm.q_min, self.arm.q_max)  # and rounded
         self.controller.body.set_q(q)
         self.decision = self.controller.decide(self.goals.decode(goal))
         path, start = [q[None]], q
@@ -124,11 +125,9 @@ class _Plan:
         return rounded
 
     def _lag(self, q: FloatArray) -> FloatArray:
-        """How far q is ahead of where the motors were sent, shape (n,); continuous joints come wrapped."""
-        arm = self.control.arm
-        endless = np.isinf(arm.q_min) & np.isfinite(arm.period)
+        """How far q is ahead of where the motors were sent, shape (n,); joints that turn endlessly come wrapped."""
         ahead = q - self.q_aim
-        return np.where(endless, np.mod(ahead + np.pi, 2 * np.pi) - np.pi, ahead)
+        return np.where(self.control.arm.is_endless, np.mod(ahead + np.pi, 2 * np.pi) - np.pi, ahead)
 
 
 def _bare(env: Any) -> ReachEnv:

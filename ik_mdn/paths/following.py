@@ -10,7 +10,7 @@ import numpy as np
 from ik_mdn.paths.tracked import Tracked
 from sim.arrays import FloatArray
 from sim.errors import WorldError
-from sim.task import Task, default_task, error_norms, task_error
+from sim.task import Task, counted_position, default_task, error_norms, task_error
 from sim.world import TIME_STEP, ArmBody, Drive, Motion, follow
 
 _START_TOLERANCE = 1e-2  # [rad, m] from which on the arm is not where the path starts
@@ -109,12 +109,11 @@ def to_motion(tracked: Tracked) -> tuple[Motion, FloatArray]:
 def _measure(task: Task, tracked: Tracked, drive: Drive, poses: FloatArray, u: FloatArray) -> Followed:
     wanted = tracked.path.pose_at(u[np.minimum(np.arange(len(poses)), len(u) - 1)])
     err_pos, err_rot = error_norms(task_error(task, poses, wanted))
-    counts = np.array(task.rows[:3], dtype=np.float64)
     return Followed(
         drive=drive,
         err_pos=float(err_pos.max()),
         err_rot=float(err_rot.max()),
-        off_path=_distance(poses[:, :3, 3] * counts, wanted[:, :3, 3] * counts),
+        off_path=_distance(*(counted_position(task, T[:, :3, 3]) for T in (poses, wanted))),
         end_pos=float(err_pos[-1]),
         end_rot=float(err_rot[-1]),
         T_base_tip=poses,

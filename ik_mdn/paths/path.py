@@ -54,8 +54,7 @@ class CartesianPath:
         check_reals(dt=self.dt)
         if not (np.isfinite(self.dt) and self.dt > 0):
             raise ShapeError(f"the time between poses must be positive [s]; got dt={self.dt}")
-        as_targets(TASKS["pose"], T)
-        object.__setattr__(self, "T_base_tip", T)
+        object.__setattr__(self, "T_base_tip", as_targets(TASKS["pose"], T))
         if (self.geometry is None) != (self.progress is None):
             raise ShapeError("give geometry and progress, or neither")
         if self.progress is not None and (self.progress.shape != (len(T),) or (np.diff(self.progress) < 0).any()):
@@ -142,7 +141,7 @@ def polyline_path(waypoints: Sequence[ArrayLike] | FloatArray, **limits: float) 
         raise ShapeError(
             f"waypoints must be two or more poses of shape (4, 4); got {[each.shape for each in every][:5]}"
         )
-    as_targets(TASKS["pose"], T)
+    T = as_targets(TASKS["pose"], T)
     geometry = Geometry.through(T)
     half = np.flatnonzero(geometry.angle > np.pi - _ANTIPODAL)
     if len(half):
@@ -203,7 +202,7 @@ def circle_path(
     if R.shape != (3, 3):
         raise ShapeError(f"R_base_tip must have shape (3, 3); got {R.shape}")
     T[:3, :3] = R
-    as_targets(TASKS["pose"], T)
+    T = as_targets(TASKS["pose"], T)
     turn, none = (angle * around)[None], np.zeros((1, 3))
     arm = (radius * out / np.linalg.norm(out))[None]
     roll = turn if tangential else none

@@ -63,7 +63,7 @@ def predict(arm: Arm, task: Task, place: Place, T_target: FloatArray, direction:
     if arm.n_joints == task.n_constraints:
         return np.asarray(step)
     middle, half = (arm.sample_max + arm.sample_min) / 2, (arm.sample_max - arm.sample_min) / 2
-    share = np.where(np.isfinite(arm.q_max - arm.q_min), (place.q - middle) / half, 0.0)
+    share = np.where(arm.is_limited, (place.q - middle) / half, 0.0)
     pull = -np.sign(share) * np.clip((np.abs(share) - _EASE) / (1 - _EASE), 0.0, None) * _EASE_GAIN
     pull = pull - (place.Q @ (place.Q.swapaxes(-1, -2) @ pull[..., None]))[..., 0]
     return np.asarray(step + direction * np.abs(step).max(axis=-1, keepdims=True) * pull)

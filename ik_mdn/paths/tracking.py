@@ -15,10 +15,10 @@ from ik_mdn.paths.tracked import PathStatus, Tracked
 from ik_mdn.solver import IKSolver, Status, refine, solver_for
 from sim.arm import LIMIT_NOISE, LIMIT_SLACK, Arm, clip_measured
 from sim.arrays import FloatArray
-from sim.errors import PoseError, ShapeError, WorldError
+from sim.errors import PoseError, ShapeError, TaskError, WorldError
 from sim.inputs import as_numbers, check_kinds, check_reals
 from sim.kinematics import forward_kinematics
-from sim.task import error_norms, task_error
+from sim.task import Task, default_task, error_norms, task_error
 from sim.world import ArmBody
 
 _START_TOLERANCE = 1e-3  # [rad, m] by which a start may be off the path before it is refined onto it
@@ -83,10 +83,12 @@ def track_many(
     Raises:
         ShapeError: q_start or speed make no sense.
         PoseError: q_start is not where the path starts, or not within limits.
+        TaskError: The task fixes more numbers than the arm has joints: none is left to follow a path with.
         WorldError: The body is another arm's.
     """
     solver = solver_for(solver) if isinstance(solver, Arm) else solver
     check_kinds(IKSolver, solver=solver)
+    _check_task(solver.arm, solver.task)
     for path in paths:
         check_kinds(CartesianPath, path=path)
     check_reals(speed=speed)
@@ -105,6 +107,16 @@ def track_many(
         choice = job.choose(path, [courses[row] for row in np.flatnonzero(owner == i)])
         results.append(job.finish(path, choice) if choice is not None else _nowhere(solver.arm, path, statuses[i]))
     return results
+
+
+def _check_task(arm: Arm, task: Task) -> None:
+    n, default = arm.n_joints, default_task(arm)
+    if task.n_constraints > n:
+        hint = f"; use {default.name}" if default.n_constraints <= n else ""
+        raise TaskError(
+            f"arm {arm.name!r} has {n} joints and task {task.name!r} fixes {task.n_constraints} numbers: "
+            f"paths need a task with at most {n}{hint}"
+        )
 
 
 def _starts(

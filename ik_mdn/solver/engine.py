@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray, IntArray, is_tensor, library_of
-from sim.task import Task
+from sim.task import Task, counted_position
 
 MERGE = 1e-4  # distance on the circle [rad, m] below which two solutions are one: where branches meet,
 # the error grows with the square of this distance, so it is the square root of the solver's tolerance
@@ -160,10 +160,7 @@ class Engine(Protocol):
 
 def within_reach(problem: Problem, slack: float = 1e-6) -> IntArray:
     """Targets that the sum of the link lengths does not rule out."""
-    linear = np.array(problem.task.rows[:3], dtype=np.float64)
-    R = problem.task.R_base_task
-    axes = np.eye(3) if R is None else np.array(R)
-    away = (problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3]) @ axes * linear
+    away = counted_position(problem.task, problem.T[:, :3, 3] - problem.arm.offsets[0, :3, 3])
     near: BoolArray = (away * away).sum(axis=1) <= (problem.arm.farthest + slack) ** 2
     return near.nonzero()[0]
 

@@ -140,7 +140,7 @@ def _slide(arm: Arm, task: Task, T: FloatArray, start: FloatArray, way: FloatArr
         tangent = _tangents(arm, task, refined.q)
         joint = over.argmax(1)
         pick = (np.arange(len(at)), joint)
-        past = np.where(at[pick] > arm.q_max[joint] - 0.5 * (arm.q_max - arm.q_min)[joint], over[pick], -over[pick])
+        past = np.where(at[pick] - arm.q_max[joint] == over[pick], over[pick], -over[pick])
         speed = tangent[pick]
         rows &= np.abs(speed) > 1e-6
         back = np.where(rows, past / np.where(rows, speed, 1.0), 0.0)

@@ -8,6 +8,7 @@ from sim.lazy import public_names
 
 if TYPE_CHECKING:
     from sim.arm.arm import LIMIT_SLACK as LIMIT_SLACK
+    from sim.arm.arm import NEAR_SLIDE as NEAR_SLIDE
     from sim.arm.arm import Arm as Arm
     from sim.arm.catalogue import builtin_arms as builtin_arms
     from sim.arm.limits import LIMIT_NOISE as LIMIT_NOISE

@@ -108,6 +108,16 @@ class Arm:
         """The change after which a joint stands as before, shape (n,): 2π [rad], or inf for prismatic joints."""
         return _read_only(np.where(self.is_prismatic, np.inf, 2 * np.pi))
 
+    @cached_property
+    def is_limited(self) -> NDArray[np.bool_]:
+        """Which joints have limits on both sides that are sampled up to, shape (n,): no slide beyond `WIDE_SLIDE`."""
+        return _read_only((self.sample_min == self.q_min) & (self.sample_max == self.q_max))
+
+    @cached_property
+    def is_endless(self) -> NDArray[np.bool_]:
+        """Which joints turn on without a limit, one way at least, shape (n,)."""
+        return _read_only(~self.is_prismatic & (np.isinf(self.q_min) | np.isinf(self.q_max)))
+
     @overload
     def nearest_image(self, difference: FloatArray) -> FloatArray: ...
     @overload

@@ -86,7 +86,7 @@ def _whole_stl(data: bytes) -> bytes | None:
         ValueError: It has no triangles or fewer than it says, or a corner that is no finite number.
     """
     if data[:5].lower() == b"solid" and b"facet" in data[:2000].lower():
-        if not re.search(rb"endsolid\b[^\n]*\s*\Z", data):
+        if not re.search(rb"(?i)endsolid\b[^\n]*\s*\Z", data):
             raise ValueError("the text ends before its endsolid: it was cut off")
         return None
     count = int.from_bytes(data[80:_HEAD], "little")

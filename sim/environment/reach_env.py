@@ -49,7 +49,8 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     Observations are dicts of float32 vectors: `observation` (joint positions, then joint velocities, named by
     `observation_names`), `achieved_goal` and `desired_goal` (where the tip is and where it should be, named by
-    `goals.names`), all in the arm's base frame, SI units. Positions of continuous joints are wrapped into [-π, π).
+    `goals.names`), all in the arm's base frame, SI units. Positions of joints without a limit on some side are wrapped
+    into [-π, π).
 
     Actions are float32 numbers in [-1, 1], named by `control.names`, each a displacement within 1/24 s: of a joint,
     1 for as far as its velocity limit lets it go, or of the tip (see `sim.environment.actions`). Numbers beyond are cut off.
@@ -158,14 +159,14 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         given = dict(options or {})
         for name in given:
             _check_choice("option", name, OPTIONS)
-        draw = self._episodes
+        self._remove_marker()
+        self._body.client.restoreState(self._pristine)  # first: what is free depends on the fingers too
+        self._q_aim, draw = None, self._episodes
         q_start = draw.check_start(given["q_start"]) if "q_start" in given else draw.draw_start(self.np_random)
         if "T_base_target" in given:
             T = draw.check_target(given["T_base_target"], self._farthest)
         else:
             T = draw.draw_target(q_start, self.np_random)
-        self._remove_marker()
-        self._body.client.restoreState(self._pristine)
         self._body.set_q(q_start)
         self._q_aim = q_start
         self._goal = self.goals.encode(T).astype(np.float32)
@@ -255,7 +256,7 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
             raise
 
     def _spaces(self) -> dict[str, spaces.Space[Any]]:
-        turns = ~np.isfinite(self.arm.q_min) | ~np.isfinite(self.arm.q_max)
+        turns = self.arm.is_endless
         q_min = np.where(turns, -np.pi, self.arm.sample_min - _LIMIT_SLACK)
         q_max = np.where(turns, np.pi, self.arm.sample_max + _LIMIT_SLACK)
         dq_max = _TOP_SPEED * speed_limits(self.arm)
@@ -283,8 +284,7 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def _observe(self) -> Observation:
         q, dq = self._body.state()
-        turns = ~np.isfinite(self.arm.q_min) | ~np.isfinite(self.arm.q_max)
-        q = np.where(turns & np.isfinite(self.arm.period), np.mod(q + np.pi, 2 * np.pi) - np.pi, q)
+        q = np.where(self.arm.is_endless, np.mod(q + np.pi, 2 * np.pi) - np.pi, q)
         values = {
             "observation": np.concatenate([q, dq]),
             "achieved_goal": self.goals.encode(self._body.tip_pose()),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sim.task.targets import as_targets as as_targets
     from sim.task.task import TASKS as TASKS
     from sim.task.task import Task as Task
+    from sim.task.task import counted_position as counted_position
     from sim.task.task import error_norms as error_norms
     from sim.task.task import task_error as task_error
     from sim.task.task import task_jacobian as task_jacobian

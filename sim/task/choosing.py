@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
@@ -102,7 +103,8 @@ def load_task(arm: Arm, name: str | Task | None) -> Task:
 
     Raises:
         UnknownNameError: No task of that name.
-        TaskError: A planar task for an arm that leaves the plane, or rows that the arm cannot move.
+        TaskError: A planar task for an arm that leaves the plane, or, between commas, a row of a position or a turn that
+            the arm cannot move at all.
     """
     check_kinds(Arm, arm=arm)
     check_kinds(str, Task, type(None), name=name)
@@ -136,8 +138,22 @@ def _task_of_words(arm: Arm, name: str) -> Task:
     for word in words:
         if word in "xyz" and np.linalg.norm(can.along["xyz".index(word)]) < ROUNDING:
             raise TaskError(f"arm {arm.name!r} cannot move its tip {arm.tip!r} along {word} of {arm.base!r}")
+    if turns and not _can_turn(can, turns[0]).any():
+        able = [turn for turn in _TURNS if _can_turn(can, turn).all()]
+        raise TaskError(
+            f"arm {arm.name!r} cannot change the {_TURNS[turns[0]][2]} ({turns[0]}); "
+            + (f"use {' or '.join(able)} instead" if able else "leave the turn out")
+        )
     task = _task_of_rows(*("x" in words, "y" in words, "z" in words), turns[0] if turns else None)
     return _by_its_name(arm, task)
+
+
+def _can_turn(can: Motions, turn: str) -> NDArray[np.bool_]:
+    """Of each axis of the tip that a turn is about, whether the arm turns the tip about it."""
+    angular, axis, _ = _TURNS[turn]
+    single, count = np.arange(3) == "xyz".index(axis), sum(angular)
+    counts = single if count == 1 else ~single if count == 2 else np.full(3, True)
+    return np.asarray(np.linalg.norm(can.about, axis=1)[counts] > ROUNDING)
 
 
 def _by_its_name(arm: Arm, task: Task) -> Task:

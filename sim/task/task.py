@@ -98,6 +98,20 @@ TASKS = {
 }
 
 
+def counted_position(task: Task, p_base: FloatArray) -> FloatArray:
+    """Points along the axes of the linear rows, 0 where a row does not count, so that distances are those that count.
+
+    Args:
+        task: Whose rows.
+        p_base: Points in the base frame, shape (..., 3) [m].
+
+    Returns:
+        Shape (..., 3) [m].
+    """
+    R = np.eye(3) if task.R_base_task is None else np.array(task.R_base_task)
+    return np.asarray(p_base @ R * np.array(task.rows[:3], dtype=np.float64))
+
+
 def task_error(task: Task, T_base_tip: Array, T_base_target: Array) -> Array:
     """The step that would take the tip to the target, in the constraints of a task.
 

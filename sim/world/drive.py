@@ -150,7 +150,6 @@ class _Way:
         now, at = min(self.steps, last), min(self.steps + 1, last)
         self.body.hold(planned[now], (planned[at] - planned[now]) / self.motion.dt)
         q, _ = self._advance()
-        self.passed.append(q)
         if self.is_stopped:
             return
         self.err_track = max(self.err_track, float(np.abs(q - planned[at]).max()))
@@ -171,7 +170,9 @@ class _Way:
         self.body.step()
         self.steps += 1
         self.contacts |= self.body.contacts()
-        return self.body.state()
+        q, dq = self.body.state()
+        self.passed.append(q)
+        return q, dq
 
 
 def measure_path(arm: Arm, q: FloatArray) -> tuple[float, float]:

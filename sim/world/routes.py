@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.arm import Arm
+from sim.arm import NEAR_SLIDE, Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
 from sim.world.body import ArmBody
@@ -234,8 +234,11 @@ def _drop_points(ways: Ways, points: list[FloatArray]) -> list[FloatArray]:
 
 
 def _bounds(arm: Arm, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Where to sample: within the limits, and half a turn beyond the ends: more turns bring nothing new."""
-    room = np.where(arm.is_prismatic, np.inf, np.pi)
+    """Where to sample: within the limits, and half a turn beyond the ends: more turns bring nothing new.
+
+    Slides without limits that mean something are sampled near the ends.
+    """
+    room = np.where(arm.is_prismatic, np.where(arm.is_limited, np.inf, NEAR_SLIDE), np.pi)
     low, high = np.maximum(arm.q_min, ends.min(axis=0) - room), np.minimum(arm.q_max, ends.max(axis=0) + room)
     return low, high
 

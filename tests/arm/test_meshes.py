@@ -42,6 +42,13 @@ def test_what_bullet_cannot_read_becomes_the_same_shape_as_a_binary_stl(
     assert read.volume == pytest.approx(CUBE.volume, rel=1e-6)
 
 
+def test_a_text_in_capitals_is_the_same_shape(tmp_path: Path) -> None:
+    path = write(tmp_path, "stl", text=True)
+    plain = read_mesh(path)
+    path.write_text(path.read_text().upper())
+    assert read_mesh(path) == plain
+
+
 @pytest.mark.parametrize(
     ("unit", "metres"), [("<unit/>", 1.0), ("", 1.0), ('<unit name="inch" meter="0.0254"/>', 0.0254)]
 )

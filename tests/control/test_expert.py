@@ -88,6 +88,23 @@ def test_a_continuous_joint_is_followed_through_half_a_turn(tmp_path: Path) -> N
     env.close()
 
 
+@pytest.mark.parametrize("q_start", [(-4.0, 0.5), (0.9, 0.5), (-12.0, 0.5)])
+def test_a_joint_with_a_limit_on_one_side_is_followed_from_beyond_half_a_turn(q_start: tuple[float, float]) -> None:
+    both = 'lower="-3.14159265358979" upper="3.14159265358979"'
+    xml = sim.load_arm("planar:1,1").urdf_xml
+    assert xml is not None
+    arm = sim.load_arm(xml.replace(both, 'lower="-inf" upper="1.0"', 1))
+    assert arm.is_endless.tolist() == [True, False]
+    env = ReachEnv(arm, tolerance_pos=1e-9)
+    with Expert(env) as expert:
+        T = sim.forward_kinematics(arm, np.array(q_start) - 0.2)
+        observation, _ = env.reset(options={"q_start": q_start, "T_base_target": T})
+        for _ in range(90):
+            observation, *_, info = env.step(expert.act(observation))
+        assert info["err_pos"] < 1e-5
+    env.close()
+
+
 def _solid(name: str) -> str:
     inertia = '<inertia ixx="0.1" iyy="0.1" izz="0.1" ixy="0" ixz="0" iyz="0"/>'
     return f'<link name="{name}"><inertial><mass value="1"/>{inertia}</inertial></link>'

@@ -93,6 +93,18 @@ def test_a_seed_decides_everything_bit_for_bit_whatever_was_before(settings: dic
         assert not same(first[0], first[1])
 
 
+def test_starts_and_targets_are_those_of_the_seed_wherever_fingers_were_pushed() -> None:
+    with made(arm="panda", scene="cage") as env:
+        bare = env.unwrapped
+        assert isinstance(bare, ReachEnv)
+        body = bare._body
+        first = [env.reset(seed=seed) for seed in range(8, 12)]  # one has a draw that only closed fingers leave free
+        for seed, expected in zip(range(8, 12), first, strict=True):
+            for finger in body._others:
+                body.client.resetJointState(body.number, finger, 0.04)
+            assert same(env.reset(seed=seed), expected)
+
+
 def test_looking_does_not_change_what_happens() -> None:
     with made(arm="xarm6") as blind, made(arm="xarm6", render_mode="rgb_array", width=64, height=48) as seen:
         first = play(blind, 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,12 +87,16 @@ def test_at_a_joint_limit_a_branch_stops_with_the_word_and_inside(arm: Arm) -> N
 
 def test_straight_through_a_singularity_the_elbow_turns_over_and_is_not_lost(arm: Arm) -> None:
     """Through the base of two equal links the elbow passes π: beyond it, the branch of the other sign goes on."""
-    equal = sim.load_arm("planar:1,1")
+    endless = np.full(2, np.inf)
+    equal = replace(sim.load_arm("planar:1,1"), q_min=-endless, q_max=endless)
     path = line_path(place(0.8, 0.0), place(-0.8, 0.0))
     start = np.array([-np.arccos(0.4), 2 * np.arccos(0.4)])
     course = follow_branches(equal, load_task(equal, "planar_position"), [path], np.zeros(1, int), start[None])[0]
-    assert course.stop is Stop.LIMIT  # the second joint meets π there, which is its limit
-    assert course.q[-1, 1] == pytest.approx(np.pi, abs=0.02)
+    assert course.stop is Stop.END
+    assert course.q[-1, 1] == pytest.approx(2 * np.pi - start[1], abs=1e-6)
+    np.testing.assert_allclose(
+        sim.forward_kinematics(equal, course.q)[:, :2, 3], path.pose_at(course.u)[:, :2, 3], atol=1e-6
+    )
 
 
 def test_paths_side_by_side_are_where_each_is_alone_and_are_followed_alike(arm: Arm) -> None:

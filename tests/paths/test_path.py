@@ -127,6 +127,14 @@ def test_a_path_without_extent_is_one_pose() -> None:
     np.testing.assert_allclose(CartesianPath(pose((1, 2, 3))[None]).pose_at(0.0), pose((1, 2, 3)), atol=1e-15)
 
 
+def test_rotations_typed_with_four_decimals_become_exact() -> None:
+    A = pose((0.3, 0.1, 0.4), (0.3, 0.4, 0.5)).round(4)
+    B = pose((0.4, 0.1, 0.4), (0.3, 0.4, 0.5)).round(4)
+    for path in (CartesianPath(A[None]), line_path(A, B), circle_path((0, 0, 0), (0, 0, 1), 0.1, A[:3, :3])):
+        R = np.concatenate([path.T_base_tip, path.pose_at(np.linspace(0, len(path) - 1, 20))])[:, :3, :3]
+        np.testing.assert_allclose(R.swapaxes(1, 2) @ R, np.broadcast_to(np.eye(3), R.shape), atol=1e-12)
+
+
 def test_what_makes_no_path_is_refused_with_a_reason() -> None:
     A, B = pose((0, 0, 0)), pose((1, 0, 0))
     with pytest.raises(ShapeError, match=r"poses T_base_tip of shape \(N, 4, 4\), N > 0; got \(0, 4, 4\)"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from samples import on_rail
 
 import sim
 from ik_mdn.paths.tangents import look, predict, weakest_direction
@@ -66,6 +67,22 @@ def test_spare_joints_ease_away_from_their_limits_without_moving_the_tip() -> No
     assert np.abs(pull).max() > 0.1 * np.abs(plain).max()
     np.testing.assert_allclose(moved(arm, q, pull / np.abs(pull).max()), 0.0, atol=1e-8)
     assert (pull[:, 0] < 0).all()
+
+
+def test_a_slide_without_limits_is_not_drawn_to_where_it_is_sampled() -> None:
+    """A mobile base 50 m from the origin eases no other way than at it; one at the end of a rail does."""
+    still = on_rail(sim.load_arm("ur5e"), -1e6, 1e6)
+    task = default_task(still)
+    q = np.array([[50.0, 0.3, -1.0, 1.2, 0.4, 0.8, 0.2]])
+    q_near = np.append(0.0, q[0, 1:])[None]
+
+    def pulls(arm: Arm, q: FloatArray) -> FloatArray:
+        T = forward_kinematics(arm, q + STEP * draw(arm, 1, seed=4))
+        ahead, back = (predict(arm, task, look(arm, task, q), T, direction) for direction in (1.0, -1.0))
+        return (ahead - back) / STEP
+
+    np.testing.assert_allclose(pulls(still, q), pulls(still, q_near), atol=1e-3)
+    assert pulls(on_rail(sim.load_arm("ur5e"), 0.0, 50.1), q)[0, 0] < -0.1
 
 
 @pytest.mark.parametrize("name", ["puma560", "panda"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ from ik_mdn.solver.refinement import refine
 from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import PoseError, ShapeError, WorldError
+from sim.errors import PoseError, ShapeError, TaskError, WorldError
 from sim.kinematics import forward_kinematics, jacobian
 from sim.scenes.scene import load_scene
-from sim.task import error_norms, task_error
+from sim.task import Task, error_norms, task_error
 from sim.world.body import ArmBody
 from sim.world.motion import speed_limits
 from sim.world.world import World
@@ -343,6 +344,18 @@ def test_motors_follow_a_tracked_circle_within_a_tenth_of_a_millimetre(xarm: Arm
     assert len(looks) == pytest.approx(done.drive.time / 0.1, abs=2)
 
 
+def test_the_distance_from_the_path_is_along_the_axes_that_the_task_counts(xarm: Arm, body: ArmBody) -> None:
+    upright = Task("z and x", (True, True, False, *(False,) * 3), "", R_base_task=((0, 1, 0), (0, 0, 1), (1, 0, 0)))
+    tracked = track(xarm, through(xarm, WORKING, (0.02, 0, 0), (0, 0, 0)), q_start=None)
+    for axis, off in ((0, 0.0), (1, 0.0), (2, 1e-3)):  # along the path, across it uncounted, across it counted
+        asked = tracked.path.T_base_tip.copy()
+        asked[:, axis, 3] += 1e-3
+        body.set_q(tracked.q[0])
+        done = follow_path(body, replace(tracked, path=CartesianPath(asked)), task=upright)
+        assert done.off_path == pytest.approx(off, abs=1e-4 if axis else 1.1e-3)
+        assert done.off_path <= done.err_pos + 1e-6
+
+
 def test_the_motion_passes_the_samples_and_starts_and_ends_at_rest(planar2: IKSolver) -> None:
     tracked = track(planar2, line_path(place(1.5, -0.8), place(0.2, 0.9)))
     motion, u = to_motion(tracked)
@@ -368,6 +381,15 @@ def test_an_arm_stands_for_its_solver(planar2: IKSolver) -> None:
     np.testing.assert_allclose(
         np.abs(track(planar2.arm, path).q[:, 1]), np.abs(track(planar2, path).q[:, 1]), atol=1e-6
     )
+
+
+def test_a_task_of_more_numbers_than_joints_is_refused_with_one_that_fits() -> None:
+    arm = sim.load_arm("ur5e", freeze={"wrist_2_joint": 0.7})
+    path = through(arm, np.array([0.3, -1.0, 1.2, 0.4, 0.2]), (0.01, 0, 0), (0, 0, 0))
+    with pytest.raises(TaskError, match=r"has 5 joints and task 'pose' fixes 6 .* at most 5; use position_axis$"):
+        track(IKSolver(arm, task="pose"), path)
+    with pytest.raises(TaskError, match=r"has 1 joints and task 'planar_position' fixes 2 .* at most 1$"):
+        track(IKSolver(sim.load_arm("planar:1")), line_path(place(1, 0), place(0, 1)))
 
 
 @pytest.mark.slow

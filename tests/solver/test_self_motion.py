@@ -312,6 +312,37 @@ def test_a_slide_stops_at_a_limit_and_leaves_it_again() -> None:
     assert slide(arm, end.q, -0.05).moved[0] == pytest.approx(-0.05)
 
 
+def one_sided(arm: Arm, low: FloatArray, high: FloatArray) -> tuple[Arm, Arm]:
+    """The arm with the first joint's limit on one side only, and with one of a turn."""
+    ends = [
+        np.concatenate([limit[:1], rest[1:]]) for limit, rest in zip((low, high), (arm.q_min, arm.q_max), strict=True)
+    ]
+    one = replace(arm, q_min=ends[0], q_max=ends[1])
+    return one, replace(one, q_min=one.sample_min, q_max=one.sample_max)
+
+
+@pytest.mark.parametrize("limits", [(-np.inf, 1.0), (-1.0, np.inf)])
+def test_a_limit_on_one_side_cuts_a_curve_and_stops_a_slide(limits: tuple[float, float]) -> None:
+    one, turn = one_sided(load_arm("panda"), *(np.array([limit]) for limit in limits))
+    T = sim.pose((0.35, 0.2, 0.4), rpy=(np.pi, 0, 0))
+    motion, expected = (self_motion(arm, T, 100)[0] for arm in (one, turn))
+    assert ((motion.q >= one.q_min) & (motion.q <= one.q_max)).all()
+    np.testing.assert_allclose(motion.length, expected.length, rtol=1e-6)
+    q = expected.q[np.argmin(np.abs(expected.q[:, 0] - limits[int(np.isfinite(limits[1]))]))]
+    for way in (1.0, -1.0):
+        end, same = (slide(arm, q, way) for arm in (one, turn))
+        assert end.status == same.status
+        np.testing.assert_allclose(end.q, same.q, atol=1e-6)
+    assert SlideStatus.LIMIT in {slide(one, q, way).status[0] for way in (1.0, -1.0)}
+
+
+def test_a_slide_goes_on_where_a_joint_with_one_limit_is_many_turns_from_it() -> None:
+    one, turn = one_sided(load_arm("panda"), np.array([-np.inf]), np.array([1.0]))
+    q = self_motion(turn, sim.pose((0.35, 0.2, 0.4), rpy=(np.pi, 0, 0)), 100)[0].q
+    q = q[np.argmin(np.abs(q[:, 0] - 1.0))] - 6 * np.pi * np.eye(7)[0]
+    assert all(slide(one, q, way).status == (SlideStatus.MOVED,) for way in (1.0, -1.0))
+
+
 def test_many_slides_to_one_pose_do_not_drift() -> None:
     arm = load_arm("panda")
     q = sample(arm, 1, 3)

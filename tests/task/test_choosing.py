@@ -162,6 +162,13 @@ def test_rows_that_have_a_name_are_that_task() -> None:
         ("ur5e", "roll,pitch", UnknownNameError, "one of roll"),
         ("ur5e", "", UnknownNameError, "unknown task ''"),
         ("planar3", "x,z", TaskError, "'planar3' cannot move its tip 'tool0' along z of 'base_link'"),
+        (
+            "planar3",
+            "x,y,roll",
+            TaskError,
+            "'planar3' cannot change the turn about the tip's x axis .*; use yaw instead",
+        ),
+        ("planar3", "axis_z", TaskError, "cannot change the direction of the tip's z axis .*; use yaw instead"),
     ],
 )
 def test_rows_that_make_no_task_are_refused(arm: str, task: str, error: type[Exception], message: str) -> None:
@@ -213,3 +220,8 @@ def test_an_arm_that_only_turns_its_tip_is_asked_for_that(
     assert found.solved.all()
     err_pos, err_rot = error_norms(task_error(solver.task, sim.forward_kinematics(arm, found.best), T))
     assert max(err_pos.max(), err_rot.max()) < 1e-7
+
+
+def test_an_arm_that_turns_its_tip_no_way_is_told_to_leave_the_turn_out() -> None:
+    with pytest.raises(TaskError, match=r"cannot change the orientation \(rotation\); leave the turn out"):
+        load_task(ARMS["crane"][0], "x,y,z,rotation")

@@ -13,7 +13,7 @@ from sim.arm.arm import Arm
 from sim.errors import SceneError, ShapeError, WorldError
 from sim.scenes.scene import Obstacle, Scene, load_scene
 from sim.world.body import ArmBody, home
-from sim.world.motion import plan_route
+from sim.world.motion import TIME_STEP, plan_route
 from sim.world.world import World
 
 ROD = """<robot name="rod">
@@ -158,12 +158,16 @@ def test_a_urdf_is_an_obstacle_whose_joints_stay(rod: Arm, tmp_path: Path) -> No
         world.add_scene(Scene("hall", obstacles=(broken,)))
 
 
-def test_a_contact_stops_the_motion_and_is_reported(rod: Arm) -> None:
+def test_a_contact_stops_the_motion_and_is_reported(rod: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
     post = Scene("room", obstacles=(Obstacle("post", "cylinder", (0.05, 1.0), place(0.0, 1.0, 0.0)),))
     with World() as world:
         body = world.add_arm(rod)
         world.add_scene(post)
+        passed, step = [body.q], body.step
+        monkeypatch.setattr(body, "step", lambda: (step(), passed.append(body.q)))
         drive = body.drive(np.array([3.0]), stop_on_contact=True)
+        assert len(passed) - 1 == round(drive.time / TIME_STEP)
+        assert drive.path_q == pytest.approx(np.abs(np.diff(passed, axis=0)).sum(), abs=1e-12)  # coming to rest, too
         assert drive.stopped
         assert not drive.settled
         assert drive.contacts == (("hand", "room.post"),)

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from samples import random_arm, sliding_arm
 
 import sim
 from sim.arm.arm import Arm
 from sim.errors import ShapeError
-from sim.kinematics import forward_kinematics
+from sim.kinematics import forward_kinematics, joint_origins
 from sim.scenes.scene import Obstacle, Scene, load_scene
 from sim.world.body import ArmBody
 from sim.world.motion import route_time
-from sim.world.routes import Ways, find_route, levers
+from sim.world.routes import Ways, _bounds, find_route, levers
 from sim.world.world import World
 
 TWO_LINKS = """<robot name="two_links">
@@ -29,6 +30,16 @@ TWO_LINKS = """<robot name="two_links">
   <joint name="second" type="revolute"><parent link="arm"/><child link="hand"/><origin xyz="0.5 0 0"/><axis xyz="0 0 1"/>
     <limit lower="-3" upper="3" velocity="2" effort="50"/></joint>
 </robot>"""
+
+RAIL = """<link name="rail"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial></link>
+  <joint name="slide" type="prismatic"><parent link="rail"/><child link="foot"/><axis xyz="1 0 0"/>
+    <limit lower="LOW" upper="HIGH" velocity="2" effort="50"/></joint>
+</robot>"""
+
+
+def on_rail(low: float, high: float) -> Arm:
+    """The same arm on a slide along x."""
+    return sim.load_arm(TWO_LINKS.replace("</robot>", RAIL.replace("LOW", str(low)).replace("HIGH", str(high))))
 
 
 @pytest.fixture
@@ -82,30 +93,46 @@ def test_a_route_leads_round_a_wall_that_the_straight_way_goes_through(arm: Arm)
     assert np.linalg.norm(gap, axis=1).min() > 0.05 + 0.009  # by geometry, between the configurations looked at too
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "expected"), [(-np.inf, np.inf, (38, 43)), (-0.5, 60.0, (-0.5, 60)), (39.5, np.inf, (39.5, 43))]
+)
+def test_slides_are_sampled_within_limits_that_mean_something_or_near_the_ends(
+    low: float, high: float, expected: tuple[float, float]
+) -> None:
+    ends = np.array([[40.0, 0.4, 0.1], [41.0, -0.4, -0.1]])
+    np.testing.assert_allclose(np.array(_bounds(on_rail(low, high), ends))[:, 0], expected)
+
+
+def ring() -> Scene:
+    """Twelve boards on a circle of radius 0.5 m about the base: no way leads through."""
+    boards = [
+        sim.pose((0.5 * np.cos(angle), 0.5 * np.sin(angle), 0.0), rpy=(0, 0, angle))
+        for angle in np.arange(12) * np.pi / 6
+    ]
+    return Scene(
+        "ring", obstacles=tuple(Obstacle(f"part {k}", "box", (0.1, 0.3, 0.2), T) for k, T in enumerate(boards))
+    )
+
+
+INSIDE, OUTSIDE = np.array([0.0, 2.9]), np.array([0.0, 0.0])  # of the ring
+
+
 def test_no_route_is_found_where_there_is_none_within_the_effort(arm: Arm) -> None:
-    ring = []
-    for k in range(12):
-        T = np.eye(4)
-        angle = k * np.pi / 6
-        T[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-        T[:2, 3] = 0.5 * np.cos(angle), 0.5 * np.sin(angle)
-        ring.append(Obstacle(f"part {k}", "box", (0.1, 0.3, 0.2), T))
-    inside, outside = np.array([0.0, 2.9]), np.array([0.0, 0.0])
     with World() as world:
         body = world.add_arm(arm)
-        world.add_scene(Scene("ring", obstacles=tuple(ring)))
-        assert not body.collides(np.stack([inside, outside])).any()
-        assert find_route(body, inside, outside[None], rng=np.random.default_rng(0), checks=1500) == ()
+        world.add_scene(ring())
+        assert not body.collides(np.stack([INSIDE, OUTSIDE])).any()
+        assert find_route(body, INSIDE, OUTSIDE[None], rng=np.random.default_rng(0), checks=1500) == ()
 
 
 def test_with_several_goals_one_that_can_be_got_to_is_taken(arm: Arm) -> None:
-    start = np.array([0.4, 0.1])
-    goals = np.array([[-0.4, -0.1], [0.8, 0.3]])
+    goals = np.stack([INSIDE, np.array([1.5, 0.2])])
     with World() as world:
         body = world.add_arm(arm)
-        world.add_scene(wall())
-        route = find_route(body, start, goals, rng=np.random.default_rng(0))
-    assert any(np.array_equal(route[-1], goal) for goal in goals)
+        world.add_scene(ring())
+        for order in (goals, goals[::-1]):
+            route = find_route(body, OUTSIDE, order, rng=np.random.default_rng(0))
+            np.testing.assert_array_equal(route[-1], goals[1])
 
 
 @pytest.mark.slow
@@ -135,14 +162,21 @@ def _levels(arm: Arm, q: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return z > 0.5, z < 0.45
 
 
-@pytest.mark.parametrize("name", ["xarm6", "panda", "planar3"])
-def test_no_point_of_the_chain_moves_farther_than_its_levers_say(name: str) -> None:
-    arm = sim.load_arm(name)
+@pytest.mark.parametrize(
+    "arm",
+    [*map(sim.load_arm, ("xarm6", "panda", "planar3")), sliding_arm(), random_arm(6, 1, sliding=(1, 3))],
+    ids=lambda arm: arm.name,
+)
+def test_no_point_of_the_chain_moves_farther_than_its_levers_say(arm: Arm) -> None:
     rng = np.random.default_rng(0)
     q = arm.sample(rng, 200)
-    moved = q + 0.2 * rng.standard_normal(q.shape)
-    tips = [forward_kinematics(arm, each)[:, :3, 3] for each in (q, moved)]
-    assert (np.linalg.norm(tips[1] - tips[0], axis=1) <= np.abs(moved - q) @ levers(arm)).all()
+    moved = np.clip(q + 0.2 * rng.standard_normal(q.shape), arm.q_min, arm.q_max)
+    farthest = np.linalg.norm(joint_origins(arm, moved) - joint_origins(arm, q), axis=-1).max(axis=1)
+    assert (farthest <= np.abs(moved - q) @ levers(arm)).all()
+    one = np.eye(arm.n_joints) * 0.01  # and of each joint alone
+    for i, step in enumerate(one):
+        way = np.linalg.norm(joint_origins(arm, q + step) - joint_origins(arm, q), axis=-1).max(axis=1)
+        assert way.max() <= 0.01 * levers(arm)[i] + 1e-12
 
 
 def test_wrong_use_is_told(shelf: ArmBody) -> None:

@@ -29,6 +29,7 @@ NODES = 4096  # of all curves of a pose
 PATHS = 64  # curves of a pose
 ARCS = 128  # of a pose; further ones are left out
 
+_FAR = 1000  # turns that a walk is let go from a joint's only limit; points of whole curves are given within one
 _PER_THREAD = 16  # poses that are worth a thread
 
 
@@ -101,7 +102,8 @@ def _run(
     walk: Walk,
 ) -> Spread:
     """Have threads take poses from one queue."""
-    job, steps, joints, count = job_of(arm, task, ()), steps_for(shape_of(arm, task)), _joints_of(arm), len(T)
+    job, steps, count = job_of(arm, task, ()), steps_for(shape_of(arm, task)), len(T)
+    joints = _joints_of(arm, _FAR if walk.onwards else 1)
     targets, starts = np.ascontiguousarray(in_frames(task, T)), np.ascontiguousarray(seeds / arm.joint_units)
     out = Spread(
         np.repeat(seeds[first[:-1], None], samples, axis=1)
@@ -120,14 +122,16 @@ def _run(
     return out
 
 
-def _joints_of(arm: Arm) -> Joints:
-    """How an arm's joints move, lengths in arm lengths."""
-    unit = arm.joint_units
-    bounded = np.isfinite(arm.q_min) & np.isfinite(arm.q_max)
+def _joints_of(arm: Arm, turns: int) -> Joints:
+    """How an arm's joints move, lengths in arm lengths; turning ones with a single limit so many turns from it."""
+    unit, low, high = arm.joint_units, arm.q_min, arm.q_max
+    room = np.where(arm.is_prismatic, np.inf, 2 * np.pi * turns)
+    low, high = np.where(np.isfinite(low), low, high - room), np.where(np.isfinite(high), high, low + room)
+    bounded = np.isfinite(low) & np.isfinite(high)
     kind = np.where(arm.is_prismatic, SLIDES, np.where(bounded, TURNS, FREE))
     middle, half = np.zeros(arm.n_joints), np.full(arm.n_joints, np.inf)
-    middle[bounded] = (arm.q_min[bounded] + arm.q_max[bounded]) / 2 / unit[bounded]
-    half[bounded] = (arm.q_max[bounded] - arm.q_min[bounded]) / 2 / unit[bounded]
+    middle[bounded] = (low[bounded] + high[bounded]) / 2 / unit[bounded]
+    half[bounded] = (high[bounded] - low[bounded]) / 2 / unit[bounded]
     return Joints(kind, middle, half)
 
 
