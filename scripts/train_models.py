@@ -30,7 +30,7 @@ RECIPES = (
     | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)
     | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
 )
-IN_SMALLER = ("ur5e", "xarm6")  # mixtures that were trained again since
+IN_SMALLER = ("ur5e",)  # mixtures that were trained again since
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
 PROPOSER = "proposer"
 
