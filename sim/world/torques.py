@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,6 +34,8 @@ class Torques:
         self.client, self.number, self.moving = client, number, links.moving
         self.columns = [self.moving.index(joint) for joint in joints]
         self.damping: FloatArray = np.array([client.getJointInfo(number, joint)[_DAMPING] for joint in joints])
+        with silence():
+            self._scale = self._build()
 
     def holding(self, q: FloatArray) -> FloatArray:
         """What it takes to hold the arm at q (m, n) against gravity, shape (m, n) [N m or N]."""
@@ -57,13 +58,13 @@ class Torques:
         shares = np.divide(left, besides, out=np.ones_like(left), where=(left > 0.0) & (besides > left))
         return max(_SLOWEST, float(shares.min()))
 
-    @cached_property
-    def _scale(self) -> float:
-        """What Bullet's inverse dynamics are to be multiplied by.
+    def _build(self) -> float:
+        """Have Bullet build its tree of inverse dynamics; returns what they are to be multiplied by.
 
         Bullet refuses a moment of inertia whose rounding error is above 5 machine epsilons [kg m²], as links of hundreds
-        of kilograms have it. It keeps the tree that it builds at the first call, whatever masses become later: that
-        one is built from lighter links, by a power of two and so exactly in proportion.
+        of kilograms have it. It keeps the tree that it builds at the first call that wants one, its inverse kinematics
+        too, whatever masses become later: this one is built from lighter links, by a power of two and so exactly in
+        proportion.
         """
         known = [
             self.client.getDynamicsInfo(self.number, link) for link in range(self.client.getNumJoints(self.number))
@@ -88,10 +89,9 @@ class Torques:
         every[0] = [state[0] for state in self.client.getJointStates(self.number, self.moving)]
         every[:, :, self.columns] = states
         with silence(), self._own_gravity():  # it warns of axes whose length is 1 but for rounding
-            scale = self._scale
             rows = zip(*every.tolist(), strict=True)
             torques = [self.client.calculateInverseDynamics(self.number, *row) for row in rows]
-        return scale * np.reshape(torques, every.shape[1:])[:, self.columns]
+        return self._scale * np.reshape(torques, every.shape[1:])[:, self.columns]
 
     @contextmanager
     def _own_gravity(self) -> Iterator[None]:

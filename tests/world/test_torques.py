@@ -10,7 +10,7 @@ import pytest
 import sim
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.world import World, plan_motion
+from sim.world import World, plan_motion, solve_with_bullet
 
 TURN = np.array([1.5])
 
@@ -88,3 +88,17 @@ def test_heavy_links_are_held_by_the_slope_of_their_potential_energy(seed: int) 
     slopes = [(energy(q + 1e-5 * e) - energy(q - 1e-5 * e)) / 2e-5 for e in np.eye(3)]
     with World() as world:
         np.testing.assert_allclose(world.add_arm(arm).holding_torques(q), slopes, rtol=1e-5, atol=1e-2)
+
+
+def test_holding_torques_are_the_same_after_bullets_inverse_kinematics() -> None:
+    """Whichever of Bullet's functions first wants its tree of inverse dynamics."""
+    arm = sim.load_arm("xarm6")
+    q = np.array([0.3, -0.4, -1.2, 0.5, 0.8, 0.1])
+    torques = []
+    for asks in (False, True):
+        with World() as world:
+            body = world.add_arm(arm)
+            if asks:
+                solve_with_bullet(body, sim.forward_kinematics(arm, q))
+            torques.append(body.holding_torques(q))
+    np.testing.assert_allclose(torques[1], torques[0], rtol=1e-9)
