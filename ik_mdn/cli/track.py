@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,7 +39,7 @@ Position = tuple[float, float, float]
 
 _PATH = (0.95, 0.55, 0.1)  # colour of its marks
 _FPS = 12.0  # pictures per second of a recording
-_ROUND = 6.283185307179586  # once [rad]
+_ROUND = math.tau  # once [rad]
 _GOES_WITH = {"turn": "line", "angle": "circle", "tangential": "circle"}
 
 

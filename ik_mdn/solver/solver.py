@@ -272,10 +272,9 @@ class IKSolver:
             raise CheckpointError("refine=False shows a model's raw modes; this solver has no model, so load one")
         T, device = plain_targets(T_base_tip), self._device_for(T_base_tip)
         slow = windings or thorough or draws or max_jump is not None or not (restarts or self.has_model) or not refine
-        unread = (
-            timeout is not None and T is not None and not np.isfinite(T).all()
-        )  # targets that are late are not looked at
-        if T is None or slow or unread or device != "cpu" or not self._engines.compiled:
+        # with a deadline, targets that are late would be looked at by nobody
+        odd = timeout is not None and T is not None and not np.isfinite(T).all()
+        if T is None or slow or odd or device != "cpu" or not self._engines.compiled:
             T = own_targets(self.task, T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)

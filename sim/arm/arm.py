@@ -145,7 +145,15 @@ class Arm:
         return _read_only(self._sampled[1])
 
     def sample(self, generator: np.random.Generator, count: int | None = None) -> FloatArray:
-        """Joint vectors uniform from `sample_min` to `sample_max`, shape (count, n), or one, (n,) [rad or m]."""
+        """Joint vectors uniform from `sample_min` to `sample_max` [rad or m].
+
+        Args:
+            generator: Source of randomness.
+            count: How many; None: one, without an axis of its own.
+
+        Returns:
+            Shape (count, n), or (n,).
+        """
         return generator.uniform(self.sample_min, self.sample_max, None if count is None else (count, self.n_joints))
 
     @cached_property
