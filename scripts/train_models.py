@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
-from results import DATA, run_script
+from results import DATA, run_script, ships_by_default
 
 from ik_mdn.cli import train as train_command
 from ik_mdn.cli.console import progress
@@ -24,24 +24,25 @@ from sim.errors import UnknownNameError
 PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001)
 SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001)
 REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
-SMALLER = {"steps": 100_000, "batch_size": 1024}  # as many samples in more steps: sharper, and slower on a GPU
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
     | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)
     | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
 )
-IN_SMALLER = ("ur5e",)  # mixtures that were trained again since
+SMALLER = {"ur5e": 150_000, "panda": 150_000}  # steps of mixtures trained since in batches of 1,024: sharper
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
 PROPOSER = "proposer"
 
 _MODELS = DATA / "models"
 
 
+@ships_by_default("only", "kinds")  # each model is by itself
 def main(
     only: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ARM [ARM ...]")] = tuple(RECIPES),
     kinds: Annotated[tuple[str, ...], tyro.conf.arg(metavar="KIND [KIND ...]")] = tuple(KINDS),
     steps: int = 0,
     runs: Path = Path("runs"),
+    out: Path = _MODELS,
 ) -> None:
     """Train shipped models.
 
@@ -51,6 +52,7 @@ def main(
         steps: In place of the recipe's, which takes an hour or more per arm on a CPU. (The proposers of panda and iiwa
             that ship had 10,000: a fifth of them is theirs.)
         runs: Where states and metrics are kept.
+        out: Folder of the models.
 
     Raises:
         UnknownNameError: An arm without a recipe, or an unknown kind; before anything is trained.
@@ -63,23 +65,25 @@ def main(
         for kind in kinds:
             recipe = replace(RECIPES[arm], steps=steps or RECIPES[arm].steps)
             if kind == PROPOSER:
-                _train_proposer(arm, recipe, runs / f"{arm}-{kind}")
+                _train_proposer(arm, recipe, out / f"{arm}.safetensors", runs / f"{arm}-{kind}")
                 continue
             name = arm if kind == "mdn" else f"{arm}-{kind}"
-            smaller = SMALLER if kind == "mdn" and arm in IN_SMALLER and not steps else {}
+            smaller = (
+                {"steps": SMALLER[arm], "batch_size": 1024} if kind == "mdn" and arm in SMALLER and not steps else {}
+            )
             config = replace(recipe, **KINDS[kind], **smaller)
-            out = _MODELS / f"{name}.safetensors"
-            train_command.run(arm, config=config, both_targets=kind == "mse", out=out, run_folder=runs / name)
+            file = out / f"{name}.safetensors"
+            train_command.run(arm, config=config, both_targets=kind == "mse", out=file, run_folder=runs / name)
 
 
-def _train_proposer(arm: str, config: TrainConfig, run_folder: Path) -> None:
+def _train_proposer(arm: str, config: TrainConfig, out: Path, run_folder: Path) -> None:
     model = load_model(arm)
     with progress() as bar:
         task = bar.add_task(f"{arm}: proposer", total=1.0)
         add_proposer(
             model, config, run_folder=run_folder, on_progress=lambda at: bar.update(task, completed=at.fraction)
         )
-    save_model(model, _MODELS / f"{arm}.safetensors")
+    save_model(model, out)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,9 @@ def plot_training(metrics: Sequence[Path], out: Path) -> None:
         columns = _read_metrics(path)
         minutes = columns["seconds"] / 60
         style = {"linewidth": 1.2, "marker": "o" if len(minutes) <= _FEW else "", "markersize": 4}
-        loss_axes.plot(minutes, columns["loss"], label=path.absolute().parent.name or path.name, **style)
+        name = path.absolute().parent.name or path.name
+        label = f" {name}" if name.startswith("_") else name  # else no name in the legend
+        loss_axes.plot(minutes, columns["loss"], label=label, **style)
         floor_axes.plot(minutes, columns["floor"], **style)
     loss_axes.set_title("Loss and variance floor in training")
     loss_axes.set_ylabel("loss: NLL [nats], of regressors\nsquared error [rad² or m²]")

@@ -7,7 +7,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +143,22 @@ class World:
 
         Raises:
             SceneError: The scene is in arm's reaches, and no arm was given.
-            WorldError: Bullet cannot load a URDF, or a mesh file of it is missing.
+            WorldError: Bullet cannot load a URDF, or a mesh file of it is missing. After any of these the world is as it was.
         """
         if not isinstance(scene, Scene):
             raise WorldError(
                 f"add_scene takes a scene, and got {scene!r}; write world.add_scene(sim.load_scene({str(scene)!r}), arm)"
             )
-        return [self._add_obstacle(obstacle, scene.name) for obstacle in scene.fitted(arm).obstacles]
+        numbers: list[int] = []
+        with ExitStack() as whole:
+            for obstacle in scene.fitted(arm).obstacles:
+                numbers.append(self._place_obstacle(obstacle, scene.name))
+                whole.enter_context(self._removed_on_failure(numbers[-1]))
+        self._obstacles += numbers
+        for body in self._arms:
+            for number in numbers:
+                body.collisions.stand_on(number)
+        return numbers
 
     def add_ground(self, *, height: float = 0.0, size: float = 4.0) -> None:
         """Lay a floor to look at; nothing collides with it.
@@ -221,7 +230,7 @@ class World:
         number = self._client.saveState()
         return lambda: self._client.restoreState(number)
 
-    def _add_obstacle(self, obstacle: Obstacle, scene: str) -> int:
+    def _place_obstacle(self, obstacle: Obstacle, scene: str) -> int:
         name = f"{scene}.{obstacle.name}"
         position, quat_xyzw = pose_to_bullet(obstacle.T_world_obstacle)
         if obstacle.path is None:
@@ -231,9 +240,6 @@ class World:
             number = self._load(describe(obstacle.path), f"obstacle {name!r} ({obstacle.path})", **place)
             stiffen(self._client, number)
         self._names[number] = name
-        self._obstacles.append(number)
-        for body in self._arms:
-            body.collisions.stand_on(number)
         return number
 
     def _load(self, description: Description, what: str, **options: Any) -> int:

@@ -154,8 +154,13 @@ def test_a_urdf_is_an_obstacle_whose_joints_stay(rod: Arm, tmp_path: Path) -> No
         )
     (tmp_path / "broken.urdf").write_text("<robot name='broken'><link/></robot>")
     broken = Obstacle("x", "urdf", (1.0,), np.eye(4), path=tmp_path / "broken.urdf")
-    with World() as world, pytest.raises(WorldError, match=r"cannot load obstacle 'hall\.x'"):
-        world.add_scene(Scene("hall", obstacles=(broken,)))
+    post = Obstacle("post", "cylinder", (0.05, 1.0), place(1.0, 0.0, 0.0))
+    with World() as world:
+        body = world.add_arm(rod)
+        with pytest.raises(WorldError, match=r"cannot load obstacle 'hall\.x'"):
+            world.add_scene(Scene("hall", obstacles=(post, broken)))
+        assert body.client.getNumBodies() == 1  # the post is gone too
+        assert body.contacts_at(np.zeros(1)) == ()
 
 
 def test_a_contact_stops_the_motion_and_is_reported(rod: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
