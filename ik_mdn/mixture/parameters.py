@@ -50,8 +50,8 @@ class MixtureParameters(Distribution):
                 f"{error}\nScales and diagonals of factors must be positive, factors lower triangular, nothing NaN: "
                 "bound the network's outputs (exp or softplus plus a floor)."
             ) from error
-        if self._validate_args and self.logits.numel() and bool(self.logits.amax(-1).isneginf().any()):
-            raise ShapeError("all logits of a mixture are -inf: it has no component with any weight.")
+        if self._validate_args and self.logits.numel() and bool(self.logits.amax(-1).isinf().any()):
+            raise ShapeError("the largest logit of a mixture is inf or -inf: there are no weights; give finite ones.")
 
     def _set_broadcast(self, logits: Tensor, loc: Tensor) -> torch.Size:
         """Give logits, means and scales one batch shape; no copies."""

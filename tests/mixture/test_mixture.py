@@ -589,6 +589,8 @@ def build(**changes: Any) -> GaussianMixture:
         ({"scale": -torch.ones(4, 3, 2)}, "must be positive"),
         ({"scale": None, "precision_tril": torch.ones(4, 3, 2, 2)}, "lower triangular"),
         ({"loc": torch.full((4, 3, 2), math.nan)}, "nothing NaN"),
+        ({"logits": torch.full((4, 3), -math.inf)}, "the largest logit of a mixture is inf or -inf"),
+        ({"logits": torch.tensor([math.inf, 0.0, 0.0])}, "the largest logit of a mixture is inf or -inf"),
         ({"period": [TAU]}, "one number per coordinate"),
         ({"period": [TAU, 0.0]}, "must be positive, or inf"),
     ],
