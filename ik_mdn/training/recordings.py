@@ -88,11 +88,15 @@ def _read_file(path: Path, arm: Arm) -> FloatArray:
 
 
 def _read_parquet(path: Path) -> Any:
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     table = pq.read_table(path, partitioning=None)
     for name in WHOLE:
         if name in table.column_names and hasattr(table.schema.field(name).type, "value_type"):
+            lengths = set(pc.list_value_length(table[name]).to_pylist())
+            if len(lengths) > 1 or None in lengths:
+                raise ValueError(f"the lists in column {name!r} are not all of one length")
             flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
             rows = flat.reshape(table.num_rows, flat.size // max(1, table.num_rows))
             return rows[:, : None if name == "q" else rows.shape[1] // 2]
@@ -156,13 +160,14 @@ def _by_width(rows: NDArray[Any], arm: Arm, path: Path) -> FloatArray:
 
 def _in_limits(rows: FloatArray, arm: Arm, source: Path) -> FloatArray:
     """The rows that lie in limits: as they are, pulled into them from a little outside, or else turned into them."""
-    turns = ~arm.is_prismatic
-    high = np.quantile(np.abs(rows[:, turns]), 0.9, axis=0) if turns.any() else np.zeros(0)
+    huge = ~arm.is_prismatic & (np.quantile(np.abs(rows), 0.9, axis=0) > _HUGE)
     degrees = "; they look like degrees: joints that turn are in radians (numpy.deg2rad), those that slide in metres"
-    hint = degrees if (high > _HUGE).any() else ""
+    hint = degrees if huge.any() else ""
     pulled = np.clip(rows, arm.q_min, arm.q_max)
     near = np.where(np.abs(rows - pulled) <= MEASURED, pulled, rows)
-    turned = into_limits(arm, near, np.where(np.isfinite(arm.q_min) | np.isfinite(arm.q_max), near, 0.0))
+    limited = np.isfinite(arm.q_min) | np.isfinite(arm.q_max)
+    turned = into_limits(arm, near, np.where(limited, near, 0.0))
+    turned = np.where(huge & limited, near, turned)  # no joint with limits has turned as far
     pulled = np.clip(turned, arm.q_min, arm.q_max)
     beyond = np.abs(turned - pulled) > MEASURED
     kept = ~beyond.any(1)

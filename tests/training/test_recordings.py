@@ -114,6 +114,9 @@ def test_refusals_say_what_was_given_what_is_allowed_and_what_to_do(tmp_path: Pa
     assert "holds no rows" in refusal(tmp_path / "none.npy")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1nothing")
     assert "cannot read joint vectors in" in refusal(tmp_path / "broken.parquet")
+    for ragged in ([[0.0] * 5, [0.0] * 7], [[0.0] * 6, None]):
+        pa.parquet.write_table(pa.table({"q": ragged}), tmp_path / "ragged.parquet")
+        assert "the lists in column 'q' are not all of one length" in refusal(tmp_path / "ragged.parquet")
     np.save(tmp_path / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert "cannot read joint vectors in" in refusal(tmp_path / "pickle.npy")
 
@@ -125,6 +128,8 @@ def test_degrees_are_told_from_radians(tmp_path: Path, caplog: pytest.LogCapture
     assert "they look like degrees: joints that turn are in radians (numpy.deg2rad)" in refusal(
         tmp_path / "degrees.npy", arm
     )
+    np.save(tmp_path / "two_turns.npy", np.degrees(rows()))
+    assert "they look like degrees" in refusal(tmp_path / "two_turns.npy")  # though turns could bring them into limits
     free = sim.load_arm("ur5e")
     unlimited = type(free)(**{**vars(free), "q_min": np.full(6, -np.inf), "q_max": np.full(6, np.inf)})
     np.save(tmp_path / "free.npy", np.degrees(rows()))
