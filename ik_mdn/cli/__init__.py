@@ -19,9 +19,9 @@ COMMANDS = {
     "track": "follow a line, a circle or a polyline without changing branch",
     "reach": "run reach tasks in the physics simulator",
     "compare": "MSE, mixture, refinement and PyBullet side by side",
-    "view": "drag a target in the browser and see every solution, or write a page or picture",
+    "view": "drag a target in the browser and see every solution; pages, pictures",
     "evaluate": "likelihood, components, calibration and modes of a trained mixture",
-    "teach": "draw the theory of mixture density networks, one figure and one sentence each",
+    "teach": "the theory in figures, with a sentence each",
     "choose": "choose the number of components by cross-validation",
     "export": "write a model's network as ONNX graphs for other languages",
 }
@@ -34,12 +34,15 @@ Inverse kinematics with mixture density networks.
 
 {commands}
 
-ARM is a built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in metres), or the path of a URDF.
-`ik-mdn COMMAND --help` tells a command's options; `ik-mdn --version` the version.
-Tab completion: `ik-mdn --completion bash > ~/.local/share/bash-completion/completions/ik-mdn` (or zsh).
+ARM is a built-in name (`ik-mdn arms`), planar:L1,L2,... (link lengths in
+metres), or the path of a URDF.
+`ik-mdn COMMAND --help` tells its options; `ik-mdn --version` the version.
+Tab completion (or zsh):
+  ik-mdn --completion bash > ~/.local/share/bash-completion/completions/ik-mdn
 
-Exit codes: 0 done, 2 wrong input (one line on stderr says what to do), 130 stopped by Ctrl-C, 141 the reader of a
-pipe has gone. A target that cannot be reached is a result, not an error: exit code 0, and the status says why.
+Exit codes: 0 done, 2 wrong input (one line on stderr says what to do), 130
+stopped by Ctrl-C, 141 the reader of a pipe has gone. A target that cannot be
+reached is a result, not an error: exit code 0, and the status says why.
 """
 _SHELLS = ("bash", "zsh")
 _NUMBERS = re.compile(r"[-+]?[\d.][\d.eE+-]*(,[-+]?[\d.][\d.eE+-]*)*,?")  # "0.3,0,0.2" or "0.3,"

@@ -107,10 +107,13 @@ def doubts_of_target(arm: Arm, target: FloatArray) -> list[str]:
     """What looks wrong about a target, a pose (4, 4) or a point: that it lies a hundred arms away."""
     import numpy as np
 
-    away = float(np.linalg.norm(target[:3, 3] if target.shape == (4, 4) else target))
-    if not away > _FAR * arm.reach:
+    point = target[:3, 3] if target.shape == (4, 4) else target
+    away = float(np.linalg.norm(point - arm.offsets[0, : len(point), 3]))
+    if not away > _FAR * (arm.reach or 1.0):
         return []
-    return [f"the target is {away:,.6g} m away, the arm's links reach {arm.reach:.3g} m; did you mean metres?"]
+    return [
+        f"the target is {away:,.6g} m from the first joint, the arm's links reach {arm.reach:.3g} m; did you mean metres?"
+    ]
 
 
 def say_target(target: FloatArray) -> str:

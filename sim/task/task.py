@@ -12,6 +12,7 @@ from sim.rotations import rotation_vector_of
 
 Rows = tuple[tuple[float, ...], ...]
 
+NO_TWIST = 1e-7  # length of (sine, cosine) below which the turn about an axis is rounding: that axis is turned over
 ANGULAR_ROWS = ((False,) * 3, (False, False, True), (True, True, False), (True,) * 3)
 
 
@@ -116,7 +117,8 @@ def task_error(task: Task, T_base_tip: Array, T_base_target: Array) -> Array:
     """The step that would take the tip to the target, in the constraints of a task.
 
     Linear rows are p_target - p_tip in the base frame; angular rows the rotation vector of
-    R_tip^T R_target in the tip frame, for `position_axis` the shortest one that aligns the z axes.
+    R_tip^T R_target in the tip frame, for `position_axis` the shortest one that aligns the z axes, for one row the
+    turn about its axis: half a turn where the target has that axis the other way round, which no turn about it mends.
 
     Args:
         task: Which rows count; the others are zero.
@@ -137,7 +139,9 @@ def task_error(task: Task, T_base_tip: Array, T_base_target: Array) -> Array:
         elif not task.rows[5]:
             angular = _align_z(R[..., :, 2])
         else:
-            yaw = xp.arctan2(R[..., 1, 0] - R[..., 0, 1], R[..., 0, 0] + R[..., 1, 1])
+            sine, cosine = R[..., 1, 0] - R[..., 0, 1], R[..., 0, 0] + R[..., 1, 1]
+            yaw = xp.arctan2(sine, cosine)
+            yaw = xp.where(xp.hypot(sine, cosine) < NO_TWIST, xp.full_like(yaw, np.pi), yaw)
             angular = xp.stack([xp.zeros_like(yaw), xp.zeros_like(yaw), yaw], axis=-1)
     error: Array = xp.concatenate([linear, angular], axis=-1) * constants(task.rows, like=linear)
     return error

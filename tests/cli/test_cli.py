@@ -27,9 +27,10 @@ def test_every_command_has_help_without_loading_torch(command: str) -> None:
     assert "{None}" not in done.stdout
 
 
-def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_command_in_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
     assert all(f"\n  {command}" in printed for command in COMMANDS)
 
 
@@ -236,6 +237,17 @@ def test_what_of_a_pose_does_not_count_is_said_and_never_shown_as_an_error_of_0(
     assert "free" in printed
     assert main(["solve", "planar3", *pose, "--model", "none"]) == 0
     assert "z and roll and pitch ignored: task planar_pose" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", ["300 0 0.1", "0 0 0.1"])
+def test_a_base_far_from_the_arm_is_no_doubt(way: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The arm may stand far away in a map, and its tip at its one joint."""
+    (tmp_path / "hinge.urdf").write_text(
+        '<robot name="hinge"><link name="map"/><link name="tip"/><joint name="a" type="revolute"><parent link="map"/>'
+        f'<child link="tip"/><origin xyz="{way}"/><axis xyz="0 1 0"/><limit lower="-1" upper="1"/></joint></robot>'
+    )
+    assert main(["solve", str(tmp_path / "hinge.urdf"), "--pose", *way.split(), "0", "0", "0", "1"]) == 0
+    assert "metres" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

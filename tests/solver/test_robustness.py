@@ -210,6 +210,20 @@ def test_rows_in_other_frames_are_solved_as_their_errors_say(task: str) -> None:
     assert float(errors.max()) <= 1e-8
 
 
+def test_an_arm_that_reaches_over_backwards_meets_no_pitch() -> None:
+    """A turn and three parallel pitches: turned about, its tip has the axis of the pitch the other way round."""
+    whole = five()
+    each = {name: getattr(whole, name)[:4] for name in ("joint_names", "joint_types", "q_min", "q_max", "dq_max")}
+    arm = replace(whole, **each, effort_max=np.ones(4), offsets=whole.offsets[:5])
+    q = sample(arm, 200).numpy()
+    found = IKSolver(arm).solve(forward_kinematics(arm, q), thorough=True)
+    assert found.solved.all()
+    assert found.count.max() == 2  # elbow up and down
+    assert (found.err_rot < 1e-8).all()
+    turned = found.q[:, 0] - q[found.pose_index, 0]
+    np.testing.assert_allclose(turned, 0, atol=1e-6)
+
+
 def test_self_motion_follows_curves_of_rows_in_other_frames() -> None:
     arm = random_arm(5, 2)
     chosen = load_task(arm, "x,y,z,pitch")

@@ -511,6 +511,16 @@ def test_one_angular_row_is_the_twist_about_its_axis_and_two_the_direction_of_th
     assert float(task_error(across, T, twist).norm()) == pytest.approx(0.0, abs=1e-12)
 
 
+def test_a_target_whose_axis_points_the_other_way_is_half_a_turn_away() -> None:
+    """No turn about the axis mends that, and the one that is nearest is rounding."""
+    pitch = load_task(sim.load_arm("ur5e"), "x,y,z,pitch")
+    across = np.linspace(0, 6, 50)
+    T = torch.eye(4).double().repeat(50, 1, 1)
+    half_turns = np.pi * np.stack([np.cos(across), np.zeros(50), np.sin(across)], axis=1)
+    T[:, :3, :3] = torch.from_numpy(Rotation.from_rotvec(half_turns).as_matrix())  # each off by rounding
+    assert task_error(pitch, torch.eye(4).double(), T)[:, 3:].norm(dim=1).tolist() == pytest.approx([torch.pi] * 50)
+
+
 @pytest.mark.parametrize("rows", [(True,) * 5, (False,) * 6, (1, 0, 0, 0, 0, 0)])
 def test_rows_that_are_no_six_truth_values_are_refused(rows: Any) -> None:
     with pytest.raises(TaskError, match="give six of True and False"):

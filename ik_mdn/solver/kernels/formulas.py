@@ -13,6 +13,7 @@ import numpy as np
 from ik_mdn.solver.kernels.emission import Value, polynomial, total
 
 NO_ROTATION, YAW, AXIS, ROTATION = 0, 1, 2, 3  # which angular errors count: none, z, x and y, all
+NO_TWIST = 1e-7  # that of `sim.task`: what is emitted is kept until the sources here change
 
 _TINY = 1e-150  # a sine whose square is nothing, so that its arc is the sine itself
 
@@ -134,12 +135,13 @@ def _axis(o: Any, axes: Any, t: list[Value], J: Any) -> Any:
 
 
 def _yaw(o: Any, axes: Any, t: list[Value], J: Any) -> Any:
-    """The turn about z from the tip to the target."""
+    """The turn about z from the tip to the target; half a turn where z points the other way."""
     x, y, z = axes
     goal_x, goal_y = [t[0], t[3], t[6]], [t[1], t[4], t[7]]
     s, c = dot(y, goal_x) - dot(x, goal_y), dot(x, goal_x) + dot(y, goal_y)
     yaw = angle(o, o.size(s), c)
-    return [o.where(o.less(s, 0.0), 0.0 - yaw, yaw)], [_along(z, J)]
+    yaw = o.where(o.less(s, 0.0), 0.0 - yaw, yaw)
+    return [o.where(o.less(s * s + c * c, NO_TWIST**2), np.pi, yaw)], [_along(z, J)]
 
 
 def _along(axis: list[Value], J: list[list[Value]]) -> list[Value]:

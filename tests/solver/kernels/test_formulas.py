@@ -14,7 +14,7 @@ import torch
 from samples import random_arm
 
 import sim
-from ik_mdn.solver.kernels import machine
+from ik_mdn.solver.kernels import formulas, machine
 from ik_mdn.solver.kernels.emission import DOUBLE, SINGLE, Vectors
 from ik_mdn.solver.kernels.formulas import (
     Shape,
@@ -30,6 +30,7 @@ from ik_mdn.solver.kernels.kinematics import describe, in_frames
 from sim.arm import Arm
 from sim.jacobians import scaled_task_error, scaled_task_jacobian
 from sim.task import TASKS, Task
+from sim.task.task import NO_TWIST
 
 
 class Numpy:
@@ -51,12 +52,15 @@ ARMS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of 0 / 0, whose outcome is not taken
+@pytest.mark.parametrize("turned_over", [False, True])
 @pytest.mark.parametrize(("arm", "name"), ARMS, ids=lambda x: getattr(x, "name", x))
-def test_errors_and_jacobians_are_those_of_the_arm(arm: Arm, name: str) -> None:
+def test_errors_and_jacobians_are_those_of_the_arm(arm: Arm, name: str, turned_over: bool) -> None:
     task: Task = TASKS[name]
     rng = np.random.default_rng(0)
     q, goal = (arm.sample(rng, 50) for _ in range(2))
     T = np.asarray(sim.forward_kinematics(arm, goal))
+    T = T @ np.diag([1.0, -1.0, -1.0, 1.0]) if turned_over else T  # in a plane no turn about z leads there
     problem = describe(arm, task)
     shape = Shape(tuple(bool(x) for x in arm.is_prismatic), problem.n_linear, problem.angular)
     base, chain = (np.tile(x.reshape(-1, 1), 50) for x in (problem.base, problem.chain))
@@ -73,6 +77,10 @@ def test_errors_and_jacobians_are_those_of_the_arm(arm: Arm, name: str) -> None:
     np.testing.assert_allclose(J_all.mT @ J_all, (expected.mT @ expected).numpy(), atol=1e-12)
     ours, theirs = (np.einsum("bij,bi->bj", A, b) for A, b in ((J_all, e_all), (expected.numpy(), error)))
     np.testing.assert_allclose(ours, theirs, atol=1e-11)
+
+
+def test_turns_that_are_rounding_are_those_of_the_task() -> None:
+    assert formulas.NO_TWIST == NO_TWIST
 
 
 ANGLES = [0.0, 1e-300, 1e-160, 1e-12, 1e-3, 1.0, 3.0, np.pi - 1e-6, np.pi - 1e-12, np.pi]
