@@ -94,7 +94,7 @@ def _read_parquet(path: Path) -> Any:
     table = pq.read_table(path, partitioning=None)
     for name in WHOLE:
         if name in table.column_names and hasattr(table.schema.field(name).type, "value_type"):
-            lengths = set(pc.list_value_length(table[name]).to_pylist())
+            lengths = pc.unique(pc.list_value_length(table[name])).to_pylist()
             if len(lengths) > 1 or None in lengths:
                 raise ValueError(f"the lists in column {name!r} are not all of one length")
             flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
