@@ -31,6 +31,8 @@ class TrainConfig(ModelConfig):
         entropy_weight: λ at the start of the bonus -λ H(weights) against collapse; falls to 0 half way.
         ordering_weight: Of the penalty that keeps component means in order along the first joint; 0 is off.
         noise: Standard deviation of Gaussian noise on the scaled features (noise regularisation); 0 is off.
+        branches: Train on every branch of a sample's pose by its probability, found with the network as it is so far,
+            where joints are uniform in limits, as many as the task has constraints, and training is on the CPU.
         average: Decay of the running average of the weights that becomes the model.
         proposer_width: Width of a small mixture of two blocks that is trained last, for solving to start from, where joints
             are drawn first; 0, or a model that is no wider itself, is none.
@@ -56,6 +58,7 @@ class TrainConfig(ModelConfig):
     entropy_weight: float = 0.0
     ordering_weight: float = 0.0
     noise: float = 0.0
+    branches: bool = True
     average: float = 0.999
     proposer_width: int = 96
     device: str = "auto"
@@ -63,7 +66,10 @@ class TrainConfig(ModelConfig):
     def __post_init__(self) -> None:
         for name in [field.name for field in fields(self)[len(fields(ModelConfig)) :]]:  # the training's own
             value = getattr(self, name)
-            if name != "device" and (not isinstance(value, int | float) or isinstance(value, bool)):
+            if name == "branches":
+                if not isinstance(value, bool):
+                    raise TrainingError(f"branches must be True or False; got {value!r}")
+            elif name != "device" and (not isinstance(value, int | float) or isinstance(value, bool)):
                 raise TrainingError(f"{name} must be a number; got {value!r}")
         for name in ("batch_size", "learning_rate", "matrix_rate", "clip", "floor_start", "start_scale", "anneal"):
             if not 0 < getattr(self, name) < math.inf:

@@ -28,12 +28,26 @@ _LOWEST, _HIGHEST = (np.float32(end) for end in LOG_SCALE_RANGE)
 _inner = njit(error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"}, inline="always")
 
 
+class Answers(NamedTuple):
+    """Several targets for each of B inputs, M in all; the loss of an input is the mean of theirs by their shares.
+
+    Args:
+        ends: Input i has the targets `ends[i]:ends[i + 1]`, (B + 1,), int64.
+        share: (M,), float32, 1 in sum over each input's.
+    """
+
+    ends: Tensor
+    share: Tensor
+
+
 def compiles_for(device: torch.device) -> bool:
     """Whether `compiled_nll` can run there: on the CPU, and on a GPU where torch came with Triton."""
     return device.type == "cpu" or find_spec("triton") is not None
 
 
-def compiled_nll(parts: MixtureParts, y: Tensor, period: Tensor, floor: Tensor | float) -> Tensor:
+def compiled_nll(
+    parts: MixtureParts, y: Tensor, period: Tensor, floor: Tensor | float, answers: Answers | None = None
+) -> Tensor:
     """Mean negative log-likelihood of targets under the floor's blur, as `ik_mdn.mixture.nll` with `blur=floor`, ().
 
     Of a circular coordinate the image nearest to each mean counts: exact for components much narrower than the period,
@@ -41,12 +55,13 @@ def compiled_nll(parts: MixtureParts, y: Tensor, period: Tensor, floor: Tensor |
 
     Args:
         parts: Of the mixture head, float32, (B, K, size) each, on the CPU or a CUDA device.
-        y: Targets, (B, D).
+        y: Targets, (B, D), or (M, D) with `answers`.
         period: (D,), inf where a coordinate is not circular.
         floor: Added to every scale, and the standard deviation of the blur; on a GPU a tensor there, (), or a number.
+        answers: Which targets belong to which mixture, where there are several, on the CPU only.
     """
     turn = torch.where(period.isinf(), torch.zeros_like(period), period).float()
-    given = (raw_of(parts, y.shape[-1]), y.float().contiguous(), turn, torch.as_tensor(floor, device=y.device))
+    given = (raw_of(parts, y.shape[-1]), y.float().contiguous(), turn, torch.as_tensor(floor, device=y.device), answers)
     loss: Tensor = _CompiledNLL.apply(*given)  # type: ignore[no-untyped-call]
     return loss
 
@@ -61,10 +76,10 @@ class _CompiledNLL(torch.autograd.Function):
     """The loss with the gradient that the same pass found."""
 
     @staticmethod
-    def forward(ctx: Any, raw: Tensor, y: Tensor, turn: Tensor, floor: Tensor) -> Tensor:
+    def forward(ctx: Any, raw: Tensor, y: Tensor, turn: Tensor, floor: Tensor, answers: Answers | None) -> Tensor:
         gradient, loss = torch.empty_like(raw), torch.empty_like(raw[:, 0, 0])
         if raw.device.type == "cpu":
-            on_cpu(raw, y, turn, floor, gradient, loss)
+            on_cpu(raw, y, turn, floor, gradient, loss, answers)
         else:
             from ik_mdn.training.likelihood_triton import on_gpu
 
@@ -74,19 +89,28 @@ class _CompiledNLL(torch.autograd.Function):
         return mean
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * (grads[0] / len(gradient)), None, None, None
+        return gradient * (grads[0] / len(gradient)), None, None, None, None
 
 
-def on_cpu(raw: Tensor, y: Tensor, turn: Tensor, floor: Tensor, gradient: Tensor, loss: Tensor) -> None:
+def on_cpu(
+    raw: Tensor,
+    y: Tensor,
+    turn: Tensor,
+    floor: Tensor,
+    gradient: Tensor,
+    loss: Tensor,
+    answers: Answers | None = None,
+) -> None:
     """Fill in the gradient (B, P, K) and the loss (B,) of every row, in as many threads as torch."""
-    arrays = _Arrays(*(each.detach().numpy() for each in (raw, y, gradient, loss)))
+    ends, share = answers or Answers(torch.arange(len(raw) + 1), torch.ones(len(raw)))
+    arrays = _Arrays(*(each.detach().numpy() for each in (raw, y, ends, share, gradient, loss)))
     threads = max(1, min(torch.get_num_threads(), len(raw) // _ROWS_PER_THREAD))
-    ends = [len(raw) * i // threads for i in range(threads + 1)]
+    parts = [len(raw) * i // threads for i in range(threads + 1)]
     tangled = raw.shape[1] > 1 + 2 * len(turn)
     width, turns = np.float32(float(floor)), turn.numpy()
-    jobs = [_pool(threads).submit(_rows, arrays, turns, width, tangled, *span) for span in pairwise(ends)]
+    jobs = [_pool(threads).submit(_rows, arrays, turns, width, tangled, *span) for span in pairwise(parts)]
     for job in jobs:
         job.result()
 
@@ -95,7 +119,9 @@ class _Arrays(NamedTuple):
     """What a pass reads and writes, float32."""
 
     raw: Any  # (B, P, K), see `raw_of`
-    y: Any  # (B, D)
+    y: Any  # (M, D)
+    ends: Any  # (B + 1,), where the targets of each row end
+    share: Any  # (M,)
     gradient: Any  # (B, P, K)
     loss: Any  # (B,)
 
@@ -108,22 +134,25 @@ class _Work(NamedTuple):
     width: Any  # derivative of the scale by its parameter
     inverse: Any  # 1 / scale
     stretch: Any  # 1 + |row of N|²
+    spring: Any  # of the blur
     residual: Any
     innovation: Any
 
 
 @njit(error_model="numpy", fastmath={"reassoc", "contract", "arcp", "nsz"}, nogil=True, cache=True)
 def _rows(arrays, turn, floor, tangled, first, last):  # type: ignore[no-untyped-def]
-    K, D = arrays.raw.shape[2], arrays.y.shape[1]
+    K, D = arrays.raw.shape[2], len(turn)
     one = lambda: np.zeros(K, np.float32)  # noqa: E731
     each = lambda: np.zeros((D, K), np.float32)  # noqa: E731
-    work = _Work(one(), one(), each(), each(), each(), each(), each())  # type: ignore[no-untyped-call]
+    work = _Work(one(), one(), each(), each(), each(), each(), each(), each())  # type: ignore[no-untyped-call]
     for b in range(first, last):
         raw, gradient = arrays.raw[b], arrays.gradient[b]
         _weigh(raw, gradient, work)
         _scale(raw, floor, tangled, work)
-        arrays.loss[b] = _share(raw, gradient, arrays.y[b], turn, tangled, work)
-        _differentiate(raw, gradient, floor, tangled, work)
+        arrays.loss[b] = np.float32(0.0)
+        for m in range(arrays.ends[b], arrays.ends[b + 1]):
+            arrays.loss[b] += _share(raw, gradient, arrays.y[m], arrays.share[m], turn, tangled, work)
+            _differentiate(raw, gradient, floor, tangled, work)
 
 
 @_inner
@@ -167,8 +196,8 @@ def _scale(raw, floor, tangled, work):  # type: ignore[no-untyped-def]
 
 
 @_inner
-def _share(raw, gradient, y, turn, tangled, work):  # type: ignore[no-untyped-def]
-    """The loss, and the responsibilities, which are taken from the gradient of the logits."""
+def _share(raw, gradient, y, part, turn, tangled, work):  # type: ignore[no-untyped-def]
+    """A target's part of the loss, and of the responsibilities, which are taken from the gradient of the logits."""
     D, K = work.inverse.shape
     joint = work.share  # log of weight and density, then the responsibility
     joint[:] = work.log_peak
@@ -195,9 +224,9 @@ def _share(raw, gradient, y, turn, tangled, work):  # type: ignore[no-untyped-de
         joint[k] = np.float32(0.0) if below <= _LEAST else np.float32(math.exp(below))
         total += joint[k]
     for k in range(K):
-        work.share[k] /= total
+        work.share[k] *= part / total
         gradient[0, k] -= work.share[k]
-    return -(highest + np.float32(math.log(total)))
+    return -part * (highest + np.float32(math.log(total)))
 
 
 @_inner
@@ -210,15 +239,15 @@ def _differentiate(raw, gradient, floor, tangled, work):  # type: ignore[no-unty
             z, inverse = work.innovation[i, k], work.inverse[i, k]
             pull = work.share[k] * inverse
             blurred = floor * floor * inverse * inverse * work.stretch[i, k]
-            gradient[1 + D + i, k] = pull * (np.float32(1.0) - z * z - blurred) * work.width[i, k]
+            gradient[1 + D + i, k] += pull * (np.float32(1.0) - z * z - blurred) * work.width[i, k]
             work.innovation[i, k] = pull * z
-            work.stretch[i, k] = floor * floor * pull * inverse
+            work.spring[i, k] = floor * floor * pull * inverse
             gradient[1 + i, k] -= pull * z
         for j in range(i if tangled else 0):
             for k in range(K):
                 pull, n = work.innovation[i, k], raw[row + j, k]
                 gradient[1 + j, k] -= pull * n
-                gradient[row + j, k] = pull * work.residual[j, k] + work.stretch[i, k] * n
+                gradient[row + j, k] += pull * work.residual[j, k] + work.spring[i, k] * n
         row += i
 
 

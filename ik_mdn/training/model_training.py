@@ -124,7 +124,14 @@ def _train_stages(
     summaries: list[dict[str, Any]] = []
     for part in parts:
         folder = run_folder if run_folder is None or not part.name else Path(run_folder) / part.name
-        trainer = Trainer(part.network, part.config, part.stream, run_folder=folder, identity=identity)
+        trainer = Trainer(
+            part.network,
+            part.config,
+            part.stream,
+            run_folder=folder,
+            identity=identity,
+            branches=part.stream.branches,
+        )
 
         def show(at: Progress, part: Stage = part) -> None:
             if on_progress is not None:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ik_mdn.model import ArmModel
+from ik_mdn.training.branches import Branches
+from ik_mdn.training.likelihood import Answers
 from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
+Batch: TypeAlias = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Answers]  # x, y, and where there are several y of an x
 _AHEAD = 64  # batches that a GPU draws at once: it takes as long as for one
 Source: TypeAlias = Callable[[int, torch.Generator], Tensor]  # joint vectors of the whole arm (count, n), on the CPU
 
@@ -34,9 +37,7 @@ class Stream(Protocol):
             x (count, n_in) and y (count, D).
         """
 
-    def batches(
-        self, size: int, generator: torch.Generator, *, seed: int, start: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, size: int, generator: torch.Generator, *, seed: int, start: int = 0) -> Iterator[Batch]:
         """Batches to train on, without end.
 
         Args:
@@ -47,7 +48,7 @@ class Stream(Protocol):
                 stream that draws begins where its generator stands.
 
         Returns:
-            An iterator of x (size, n_in) and y (size, D).
+            An iterator of x (size, n_in) and y (size, D), or (M, D) with the `Answers` that say whose each is.
         """
 
 
@@ -61,6 +62,7 @@ class PoseStream:
         whole: The arm that the dataset is of, where the model's is a part of it.
         first: Which of its joints is the model's first.
         source: Draws joint vectors of the whole arm instead.
+        branches: Finds every branch of a fresh sample's pose; None for that which was drawn.
 
     Raises:
         DatasetError: The dataset is missing, unfinished or of another arm.
@@ -75,10 +77,11 @@ class PoseStream:
         whole: Arm | None = None,
         first: int = 0,
         source: Source | None = None,
+        branches: Branches | None = None,
     ) -> None:
         self.arm, self.features, self.drawn, self.source = model.arm, model.features, drawn, source
         self.whole, self.joints = whole or model.arm, slice(first, first + model.arm.n_joints)
-        self.dataset = dataset
+        self.dataset, self.branches = dataset, branches
         if self.dataset is not None:
             self._read(1, 0)  # checks
 
@@ -96,13 +99,15 @@ class PoseStream:
         if self.source is not None:
             own = generator if device.type == "cpu" else _on_cpu(generator)
             return self._encode(self.source(count, own)[:, self.joints].to(device))
+        return self._encode(self._draw(count, generator))
+
+    def _draw(self, count: int, generator: torch.Generator) -> Tensor:
+        device = generator.device
         low, high = (torch.tensor(end, device=device) for end in (self.arm.sample_min, self.arm.sample_max))
         unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator, device=device)
-        return self._encode(low + (high - low) * unit)
+        return low + (high - low) * unit
 
-    def batches(
-        self, size: int, generator: torch.Generator, *, seed: int, start: int = 0
-    ) -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, size: int, generator: torch.Generator, *, seed: int, start: int = 0) -> Iterator[Batch]:
         """Batches without end: fresh, or from the dataset.
 
         Args:
@@ -113,13 +118,18 @@ class PoseStream:
                 million samples.
 
         Returns:
-            An iterator of features (size, n_in), float32, and reduced joint vectors (size, n), float64 [rad, m].
+            An iterator of features (size, n_in), float32, and reduced joint vectors (size, n), float64 [rad, m]; where
+            fresh samples are drawn on the CPU and `branches` knows them, those of every branch of each pose (M, n), with
+            whose they are.
 
         Raises:
             DatasetError: The dataset was found damaged.
         """
         if self.dataset is None:
-            ahead = 1 if generator.device.type == "cpu" else _AHEAD
+            on_cpu = generator.device.type == "cpu"
+            while self.branches is not None and self.source is None and on_cpu:
+                yield self._encode_branches(self._draw(size, generator))
+            ahead = 1 if on_cpu else _AHEAD
             while True:
                 x, y = self.draw(ahead * size, generator)
                 yield from zip(torch.split(x, size), torch.split(y, size), strict=True)
@@ -136,6 +146,15 @@ class PoseStream:
         encoded = self.features.encode(forward_kinematics(self.arm, q))
         y = q - encoded.shift
         return encoded.features, y if self.drawn is None else y[:, [self.drawn]]
+
+    def _encode_branches(self, q: Tensor) -> Batch:
+        assert self.branches is not None
+        T = forward_kinematics(self.arm, q)
+        encoded = self.features.encode(T)
+        found, answers = self.branches.find(T, q)
+        if answers is None:
+            return encoded.features, q - encoded.shift
+        return encoded.features, found - encoded.shift.repeat_interleave(answers.ends.diff(), dim=0), answers
 
 
 def _on_cpu(generator: torch.Generator) -> torch.Generator:

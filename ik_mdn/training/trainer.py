@@ -17,9 +17,10 @@ from torch import Tensor
 
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
 from ik_mdn.model import ConditionalNetwork, MixtureHead, choose_device, spread_means
+from ik_mdn.training.branches import Branches
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.interrupts import interrupts_wait
-from ik_mdn.training.likelihood import compiled_nll, compiles_for
+from ik_mdn.training.likelihood import Answers, compiled_nll, compiles_for
 from ik_mdn.training.optimizers import build_optimizers, group_of, states_of, step_by
 from ik_mdn.training.processes import Processes
 from ik_mdn.training.recording import RecordedStep
@@ -32,6 +33,7 @@ _PREPARE_SAMPLES = 16_384
 _LOG_EVERY = 50  # steps between rows of the metrics file, and between looks at whether a GPU's numbers are finite
 _TELL_EVERY_S = 1.0
 _SAVE_EVERY_S = 30.0
+_REFRESHED_AT = (0.05, 0.1, 0.2, 0.4, 0.7)  # shares of the budget
 _WARM_UP_STEPS, _WARM_UP_SHARE = 200, 0.05  # the learning rate rises over so many steps, or so much of a short run
 
 
@@ -44,6 +46,7 @@ class Trainer:
         stream: What to train it on.
         run_folder: Where to keep state and metrics, or None to keep nothing; no other run may use it until `run` ends.
         identity: What else must agree (JSON types) for a run folder to be taken up again.
+        branches: What the stream finds branches by, to be told of the network as it is so far.
 
     Raises:
         TrainingError: The run folder holds another run, or a damaged state.
@@ -57,9 +60,12 @@ class Trainer:
         *,
         run_folder: Path | str | None = None,
         identity: Mapping[str, Any] | None = None,
+        branches: Branches | None = None,
     ) -> None:
         self.device = choose_device(config.device)
         self.model, self.config, self.stream = model.to(self.device), config, stream
+        self.branches, self.refreshed = branches, 0
+        self.guide: dict[str, Tensor] = {}  # the weights that branches are found with
         self.step, self.seconds = 0, 0.0
         self.processes = Processes.joined(self.device)
         if self.processes.size > 1 and (config.minutes or not config.steps):
@@ -113,6 +119,7 @@ class Trainer:
         batches = self.stream.batches(self.batch_size, self.generator, seed=seed, start=start)
         while self.fraction < 1.0:
             check_interrupt()
+            self._refresh()
             loss = self._advance(*next(batches))
             losses, counted = losses + loss, counted + 1
             self.seconds = time.monotonic() - started
@@ -151,29 +158,37 @@ class Trainer:
             return
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"averaged.{k}": v for k, v in self.averaged.items()}
+        tensors |= {f"guide.{k}": v for k, v in self.guide.items()}
         for name, optimizer in self.optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"{name}.{index}.{k}": v for k, v in state.items()}
         self.folder.save(tensors | {"generator": self.generator.get_state()}, step=self.step, seconds=self.seconds)
 
-    def _advance(self, x: Tensor, y: Tensor) -> Tensor:
-        """One step on inputs (B, n_in) and targets (B, D); returns the loss."""
+    def _refresh(self) -> None:
+        """Find branches with the averaged weights of now, at some points of the budget."""
+        due = sum(self.fraction >= at for at in _REFRESHED_AT)
+        if self.branches is not None and due > self.refreshed:
+            self.refreshed, self.guide = due, {name: value.clone() for name, value in self.averaged.items()}
+            self.branches.refresh(self.guide)
+
+    def _advance(self, x: Tensor, y: Tensor, *answers: Answers) -> Tensor:
+        """One step on inputs (B, n_in) and targets (B, D), or `Answers` of them; returns the loss."""
         self.model.floor, rate = self._schedule()
         decay = min(self.config.average, (1 + self.step) / (10 + self.step))
         self._now.copy_(torch.tensor([self.model.floor, rate, 1 - decay]))
-        loss, norm = self._take(x, y)
+        loss, norm = self._take(x, y, *answers)
         if self.step % _LOG_EVERY == 0:
             self._guard(loss, norm, y)
         self.step += 1
         return loss
 
-    def _take_step(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _take_step(self, x: Tensor, y: Tensor, answers: Answers | None = None) -> tuple[Tensor, Tensor]:
         """Change the weights and their average; returns the loss and the length of the gradient."""
         floor, rate, share = self._now.unbind()
         if self.config.noise:
             noise = torch.randn(x.shape, generator=self.generator, device=x.device)
             x = x + self.config.noise * self.model.spread * noise
-        loss = self._loss(x, y, floor)
+        loss = self._loss(x, y, floor, answers)
         self.model.zero_grad(set_to_none=True)
         with _matrix_precision("medium" if self.device.type == "cpu" else "high"):
             loss.backward()  # type: ignore[no-untyped-call]
@@ -185,14 +200,14 @@ class Trainer:
         self._average(share)
         return loss.detach(), norm
 
-    def _loss(self, x: Tensor, y: Tensor, floor: Tensor) -> Tensor:
+    def _loss(self, x: Tensor, y: Tensor, floor: Tensor, answers: Answers | None) -> Tensor:
         if self.model.kind == "mse":
             return self.model.regression_loss(x, y)
         config, head = self.config, self.model.head
         assert isinstance(head, MixtureHead)
         parts = self.model.parts(x)
         if compiles_for(x.device):
-            loss = compiled_nll(parts, y, self.model.period, floor)
+            loss = compiled_nll(parts, y, self.model.period, floor, answers)
         else:
             loss = nll(head.mixture_of(parts, floor=float(floor)), y.float(), blur=float(floor))
         if config.entropy_weight or config.ordering_weight:
@@ -267,6 +282,10 @@ class Trainer:
             self._set_generator(tensors["generator"])
             self.model.load_state_dict(group_of(tensors, "model."))
             self.averaged = {name: value.to(self.device) for name, value in group_of(tensors, "averaged.").items()}
+            self.guide = group_of(tensors, "guide.")
+            if self.guide and self.branches is not None:
+                self.refreshed = sum(self.fraction >= at for at in _REFRESHED_AT)
+                self.branches.refresh(self.guide)
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict({**optimizer.state_dict(), "state": states_of(group_of(tensors, f"{name}."))})
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
