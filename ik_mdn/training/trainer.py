@@ -162,7 +162,8 @@ class Trainer:
         for name, optimizer in self.optimizers.items():
             for index, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"{name}.{index}.{k}": v for k, v in state.items()}
-        self.folder.save(tensors | {"generator": self.generator.get_state()}, step=self.step, seconds=self.seconds)
+        tensors |= {"generator": self.generator.get_state(), "refreshed": torch.tensor(self.refreshed)}
+        self.folder.save(tensors, step=self.step, seconds=self.seconds)
 
     def _refresh(self) -> None:
         """Find branches with the averaged weights of now, at some points of the budget."""
@@ -282,9 +283,8 @@ class Trainer:
             self._set_generator(tensors["generator"])
             self.model.load_state_dict(group_of(tensors, "model."))
             self.averaged = {name: value.to(self.device) for name, value in group_of(tensors, "averaged.").items()}
-            self.guide = group_of(tensors, "guide.")
-            if self.guide and self.branches is not None:
-                self.refreshed = sum(self.fraction >= at for at in _REFRESHED_AT)
+            self.guide, self.refreshed = group_of(tensors, "guide."), int(tensors["refreshed"])
+            if self.branches is not None and self.guide:
                 self.branches.refresh(self.guide)
             for name, optimizer in self.optimizers.items():
                 optimizer.load_state_dict({**optimizer.state_dict(), "state": states_of(group_of(tensors, f"{name}."))})

@@ -11,7 +11,7 @@ from torch import Tensor
 from ik_mdn.mixture import nll
 from ik_mdn.mixture.losses import GaussianMixture
 from ik_mdn.model import MixtureHead, MixtureShape
-from ik_mdn.training.likelihood import compiled_nll
+from ik_mdn.training.likelihood import Answers, compiled_nll
 
 TAU = 2 * math.pi
 PERIOD = torch.tensor([TAU, math.inf, TAU, TAU])
@@ -45,6 +45,29 @@ def test_value_and_gradient_are_those_of_autograd(covariance: str) -> None:
             loss = compiled_nll(parts, y, PERIOD, 0.15)
         else:
             loss = nll(head.mixture_of(parts, floor=0.15), y, blur=0.15)
+        loss.backward()  # type: ignore[no-untyped-call]
+        results.append((loss.detach(), head.out.weight.grad.clone()))  # type: ignore[union-attr]
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-4 * float(results[1][1].abs().max()))
+
+
+def test_several_answers_of_one_input_count_by_their_shares() -> None:
+    head, hidden, y = head_and_targets("full")
+    hidden = hidden[:60]
+    count = torch.randint(1, 5, (60,), generator=torch.Generator().manual_seed(3))
+    ends = torch.cat([torch.zeros(1, dtype=torch.long), count.cumsum(0)])
+    y, share = y[: ends[-1]], torch.rand(int(ends[-1]))
+    owner = torch.repeat_interleave(torch.arange(60), count)
+    share = share / torch.zeros(60).index_add_(0, owner, share)[owner]
+    results = []
+    for together in (True, False):
+        head.zero_grad()
+        if together:
+            loss = compiled_nll(head.parts(hidden), y, PERIOD, 0.15, Answers(ends, share))
+        else:
+            each = [head.mixture_of(head.parts(hidden[i][None]), floor=0.15) for i in owner.tolist()]
+            losses = [nll(mixture, y[[m]], blur=0.15) for m, mixture in enumerate(each)]
+            loss = (share * torch.stack(losses)).sum() / 60
         loss.backward()  # type: ignore[no-untyped-call]
         results.append((loss.detach(), head.out.weight.grad.clone()))  # type: ignore[union-attr]
     torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-5)
