@@ -159,9 +159,8 @@ def _show_report(solver: IKSolver, out: Path) -> None:
     if "postures" in report:
         rows[1:1] = _posture_rows(report["postures"])
     if is_under_trained(report):
-        report_note(
-            "warning: the network stands for less than half of the branches; refinement found the others. Train longer."
-        )
+        what = "stands for less than half of the branches" if "branches" in report else "seldom draws near its target"
+        report_note(f"warning: the network {what}; refinement did the rest. Train longer.")
     count = report["poses"]["count"]
     print_table(f"{out}: report card on {count} held-out poses", ["measured", "value"], rows, text=True)
 
@@ -186,6 +185,7 @@ def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
     """What a mixture has: its likelihood, and what solving with it finds."""
     from ik_mdn.solver import Law
 
+    random = "the same, random seeds instead of the network"
     return [
         ["negative log-likelihood", f"{report['nll']:.3f} nats"],
         ["effective components", f"{report['effective_components']:.1f} of {components}"],
@@ -193,6 +193,7 @@ def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
         _row_of_coverage(report),
         *([["weights of solutions", Law(report["law"]).about]] if "law" in report else []),
         ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
+        *([[random, f"{100 * report['solved_random']:.2f} %"]] if "solved_random" in report else []),
         ["time per pose, refined", f"{report['us_per_pose']:.0f} µs"],
     ]
 

@@ -137,7 +137,8 @@ def compare_learned(arm: Arm, task: Task, seconds: float, *, seed: int = 0) -> I
     config = TrainConfig(minutes=seconds / 60, seed=seed, device="cpu", **shape)  # type: ignore[arg-type]
     _, T = held_out(arm, POSES)
     ours = build_model(arm, config, task=task)
-    trainers = [Trainer(part.network, part.config, part.stream) for part in stages_of(ours, config)]
+    parts = stages_of(ours, config)
+    trainers = [Trainer(part.network, part.config, part.stream, branches=part.stream.branches) for part in parts]
     for trainer in trainers:
         trainer.run()
     spent, steps = (sum(getattr(each, name) for each in trainers) for name in ("seconds", "step"))

@@ -17,7 +17,7 @@ from ik_mdn.evaluation.metrics import joint_distance, pose_errors, summarise_err
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.recalibrating import covered
 from ik_mdn.evaluation.weights import measure_weights
-from ik_mdn.model import ChainModel
+from ik_mdn.model import ArmModel, ChainModel
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _FEWER = 500  # poses for what takes longer
 _COVERED = 1000  # poses for the coverage
+_NEAR_DRAWS, _NEAR_POS, _NEAR_ROT = 10, 0.05, 0.2  # per pose, share of the reach, [rad]
 _KNOWN = 0.5  # share of the branches that a network should stand for by itself
 _SAME_BRANCH = 1e-3  # [rad, m]: two configurations nearer than this in every joint are one solution
 
@@ -56,7 +57,9 @@ def measure_report(
         the task, also the share of poses whose generating configuration was found again (`recall`) and, on the first
         500, what share of the branches of thorough mode is found (`branches`): `recall` by the network's seeds,
         `random` by as many random ones instead, `known` the share that a component mean stands for before any
-        refinement (`matching.NEAR`); and the log scores of the weights (`log_score`, see `WeightScores`).
+        refinement (`matching.NEAR`); and the log scores of the weights (`log_score`, see `WeightScores`). Of a redundant
+        arm, on the first 500 poses, the share of draws that come near their target (`near`: a twentieth of the reach and
+        0.2 rad), and what as many random seeds instead of the network's solve (`solved_random`).
     """
     model = solver.model
     assert model is not None, "a report card needs a model"
@@ -95,12 +98,28 @@ def measure_report(
         report["recall"] = float(_found_again(solver, found, q).mean())
         report["branches"] = _branch_recall(solver, T[:_FEWER])
         report["log_score"] = asdict(measure_weights(solver, q[:_FEWER], T[:_FEWER]))
+    else:
+        report["near"] = _share_near(model, T[:_FEWER])
+        alone = type(solver)(solver.arm, task=solver.task).solve(T[:_FEWER], restarts=1)
+        report["solved_random"] = float(np.mean([len(one.q) > 0 for one in alone]))
     return report
 
 
 def is_under_trained(report: dict[str, Any]) -> bool:
-    """Whether a report card says that refinement did the work: the network stands for less than half of the branches."""
-    return "branches" in report and report["branches"].get("known", 1.0) < _KNOWN
+    """Whether a report card says that refinement did the work.
+
+    The network stands for less than half of the branches or, of a redundant arm, less than half of its draws come near
+    their target.
+    """
+    known = report["branches"].get("known", 1.0) if "branches" in report else report.get("near", 1.0)
+    return bool(known < _KNOWN)
+
+
+def _share_near(model: ArmModel, T: Tensor) -> float:
+    """Share of draws that miss their target by less than a twentieth of the reach, and little in rotation."""
+    q = model.sample(T, _NEAR_DRAWS, generator=torch.Generator().manual_seed(0))
+    err_pos, err_rot = pose_errors(model.arm, model.task, q, T[:, None])
+    return float(((err_pos < _NEAR_POS * model.arm.reach) & (err_rot < _NEAR_ROT)).double().mean())
 
 
 def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:

@@ -13,6 +13,7 @@ from ik_mdn.model import PoseModel, SavedModel
 from ik_mdn.solver import IKSolver, Status
 from ik_mdn.training.likelihood import Answers
 from sim.arrays import FloatArray
+from sim.kinematics import forward_kinematics
 
 _SAME = 1e-4  # [rad, m] a solution this near to the configuration that was drawn is that configuration
 _WHOLE = [list(Status).index(status) for status in (Status.SOLVED, Status.SINGULAR)]
@@ -26,6 +27,8 @@ class Branches:
     expectation as the loss itself and less variance (Rao & Blackwell). That holds whatever solving misses, since a joint
     vector that is not among the solutions found stands for itself.
 
+    Code that is not compiled yet is compiled at once, so that no step waits for it.
+
     Args:
         model: What is trained, of an arm with as many joints as its task has constraints.
     """
@@ -34,6 +37,8 @@ class Branches:
         self.model = model
         self.period = model.arm.period
         self._solver: IKSolver | None = None
+        some = np.clip(np.zeros(model.arm.n_joints), model.arm.sample_min, model.arm.sample_max)
+        IKSolver(model.arm, SavedModel.of(model)).solve(forward_kinematics(model.arm, some), restarts=0)
 
     @staticmethod
     def known_for(model: object) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork, PoseModel, model_for
+from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork, PoseModel, choose_device, model_for
 from ik_mdn.training.branches import Branches
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream, Source
@@ -79,8 +79,8 @@ def stages_of(
         name = f"joint-{first + drawn + 1}"
         found.append(Stage(name, model.first, stream, _part_of(config, share), start, share))
         first, start, model = first + (drawn == 0), start + share, model.rest
-    isolated = config.branches and dataset is None and source is None and Branches.known_for(model)
-    branches = Branches(model) if isolated else None
+    fresh = dataset is None and source is None and choose_device(config.device).type == "cpu"
+    branches = Branches(model) if config.branches and fresh and Branches.known_for(model) else None
     stream = PoseStream(model, dataset, whole=whole, first=first, source=source, branches=branches)
     share = end - start
     found.append(Stage("others" if found else "", model, stream, _part_of(config, share), start, share))

@@ -201,7 +201,7 @@ class Trainer:
         self._average(share)
         return loss.detach(), norm
 
-    def _loss(self, x: Tensor, y: Tensor, floor: Tensor, answers: Answers | None) -> Tensor:
+    def _loss(self, x: Tensor, y: Tensor, floor: Tensor, answers: Answers | None = None) -> Tensor:
         if self.model.kind == "mse":
             return self.model.regression_loss(x, y)
         config, head = self.config, self.model.head

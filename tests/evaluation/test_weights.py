@@ -58,4 +58,6 @@ def _poses(q: np.ndarray) -> np.ndarray:
 def test_a_network_that_stands_for_few_branches_is_called_under_trained() -> None:
     assert is_under_trained({"branches": {"known": 0.06, "recall": 0.99}})
     assert not is_under_trained({"branches": {"known": 0.8, "recall": 0.99}})
+    assert is_under_trained({"near": 0.2, "solved": 1.0})  # of a redundant arm
+    assert not is_under_trained({"near": 0.9, "solved": 1.0})
     assert not is_under_trained({"raw": {}})  # a regressor, or a redundant arm
