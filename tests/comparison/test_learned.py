@@ -54,7 +54,7 @@ def test_ours_is_trained_for_all_of_the_seconds(name: str, monkeypatch: pytest.M
     minutes: list[float] = []
 
     class Counted:
-        def __init__(self, network: Any, config: TrainConfig, stream: Any) -> None:
+        def __init__(self, network: Any, config: TrainConfig, stream: Any, **_: Any) -> None:
             minutes.append(config.minutes)
 
         def run(self) -> None:
