@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -92,7 +95,19 @@ def _run(command: str, arguments: list[str]) -> None:
 
     module = _module(command)
     config = getattr(module, "CONFIG", (tyro.conf.OmitArgPrefixes,))
-    tyro.cli(module.run, prog=f"ik-mdn {command}", args=arguments, config=config)
+    about = _wrapped(module.run.__doc__ or "")
+    tyro.cli(module.run, prog=f"ik-mdn {command}", args=arguments, config=config, description=about)
+
+
+def _wrapped(docstring: str) -> str:
+    """What a docstring says before its sections, in lines that fit the terminal, which the parser takes as they are."""
+    width = min(shutil.get_terminal_size().columns, 100) - 1
+    text = inspect.cleandoc(docstring).split("\n\nArgs:")[0]
+    parts = [
+        textwrap.fill(" ".join(part.split()), width, initial_indent=" ", subsequent_indent=" ", break_on_hyphens=False)
+        for part in text.split("\n\n")
+    ]
+    return "\n\n".join(parts)
 
 
 def _help() -> str:

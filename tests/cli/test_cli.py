@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,10 +22,12 @@ def test_every_command_has_help_without_loading_torch(command: str) -> None:
         "heavy = {'torch', 'numba', 'pybullet', 'matplotlib', 'pyarrow'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    env = {**os.environ, "COLUMNS": "80", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", env=env, check=False)
     assert done.returncode == 0, done.stderr
     assert "usage: ik-mdn " + command in done.stdout
     assert "{None}" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_help_lists_every_command_in_eighty_columns(capsys: pytest.CaptureFixture[str]) -> None:
