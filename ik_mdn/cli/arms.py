@@ -8,6 +8,7 @@ import tyro
 
 from ik_mdn.cli.console import print_table, write_json
 from ik_mdn.cli.options import ARM_HELP, OPTIONAL, Base, Json, Tip
+from sim.words import counted
 
 OptionalArm = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ARM]", help=ARM_HELP, **OPTIONAL)]
 
@@ -30,5 +31,5 @@ def run(arm: OptionalArm = None, /, *, base: Base = None, tip: Tip = None, json:
             loaded.joint_names, loaded.joint_types, loaded.q_min, loaded.q_max, strict=True
         )
     ]
-    title = f"{loaded.name}: {loaded.n_joints} joints from {loaded.base} to {loaded.tip}"
+    title = f"{loaded.name}: {counted(loaded.n_joints, 'joint')} from {loaded.base} to {loaded.tip}"
     return print_table(title, ["joint", "type", "min [rad, m]", "max [rad, m]"], rows)

@@ -38,6 +38,7 @@ from ik_mdn.cli.targets import (
     say_ignored,
     say_target,
 )
+from sim.words import counted
 
 if TYPE_CHECKING:
     from ik_mdn.solver import IKSolver, SolutionBatch, Solutions
@@ -209,7 +210,7 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
     again = " --degrees" if degrees else ""
     redundant = arm.n_joints > solver.task.n_constraints and found.status.value == "solved"
     about = "samples of a curve; see self_motion" if redundant else found.status.about
-    title = f"{arm.name}: {found.status}, {len(found)} solutions ({about})"
+    title = f"{arm.name}: {found.status}, {counted(len(found), 'solution')} ({about})"
     if not len(found):
         print_line(title)
         if found.closest is not None:
@@ -235,5 +236,5 @@ def _show_one(solver: IKSolver, target: FloatArray, found: Solutions, *, degrees
 
 def _show_many(arm: Arm, found: SolutionBatch) -> None:
     rows = [[status.value, str(number), status.about] for status, number in found.tally().items()]
-    total = f"{arm.name}: {len(found)} targets, {len(found.q)} solutions (--json FILE keeps them)"
+    total = f"{arm.name}: {counted(len(found), 'target')}, {counted(len(found.q), 'solution')} (--json FILE keeps them)"
     print_table(total, ["status", "targets", "meaning"], rows, text=True)

@@ -11,6 +11,7 @@ import tyro
 from ik_mdn.cli.console import print_table, progress, report_note, waiting, write_json
 from ik_mdn.cli.options import OPTIONAL, ArmName, Base, Folder, Json, OutPath, TaskName, Tip
 from ik_mdn.training import TrainConfig
+from sim.words import counted
 
 if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
@@ -130,7 +131,9 @@ def _show_chain(arm: Arm, task: Task) -> None:
         f"the roll of {arm.joint_names[-1]}" if features.removes_roll else "",
     ]
     removed = " and ".join(s for s in symmetries if s) or "nothing"
-    report_note(f"{arm.name}: {arm.n_joints} joints from {arm.base} to {arm.tip}: {', '.join(arm.joint_names)}")
+    report_note(
+        f"{arm.name}: {counted(arm.n_joints, 'joint')} from {arm.base} to {arm.tip}: {', '.join(arm.joint_names)}"
+    )
     report_note(f"task {task.name}: {task.about}; divided out: {removed}")
 
 

@@ -37,6 +37,7 @@ class Law(Word):
         "density along the curve of solutions where joints are as in the model's own configurations, as shares of those found",
     )
     PROPOSALS = "proposals", "share of the proposals that led to the solution"
+    SAMPLES = "samples", "share of the samples of a curve of solutions: as dense as they were taken, no probability"
 
     @classmethod
     def of(cls, spare: int, postures: Postures | None) -> Law:

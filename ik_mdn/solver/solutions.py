@@ -107,7 +107,7 @@ class SolutionBatch(Sequence[Solutions]):
         weight, proposal_weight, err_pos, err_rot: As in `Solutions`, shape (M,).
         offsets: Pose i owns the rows `offsets[i]:offsets[i + 1]`, shape (B + 1,), int64.
         status_index: Place of each pose's status in `tuple(Status)`, shape (B,), uint8.
-        law: What `weight` is; see `Solutions`.
+        law: What `weight` is where solutions are isolated; see `Solutions`.
         closest: See `Solutions`, by pose.
     """
 
@@ -157,7 +157,8 @@ class SolutionBatch(Sequence[Solutions]):
         status = STATUSES[self.status_index[i]]
         closest = self.closest.get(i)
         values = {name: getattr(self, name)[rows] for name in _PER_SOLUTION}
-        return Solutions(self.q[rows], **values, status=status, law=self.law, closest=closest)
+        law = Law.SAMPLES if status is Status.CONTINUUM and self.law is not Law.LEARNED_DENSITY else self.law
+        return Solutions(self.q[rows], **values, status=status, law=law, closest=closest)
 
     def __iter__(self) -> Iterator[Solutions]:
         return (self[i] for i in range(len(self)))

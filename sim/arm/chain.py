@@ -153,7 +153,7 @@ def _known(link: str, role: str, links: tuple[str, ...], where: str) -> str:
 
 
 def _check(joint: Joint, where: str) -> None:
-    outside = "choose base= and tip= so that it lies outside, or hold it with freeze="
+    outside = "choose base= and tip= so that it lies outside, or hold it still in Python: load_arm(..., freeze={...})"
     if joint.kind not in JOINT_KINDS:
         raise URDFError(
             f"{where}: joint {joint.name!r} is of type {joint.kind!r}; in the chain only {', '.join(JOINT_KINDS)} are "
