@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ik_mdn.cli.console import print_line, print_table, progress, waiting, write_json
+from ik_mdn.cli.console import print_line, print_table, progress, report_note, waiting, write_json
 from ik_mdn.cli.options import ArmName, Base, FigureFile, Json, Seed, TaskName, Tip, Whole
 from ik_mdn.model import Covariance
 from ik_mdn.training import TrainConfig
@@ -74,6 +74,11 @@ def run(
         _DEFAULT, steps=steps, width=width, blocks=blocks, floor=floor, learning_rate=learning_rate, seed=seed
     )
     model = build_model(loaded, config, task=task)
+    if model.task.n_constraints < loaded.n_joints:
+        report_note(
+            f"{loaded.name} has joints to spare: this chooses K of one mixture over all of them; `ik-mdn train` draws "
+            "some first (--drawn-first), given which the others need fewer components"
+        )
     x, y = PoseStream(model).draw(count, torch.Generator().manual_seed(seed))
     with progress() as bar:
         job = bar.add_task(f"training on {loaded.name}", total=len(components) * len(covariances) * folds)

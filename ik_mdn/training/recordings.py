@@ -63,7 +63,7 @@ def read_joints(source: Path | str, arm: Arm) -> FloatArray:
 
 
 def _is_data(path: Path) -> bool:
-    return path.suffix in SUFFIXES and path.is_file() and not path.name.startswith((".", "_"))
+    return path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith((".", "_"))
 
 
 def _check_demonstrations(folder: Path, arm: Arm) -> None:
@@ -78,10 +78,11 @@ def _read_file(path: Path, arm: Arm) -> FloatArray:
     import pyarrow as pa
 
     readers = {".parquet": _read_parquet, ".csv": _read_csv, ".npy": _read_numpy, ".npz": _read_numpy}
-    if path.suffix not in readers:
+    suffix = path.suffix.lower()
+    if suffix not in readers:
         raise DatasetError(f"{path} ends in {path.suffix!r}; files that are read end in {', '.join(SUFFIXES)}")
     try:
-        columns = readers[path.suffix](path)
+        columns = readers[suffix](path)
         return _by_name(columns, arm, path) if isinstance(columns, Mapping) else _by_width(columns, arm, path)
     except (pa.ArrowException, OSError, TypeError, ValueError, KeyError) as error:
         raise DatasetError(f"cannot read joint vectors in {path}: {' '.join(str(error).split())}") from error
@@ -143,7 +144,7 @@ def _by_name(columns: Mapping[str, NDArray[Any]], arm: Arm, path: Path) -> Float
     others = [name for name in columns if name not in arm.joint_names]
     if others:
         _log.info("%s: columns left out: %s", path, _listed(others))
-    return np.stack([np.asarray(columns[name], np.float64).reshape(-1) for name in arm.joint_names], axis=1)
+    return np.stack([_reals(columns[name]).reshape(-1) for name in arm.joint_names], axis=1)
 
 
 def _by_width(rows: NDArray[Any], arm: Arm, path: Path) -> FloatArray:
@@ -155,7 +156,13 @@ def _by_width(rows: NDArray[Any], arm: Arm, path: Path) -> FloatArray:
             f"{_listed(arm.joint_names)}"
         )
     _log.warning("%s has no names for its columns; they are taken as %s", path, _listed(arm.joint_names))
-    return np.asarray(rows, np.float64)
+    return _reals(rows)
+
+
+def _reals(values: NDArray[Any]) -> FloatArray:
+    if np.iscomplexobj(values):
+        raise ValueError("joint values are real numbers; got complex ones")
+    return np.asarray(values, np.float64)
 
 
 def _in_limits(rows: FloatArray, arm: Arm, source: Path) -> FloatArray:

@@ -112,3 +112,14 @@ def test_a_graph_that_could_not_be_read_again_is_refused(capsys: pytest.CaptureF
 def test_more_targets_than_can_be_drawn_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compare", "planar2", "--execute", "1000000000"]) == 2
     assert "error: --execute goes up to 100,000 targets" in capsys.readouterr().err
+
+
+def test_choosing_for_a_redundant_arm_says_what_it_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["--components", "1", "--covariances", "diagonal", "--steps", "1", "--count", "20", "--width", "8"]
+    assert main(["choose", "planar3", *words]) == 0
+    assert "joints to spare" not in capsys.readouterr().err
+    assert main(["choose", "planar3", "--task", "planar_position", *words]) == 0
+    assert "K of one mixture over all of them" in " ".join(capsys.readouterr().err.split())

@@ -83,7 +83,7 @@ def test_every_format_gives_the_rows_in_the_order_of_the_arms_joints(
 def test_all_files_of_a_folder_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     q = rows()
     (tmp_path / "more").mkdir()
-    write_csv(tmp_path / "a.csv", q[:10])
+    write_csv(tmp_path / "a.CSV", q[:10])  # as some systems write it
     np.save(tmp_path / "b.npy", q[10:15])
     write_parquet(tmp_path / "more" / "c.parquet", q[15:])
     (tmp_path / "notes.txt").write_text("not data")
@@ -117,6 +117,8 @@ def test_refusals_say_what_was_given_what_is_allowed_and_what_to_do(tmp_path: Pa
     for ragged in ([[0.0] * 5, [0.0] * 7], [[0.0] * 6, None]):
         pa.parquet.write_table(pa.table({"q": ragged}), tmp_path / "ragged.parquet")
         assert "the lists in column 'q' are not all of one length" in refusal(tmp_path / "ragged.parquet")
+    np.save(tmp_path / "complex.npy", np.zeros((4, 6), complex))
+    assert "joint values are real numbers; got complex ones" in refusal(tmp_path / "complex.npy")
     np.save(tmp_path / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert "cannot read joint vectors in" in refusal(tmp_path / "pickle.npy")
 
