@@ -138,7 +138,7 @@ def compare_learned(arm: Arm, task: Task, seconds: float, *, seed: int = 0) -> I
     _, T = held_out(arm, POSES)
     ours = build_model(arm, config, task=task)
     parts = stages_of(ours, config)
-    trainers = [Trainer(part.network, part.config, part.stream, branches=part.stream.branches) for part in parts]
+    trainers = [Trainer(part.network, part.config, part.stream, branches=part.branches) for part in parts]
     for trainer in trainers:
         trainer.run()
     spent, steps = (sum(getattr(each, name) for each in trainers) for name in ("seconds", "step"))

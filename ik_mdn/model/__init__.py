@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.network import spread_means as spread_means
     from ik_mdn.model.pose_model import PoseModel as PoseModel
     from ik_mdn.model.postures import Postures as Postures
+    from ik_mdn.model.reach import ReachNetwork as ReachNetwork
     from ik_mdn.model.postures import circular_period as circular_period
     from ik_mdn.model.postures import log_volume as log_volume
     from ik_mdn.model.recalibration import Recalibration as Recalibration

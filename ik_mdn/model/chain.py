@@ -15,6 +15,7 @@ from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.limits import draw_inside, mass_in_limits
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.postures import Postures
+from ik_mdn.model.reach import ReachNetwork
 from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, strata_for
@@ -51,6 +52,7 @@ class ChainModel(nn.Module):
         self._one = arm.part(split.joint, split.joint + 1)  # the joint drawn first, for its limits
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
+        self.reach = ReachNetwork(self.rest.features.size, config.reach_width) if config.reach_width else None
         self.config: ModelConfig = replace(config, drawn_first=(split.joint, *self.rest.config.drawn_first))
         self.report = ReportCard()
         self.postures: Postures | None = None  # p(q), where it is not uniform
@@ -89,8 +91,9 @@ class ChainModel(nn.Module):
         """`log_prob` before it is divided by `mass`, (*sample, B)."""
         drawn, others = q[..., self.split.joint], self._others(q)
         away = noise + torch.zeros_like(q)
-        outer = self._first(T_base_tip).log_prob((drawn + away[..., self.split.joint])[..., None])
+        outer = self.first_density(T_base_tip).log_prob((drawn + away[..., self.split.joint])[..., None])
         T = self.split.shorten(self.arm, T_base_tip, drawn)  # (*sample, B, 4, 4)
+        outer = outer + self._log_reach(T)
         rows, away = others.reshape(-1, others.shape[-1]), self._others(away).reshape(-1, others.shape[-1])
         inner = self.rest.log_uncut(T.reshape(-1, 4, 4), rows, steps=steps, noise=away)
         return outer + inner.reshape(outer.shape)
@@ -99,8 +102,8 @@ class ChainModel(nn.Module):
         """See `PoseModel.mass`: that of the first joint, times the mean of the others' over what of it is in limits, (B,)."""
         drawn, _ = self._strata(T_base_tip, STRATA)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
-        others = self.rest.mass(T.flatten(0, 1), steps=steps).reshape(drawn.shape).mean(-1)
-        return mass_in_limits(self._first(T_base_tip), self._one) * others
+        others = self._kept(T.flatten(0, 1), steps).reshape(drawn.shape).mean(-1)
+        return mass_in_limits(self.first_density(T_base_tip), self._one) * others
 
     def sample(
         self, T_base_tip: Tensor, count: int, *, steps: int = 0, generator: torch.Generator | None = None
@@ -114,7 +117,7 @@ class ChainModel(nn.Module):
 
     def _draw_first(self, T_base_tip: Tensor, count: int, steps: int, generator: torch.Generator | None) -> Tensor:
         """Values of the first joint in limits, (B, count), as far as the others stay in limits, and arrive, from there."""
-        density = self._first(T_base_tip)
+        density = self.first_density(T_base_tip)
 
         def draw(rows: Tensor, last: bool) -> Tensor:
             return _rows(density, rows).sample((count,), generator=generator)
@@ -125,7 +128,7 @@ class ChainModel(nn.Module):
         flat, left = drawn.view(-1), torch.arange(drawn.numel(), device=drawn.device)
         for _ in range(_ROUNDS):
             T = self.split.shorten(self.arm, T_base_tip[pose[left]], flat[left])
-            reached = self.rest.mass(T, steps=steps)
+            reached = self._kept(T, steps)
             left = left[torch.empty_like(reached).uniform_(generator=generator) > reached]
             if not len(left):
                 break
@@ -150,7 +153,7 @@ class ChainModel(nn.Module):
         drawn, width = self._strata(T_base_tip, strata)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
         inner = self.rest.posterior(T, steps=steps)
-        reached = self.rest.mass(T, steps=steps).clamp_min(1e-9).log()
+        reached = self._kept(T, steps).clamp_min(1e-9).log()
         B, K = len(T_base_tip), inner.logits.shape[-1]
         loc = self._joined(drawn.reshape(-1, 1).expand(-1, K), inner.loc)
         factor = loc.new_zeros(*loc.shape, loc.shape[-1])
@@ -189,8 +192,24 @@ class ChainModel(nn.Module):
         with torch.no_grad():
             return self.posterior(T_base_tip).mean
 
-    def _first(self, T: Tensor) -> GaussianMixture:
-        """The density of the joint drawn first, as if it had no limits."""
+    def _kept(self, T: Tensor, steps: int) -> Tensor:
+        """What of the density at a value of the first joint is kept: where the others reach, and stay in limits, (B,).
+
+        Args:
+            T: The others' targets, (B, 4, 4).
+            steps: Of the kinematic head.
+        """
+        return self.rest.mass(T, steps=steps) * self._log_reach(T).exp()
+
+    def _log_reach(self, T: Tensor) -> Tensor:
+        """Log probability that the others can meet their targets (..., 4, 4), (...)."""
+        if self.reach is None:
+            return T.new_zeros(T.shape[:-2])
+        features = self.rest.features.encode(T.reshape(-1, 4, 4)).features
+        return self.reach.log_reach(features).reshape(T.shape[:-2])
+
+    def first_density(self, T: Tensor) -> GaussianMixture:
+        """The density of the joint drawn first, as if it had no limits and the others could always follow, (B,)."""
         encoded = self.features.encode(T)
         reduced = self.first.mixture(encoded.features)
         return GaussianMixture(
@@ -203,7 +222,7 @@ class ChainModel(nn.Module):
 
     def _strata(self, T: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Values of the first joint in limits, each in the middle of an equal share, (B, count), and their deviations."""
-        density, one = self._first(T), self._one
+        density, one = self.first_density(T), self._one
         low, high, period = (float(each[0]) for each in (one.sample_min, one.sample_max, one.period))
         high = min(high, low + period)
         edges = torch.linspace(low, high, _GRID + 1, dtype=torch.float64, device=T.device)

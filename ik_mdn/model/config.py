@@ -14,7 +14,13 @@ Covariance = Literal["isotropic", "diagonal", "full"]
 Targets = Literal["angles", "cos_sin"]
 AUTOMATIC = (-1,)  # joints that are drawn first: those that an arm has to spare
 LOG_SCALE_RANGE = (-9.0, 3.0)  # of s in σ = floor + exp(s): finite in float32; the floor rules below, the torus above
-LARGEST = {"components": 4096, "width": 8192, "blocks": 256}  # what a file may declare, and more than anyone trains
+REACH_BLOCKS = 2  # of the network that `reach_width` is the width of
+LARGEST = {
+    "components": 4096,
+    "width": 8192,
+    "blocks": 256,
+    "reach_width": 8192,
+}  # what a file may declare, and more than anyone trains
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class ModelConfig:
         symmetries: Divide the arm's symmetries out of the features.
         drawn_first: Joints whose densities come before that of the others, counted from 0, each at an end of what is left
             of the chain; -1 takes as many as a redundant arm has to spare, nothing none. See `ChainModel`.
+        reach_width: Width of the network that tells, of each joint drawn first, where the others can follow; 0 is none.
 
     Raises:
         ShapeError: A value outside what is allowed; `LARGEST` bounds the sizes.
@@ -46,6 +53,7 @@ class ModelConfig:
     floor: float = 0.01
     symmetries: bool = True
     drawn_first: tuple[int, ...] = AUTOMATIC
+    reach_width: int = 0
 
     def __post_init__(self) -> None:
         check_kinds(str, kind=self.kind, targets=self.targets, covariance=self.covariance)
@@ -57,7 +65,7 @@ class ModelConfig:
             raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
         if not isinstance(self.symmetries, bool):
             raise ShapeError(f"symmetries must be True or False; got {self.symmetries!r}")
-        least = {"components": 1, "width": 1, "blocks": 0}
+        least = {"components": 1, "width": 1, "blocks": 0, "reach_width": 0}
         for name, most in LARGEST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not least[name] <= value <= most:

@@ -43,7 +43,8 @@ def write_onnx(model: ArmModel, path: Path | str) -> list[Path]:
     A `PoseModel` is one graph, p(q | T). A `ChainModel` is p(qₑ | T) in the file itself and p(rest | T, qₑ) in another
     one, whose name ends in ".rest.onnx" and which takes the values of the joints drawn before as `q_given`. Features and
     symmetries are inside: poses are those of the arm's own links, means its own joint values. The mixtures know no limits:
-    the model's density is their product, cut at `q_min` and `q_max` and divided by what is left of it there.
+    the model's density is their product, cut at `q_min` and `q_max`, and for a chain at where the joints drawn last can
+    follow (`ReachNetwork`), and divided by what is left of it there.
 
     Args:
         model: The model; of kind "mdn".
@@ -156,7 +157,7 @@ def _mixtures(model: ArmModel, T: Tensor, q: Tensor) -> Iterator[tuple[GaussianM
     """The factors for poses and joint vectors (B, n), without limits, each with the joint values that it is given."""
     given = q[:, :0]
     while isinstance(model, ChainModel):
-        yield model._first(T), given
+        yield model.first_density(T), given
         drawn = q[:, model.split.joint]
         T, q, given = model.split.shorten(model.arm, T, drawn), model._others(q), torch.column_stack([given, drawn])
         model = model.rest

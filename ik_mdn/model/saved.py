@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.model.config import Kind, MixtureShape, ModelConfig
+from ik_mdn.model.config import REACH_BLOCKS, Kind, MixtureShape, ModelConfig
 from ik_mdn.model.features import PoseFeatures
 from ik_mdn.model.postures import Postures
 from ik_mdn.model.recalibration import Recalibration
@@ -93,6 +93,10 @@ class SavedModel:
             size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
             shapes |= {f"{before}first.{name}": shape for name, shape in _network(one, size, 1).items()}
             arm = arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, arm.n_joints - 1)
+            if config.reach_width:
+                size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
+                small = ModelConfig(kind="mse", width=config.reach_width, blocks=REACH_BLOCKS)
+                shapes |= {f"{before}reach.{name}": shape for name, shape in _network(small, size, 1).items()}
             before += "rest."
         size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
         return shapes | {f"{before}{name}": shape for name, shape in _network(config, size, arm.n_joints).items()}

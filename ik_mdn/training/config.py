@@ -44,6 +44,7 @@ class TrainConfig(ModelConfig):
         ShapeError: A value of the network outside what is allowed; see `ModelConfig`.
     """
 
+    reach_width: int = 64
     minutes: float = 0.0
     steps: int = 0
     seed: int = 0
@@ -96,7 +97,8 @@ class TrainConfig(ModelConfig):
     def for_proposer(self) -> TrainConfig:
         """How the proposer is trained, with the whole budget."""
         floor = max(self.floor, _PROPOSER_FLOOR)
-        return replace(self, width=self.proposer_width, blocks=2, covariance="diagonal", drawn_first=(), floor=floor)
+        whole = replace(self, drawn_first=(), reach_width=0)
+        return replace(whole, width=self.proposer_width, blocks=2, covariance="diagonal", floor=floor)
 
     def model_config(self) -> ModelConfig:
         """The part that describes the network."""

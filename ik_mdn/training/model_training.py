@@ -130,7 +130,7 @@ def _train_stages(
             part.stream,
             run_folder=folder,
             identity=identity,
-            branches=part.stream.branches,
+            branches=part.branches,
         )
 
         def show(at: Progress, part: Stage = part) -> None:

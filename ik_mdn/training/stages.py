@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import torch
 from ik_mdn.model import ArmModel, ChainModel, ConditionalNetwork, PoseModel, choose_device, model_for
 from ik_mdn.training.branches import Branches
 from ik_mdn.training.config import TrainConfig
+from ik_mdn.training.reaching import ReachStream
 from ik_mdn.training.streams import PoseStream, Source
 from sim.arm import Arm
 from sim.task import Task
 
 _FIRST_SHARE = 0.25  # of the budget for the density of one joint; the others' takes the rest
 _PROPOSER_SHARE = 0.2  # of the whole budget
+_REACH_SHARE = 0.1  # of the whole budget, for where the others can follow the joints drawn first
 
 
 @dataclass(frozen=True)
@@ -32,10 +35,15 @@ class Stage:
 
     name: str
     network: ConditionalNetwork
-    stream: PoseStream
+    stream: PoseStream | ReachStream
     config: TrainConfig
     start: float
     share: float
+
+    @property
+    def branches(self) -> Branches | None:
+        """What its stream finds branches by."""
+        return self.stream.branches if isinstance(self.stream, PoseStream) else None
 
 
 def build_model(arm: Arm, config: TrainConfig, *, task: Task | str | None = None) -> ArmModel:
@@ -71,7 +79,8 @@ def stages_of(
         DatasetError: The dataset is missing, unfinished or of another arm.
     """
     found: list[Stage] = []
-    whole, first, start, end = model.arm, 0, 0.0, 1 - (_PROPOSER_SHARE if _has_proposer(model, config) else 0.0)
+    chains, whole, first, start = _chains(model), model.arm, 0, 0.0
+    end = 1 - (_PROPOSER_SHARE if _has_proposer(model, config) else 0.0) - (_REACH_SHARE if _reaches(chains) else 0.0)
     while isinstance(model, ChainModel):
         drawn = model.split.joint
         stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first, source=source)
@@ -84,7 +93,33 @@ def stages_of(
     stream = PoseStream(model, dataset, whole=whole, first=first, source=source, branches=branches)
     share = end - start
     found.append(Stage("others" if found else "", model, stream, _part_of(config, share), start, share))
+    return found + reach_stages(chains, config, end)
+
+
+def reach_stages(chains: Sequence[ChainModel], config: TrainConfig, start: float) -> list[Stage]:
+    """The networks that tell where the others can follow the joints drawn first, to be trained after all of those.
+
+    Args:
+        chains: A chain, and the chains in it.
+        config: The whole budget.
+        start: Where in it they begin.
+    """
+    found: list[Stage] = []
+    for chain in _reaches(chains):
+        assert chain.reach is not None
+        share = _REACH_SHARE / len(_reaches(chains))
+        name = f"reach-{chain.arm.n_joints}"
+        found.append(Stage(name, chain.reach, ReachStream(chain), _part_of(config, share), start, share))
+        start += share
     return found
+
+
+def _chains(model: ArmModel) -> list[ChainModel]:
+    return [model, *_chains(model.rest)] if isinstance(model, ChainModel) else []
+
+
+def _reaches(chains: Sequence[ChainModel]) -> list[ChainModel]:
+    return [chain for chain in chains if chain.reach is not None]
 
 
 def proposer_stage(

@@ -127,7 +127,7 @@ def test_a_stopped_run_goes_on_with_the_same_branches(stopped_at: int, tmp_path:
     def trainer(folder: Path | None) -> Trainer:
         model = build_model(sim.load_arm("planar2"), TINY)
         (stage,) = stages_of(model, TINY)
-        return Trainer(model, TINY, stage.stream, run_folder=folder, branches=stage.stream.branches)
+        return Trainer(model, TINY, stage.stream, run_folder=folder, branches=stage.branches)
 
     whole, stopped = trainer(None), trainer(tmp_path)
     whole.run()
