@@ -16,8 +16,10 @@ from results import DATA, run_script, ships_by_default
 
 from ik_mdn.cli import train as train_command
 from ik_mdn.cli.console import progress
-from ik_mdn.model import load_model, save_model
-from ik_mdn.training import add_proposer
+from ik_mdn.evaluation import measure_report
+from ik_mdn.model import ChainModel, load_model, save_model
+from ik_mdn.solver import IKSolver
+from ik_mdn.training import Progress, add_proposer, add_reach
 from ik_mdn.training.config import TrainConfig
 from sim.errors import UnknownNameError
 
@@ -31,7 +33,7 @@ RECIPES = (
 )
 SMALLER = {"ur5e": 150_000, "panda": 150_000}  # steps of mixtures trained since in batches of 1,024: sharper
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
-PROPOSER = "proposer"
+PROPOSER, REACH = "proposer", "reach"
 
 _MODELS = DATA / "models"
 
@@ -48,7 +50,7 @@ def main(
 
     Args:
         only: Arms to train for.
-        kinds: Of mdn, mse, k1; "proposer" trains that of a shipped chain anew, and nothing else.
+        kinds: Of mdn, mse, k1; "proposer" and "reach" train that of a shipped chain anew, and nothing else.
         steps: In place of the recipe's, which takes an hour or more per arm on a CPU. (The proposers of panda and iiwa
             that ship had 10,000: a fifth of them is theirs.)
         runs: Where states and metrics are kept.
@@ -57,32 +59,39 @@ def main(
     Raises:
         UnknownNameError: An arm without a recipe, or an unknown kind; before anything is trained.
     """
-    for what, names, known in (("arm", only, RECIPES), ("kind", kinds, (*KINDS, PROPOSER))):
+    for what, names, known in (("arm", only, RECIPES), ("kind", kinds, (*KINDS, PROPOSER, REACH))):
         for name in names:
             if name not in known:
                 raise UnknownNameError(f"unknown {what} {name!r}; allowed: {', '.join(known)}", name=name)
     for arm in only:
         for kind in kinds:
-            recipe = replace(RECIPES[arm], steps=steps or RECIPES[arm].steps)
-            if kind == PROPOSER:
-                _train_proposer(arm, recipe, out / f"{arm}.safetensors", runs / f"{arm}-{kind}")
+            is_smaller = arm in SMALLER and kind in ("mdn", PROPOSER, REACH) and not steps
+            smaller = {"steps": SMALLER[arm], "batch_size": 1024} if is_smaller else {}
+            recipe = replace(RECIPES[arm], **{"steps": steps or RECIPES[arm].steps, **smaller})
+            if kind in (PROPOSER, REACH):
+                _train_part(kind, arm, recipe, out / f"{arm}.safetensors", runs / f"{arm}-{kind}")
                 continue
             name = arm if kind == "mdn" else f"{arm}-{kind}"
-            smaller = (
-                {"steps": SMALLER[arm], "batch_size": 1024} if kind == "mdn" and arm in SMALLER and not steps else {}
-            )
-            config = replace(recipe, **KINDS[kind], **smaller)
+            config = replace(recipe, **KINDS[kind])
             file = out / f"{name}.safetensors"
             train_command.run(arm, config=config, both_targets=kind == "mse", out=file, run_folder=runs / name)
 
 
-def _train_proposer(arm: str, config: TrainConfig, out: Path, run_folder: Path) -> None:
+def _train_part(kind: str, arm: str, config: TrainConfig, out: Path, run_folder: Path) -> None:
     model = load_model(arm)
     with progress() as bar:
-        task = bar.add_task(f"{arm}: proposer", total=1.0)
-        add_proposer(
-            model, config, run_folder=run_folder, on_progress=lambda at: bar.update(task, completed=at.fraction)
-        )
+        task = bar.add_task(f"{arm}: {kind}", total=1.0)
+
+        def show(at: Progress) -> None:
+            bar.update(task, completed=at.fraction)
+
+        if kind == PROPOSER:
+            add_proposer(model, config, run_folder=run_folder, on_progress=show)
+        else:
+            assert isinstance(model, ChainModel)
+            model = add_reach(model, config, run_folder=run_folder, on_progress=show)
+            solver = IKSolver(model.arm, model)
+            model.report.values |= measure_report(solver, training=model.report.values["training"])
     save_model(model, out)
 
 

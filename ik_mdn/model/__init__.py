@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from ik_mdn.model.network import spread_means as spread_means
     from ik_mdn.model.pose_model import PoseModel as PoseModel
     from ik_mdn.model.postures import Postures as Postures
-    from ik_mdn.model.reach import ReachNetwork as ReachNetwork
     from ik_mdn.model.postures import circular_period as circular_period
     from ik_mdn.model.postures import log_volume as log_volume
+    from ik_mdn.model.reach import ReachNetwork as ReachNetwork
     from ik_mdn.model.recalibration import Recalibration as Recalibration
     from ik_mdn.model.saved import SavedModel as SavedModel
     from ik_mdn.model.tensors import read_tensors as read_tensors

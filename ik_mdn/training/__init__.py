@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ik_mdn.training.figures import draw_choice as draw_choice
     from ik_mdn.training.figures import plot_training as plot_training
     from ik_mdn.training.model_training import add_proposer as add_proposer
+    from ik_mdn.training.model_training import add_reach as add_reach
     from ik_mdn.training.model_training import train as train
     from ik_mdn.training.processes import rank as rank
     from ik_mdn.training.recordings import read_joints as read_joints

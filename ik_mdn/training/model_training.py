@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ik_mdn.model import ArmModel, SavedModel
+import torch
+
+from ik_mdn.model import ArmModel, ChainModel, SavedModel, model_for
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.configurations import own_configurations
 from ik_mdn.training.processes import rank
 from ik_mdn.training.runs import Progress
-from ik_mdn.training.stages import Stage, build_model, proposer_stage, stages_of
+from ik_mdn.training.stages import Stage, build_model, chains_of, proposer_stage, reach_stages, stages_of
 from ik_mdn.training.trainer import Trainer
 from sim.arm import Arm
 from sim.files import check_writable
@@ -112,6 +115,39 @@ def add_proposer(
     if last is not None:
         _train_stages([last], run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
     model.proposer = SavedModel.of(last.network) if last else None
+
+
+def add_reach(
+    model: ChainModel,
+    config: TrainConfig,
+    *,
+    run_folder: Path | str | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> ChainModel:
+    """A trained chain with new networks that tell where the other joints can follow, in their share of the budget.
+
+    Args:
+        model: The chain; it stays as it is.
+        config: The whole budget; its `reach_width` is that of the networks.
+        run_folder, on_progress: As for `train`.
+
+    Returns:
+        The same densities with the new networks. Its widths are fitted again, its report is the old one's.
+    """
+    from ik_mdn.evaluation import recalibrate
+
+    saved = SavedModel.of(model)
+    kept = {name: torch.tensor(value) for name, value in saved.weights.items() if "reach." not in name}
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        found = model_for(model.arm, model.task, replace(model.config, reach_width=config.reach_width))
+    assert isinstance(found, ChainModel)
+    found.load_state_dict(kept, strict=False)
+    found.report, found.postures, found.proposer = model.report, model.postures, model.proposer
+    stages = reach_stages(chains_of(found.eval()), config, 0.0)
+    _train_stages(stages, run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
+    recalibrate(found)
+    return found
 
 
 def _train_stages(

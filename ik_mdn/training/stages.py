@@ -79,7 +79,7 @@ def stages_of(
         DatasetError: The dataset is missing, unfinished or of another arm.
     """
     found: list[Stage] = []
-    chains, whole, first, start = _chains(model), model.arm, 0, 0.0
+    chains, whole, first, start = chains_of(model), model.arm, 0, 0.0
     end = 1 - (_PROPOSER_SHARE if _has_proposer(model, config) else 0.0) - (_REACH_SHARE if _reaches(chains) else 0.0)
     while isinstance(model, ChainModel):
         drawn = model.split.joint
@@ -114,8 +114,9 @@ def reach_stages(chains: Sequence[ChainModel], config: TrainConfig, start: float
     return found
 
 
-def _chains(model: ArmModel) -> list[ChainModel]:
-    return [model, *_chains(model.rest)] if isinstance(model, ChainModel) else []
+def chains_of(model: ArmModel) -> list[ChainModel]:
+    """A chain, and the chains in it; none where a model is one network."""
+    return [model, *chains_of(model.rest)] if isinstance(model, ChainModel) else []
 
 
 def _reaches(chains: Sequence[ChainModel]) -> list[ChainModel]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,11 @@ from sim.files import data_folder
 SMALL = ModelConfig(components=4, width=16, blocks=1)
 
 
-def _chain(arm: str | sim.Arm, task: str | None = None) -> ChainModel:
+def _chain(arm: str | sim.Arm, task: str | None = None, reach_width: int = 0) -> ChainModel:
+    config = replace(SMALL, reach_width=reach_width)
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = model_for(sim.load_arm(arm) if isinstance(arm, str) else arm, task, SMALL)
+        model = model_for(sim.load_arm(arm) if isinstance(arm, str) else arm, task, config)
     assert isinstance(model, ChainModel)
     q, T = held_out(model.arm, 2000)
     rest, y, place = model, q, T
@@ -89,15 +91,26 @@ def test_arms_without_spare_joints_and_tasks_in_turned_frames_are_not_split() ->
         assert isinstance(model_for(arm, None, SMALL), PoseModel)
 
 
-def test_the_joint_density_integrates_to_one_and_draws_follow_it() -> None:
-    model = _chain("planar3", "planar_position")
+@pytest.mark.parametrize("reach_width", [0, 8])
+def test_the_joint_density_integrates_to_one_and_draws_follow_it(reach_width: int) -> None:
+    model = _chain("planar3", "planar_position", reach_width)
+    if model.reach is not None:
+        with torch.no_grad():
+            q, T = held_out(model.arm, 2000)
+            left = model.split.shorten(model.arm, T, q[:, 0])
+            said = model.reach._point_output(model.rest.features.encode(left).features)
+            out = model.reach.head.out  # so that half of the density is taken away
+            out.bias.copy_(2 * (out.bias - said.mean()) / said.std())
+            out.weight.mul_(2 / said.std())
+            assert 0.3 < model._log_reach(left).exp().mean() < 0.7
     _, T = held_out(model.arm, 3)
     n = 40
     axis = (torch.arange(n, dtype=torch.float64) + 0.5) / n * 2 * math.pi - math.pi
     grid = torch.cartesian_prod(axis, axis, axis)[:, None].expand(-1, len(T), -1)
     with torch.no_grad():
         p = model.log_prob(T, grid).exp() * (2 * math.pi / n) ** 3  # (grid, B)
-    torch.testing.assert_close(p.sum(0), torch.ones(len(T)).double(), atol=2e-3, rtol=0)
+    # what is taken away is found at 32 values of the first joint
+    torch.testing.assert_close(p.sum(0), torch.ones(len(T)).double(), atol=1e-2 if reach_width else 2e-3, rtol=0)
     draws = model.sample(T, 20_000, generator=torch.Generator().manual_seed(1))  # (B, S, 3)
     for wave in (torch.cos, torch.sin):
         expected = (p[..., None] * wave(grid)).sum(0)
@@ -124,7 +137,7 @@ def test_within_limits_the_density_integrates_to_one_and_draws_follow_it() -> No
     torch.testing.assert_close(torch.cos(draws).mean(1), expected, atol=0.03, rtol=0)
     with torch.no_grad():  # inside, it is the density of the networks as they are, but for one factor
         some = grid[:: n * n + 7]
-        first = model._first(T)
+        first = model.first_density(T)
         places = model.split.shorten(model.arm, T, some[..., 0]).reshape(-1, 4, 4)
         assert isinstance(model.rest, PoseModel)
         others = model.rest.uncut(places).mixture.log_prob(some[..., 1:].reshape(-1, 2)).reshape(some.shape[:2])
@@ -145,8 +158,9 @@ def test_draws_lie_in_limits_and_the_composed_mixture_has_their_moments() -> Non
     torch.testing.assert_close(composed, torch.cos(q[..., e]).mean(1), atol=0.12, rtol=0)
 
 
-def test_a_chain_is_kept_in_a_file_and_old_files_have_none(tmp_path: Path) -> None:
-    model = _chain("iiwa")
+@pytest.mark.parametrize(("name", "reach_width"), [("iiwa", 0), ("iiwa", 8), ("planar:0.5,0.4,0.3,0.2,0.1", 8)])
+def test_a_chain_is_kept_in_a_file_and_old_files_have_none(name: str, reach_width: int, tmp_path: Path) -> None:
+    model = _chain(name, None, reach_width)
     save_model(model, tmp_path / "chain.safetensors")
     again = load_model(tmp_path / "chain.safetensors")
     q, T = held_out(model.arm, 20)
@@ -155,6 +169,7 @@ def test_a_chain_is_kept_in_a_file_and_old_files_have_none(tmp_path: Path) -> No
     tensors, metadata = read_tensors(data_folder("models") / "ur5e.safetensors")
     config = json.loads(metadata["config"])
     assert config.pop("drawn_first") == []
+    config.pop("reach_width", None)
     write_tensors(tmp_path / "old.safetensors", tensors, {**metadata, "config": json.dumps(config)})
     assert isinstance(load_model(tmp_path / "old.safetensors"), PoseModel)
 

@@ -14,7 +14,7 @@ from sim.errors import UnknownNameError
     ("only", "kinds", "match"),
     [
         (("planar2", "ur5"), ("mdn",), "unknown arm 'ur5'; allowed: planar2, planar3, ur5e"),
-        (("planar2",), ("mdn", "k2"), "unknown kind 'k2'; allowed: mdn, mse, k1, proposer"),
+        (("planar2",), ("mdn", "k2"), "unknown kind 'k2'; allowed: mdn, mse, k1, proposer, reach"),
     ],
 )
 def test_wrong_names_are_refused_before_anything_is_trained(
