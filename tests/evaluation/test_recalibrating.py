@@ -147,9 +147,9 @@ def test_every_factor_of_a_chain_is_recalibrated() -> None:
     model = model_for(arm, None, ModelConfig(width=8, blocks=0, components=2)).eval()
     assert isinstance(model, ChainModel)
     _, T = held_out(arm, 3)
-    first, others = model._first(T).scale, model.rest.uncut(T).mixture.scale
+    first, others = model.first_density(T).scale, model.rest.uncut(T).mixture.scale
     Recalibration(2.0).put_on(model)
-    torch.testing.assert_close(model._first(T).scale, 2 * first)
+    torch.testing.assert_close(model.first_density(T).scale, 2 * first)
     torch.testing.assert_close(model.rest.uncut(T).mixture.scale, 2 * others)
     assert model.saved().recalibration == Recalibration(2.0)
 

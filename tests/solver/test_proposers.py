@@ -77,7 +77,7 @@ def test_a_joint_drawn_first_goes_where_its_density_has_equal_shares() -> None:
     problem = Problem(model.arm, model.task, T, None, 1e-8)
     seeds = CompiledEngine(problem, CompiledModel(model, halves=False)).propose(np.arange(20), 400)
     with torch.no_grad():
-        density = model._first(torch.from_numpy(T))
+        density = model.first_density(torch.from_numpy(T))
     arm, joint = model.arm, model.split.joint
     grid = torch.linspace(float(arm.q_min[joint]), float(arm.q_max[joint]), 4001, dtype=torch.float64)
     with torch.no_grad():
