@@ -113,7 +113,7 @@ def add_proposer(
     """
     last = proposer_stage(model, config)
     if last is not None:
-        _train_stages([last], run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
+        _train_stages([replace(last, start=0.0, share=1.0)], run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
     model.proposer = SavedModel.of(last.network) if last else None
 
 
@@ -145,7 +145,8 @@ def add_reach(
     found.load_state_dict(kept, strict=False)
     found.report, found.postures, found.proposer = model.report, model.postures, model.proposer
     stages = reach_stages(chains_of(found.eval()), config, 0.0)
-    _train_stages(stages, run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
+    parts = [replace(stage, start=i / len(stages), share=1 / len(stages)) for i, stage in enumerate(stages)]
+    _train_stages(parts, run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
     recalibrate(found)
     return found
 
