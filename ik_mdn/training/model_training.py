@@ -113,7 +113,12 @@ def add_proposer(
     """
     last = proposer_stage(model, config)
     if last is not None:
-        _train_stages([replace(last, start=0.0, share=1.0)], run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
+        _train_stages(
+            [replace(last, start=0.0, share=1.0)],
+            run_folder,
+            {"arm": model.arm.fingerprint, "task": model.task.name},
+            on_progress,
+        )
     model.proposer = SavedModel.of(last.network) if last else None
 
 
