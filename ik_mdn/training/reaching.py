@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.model import ChainModel, PoseModel, SavedModel
+from ik_mdn.model import ChainModel, SavedModel
 from ik_mdn.solver import IKSolver
+from ik_mdn.training.streams import on_cpu
 from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
@@ -33,6 +34,7 @@ class ReachStream:
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Features (count, n_in), float32, and 1 for targets that are met, otherwise 0, (count, 1)."""
+        device, generator = generator.device, on_cpu(generator)
         model, split = self.model, self.model.split
         low, high = (torch.tensor(end) for end in (model.arm.sample_min, model.arm.sample_max))
         q = low + (high - low) * torch.rand(count, model.arm.n_joints, dtype=torch.float64, generator=generator)
@@ -43,7 +45,7 @@ class ReachStream:
         drawn = torch.where(torch.arange(count) % 2 == 0, drawn, drawn + _AWAY * away)
         left = split.shorten(model.arm, T, drawn)
         met = torch.from_numpy(self._solver.solve(left.numpy(), restarts=0, max_solutions=1).count > 0)
-        return model.rest.features.encode(left).features, met[:, None].double()
+        return model.rest.features.encode(left).features.to(device), met[:, None].double().to(device)
 
     def batches(
         self, size: int, generator: torch.Generator, *, seed: int, start: int = 0
@@ -57,9 +59,7 @@ class ReachStream:
         rest = self.model.rest
         removed = {0: rest.features.removes_azimuth, rest.arm.n_joints - 1: rest.features.removes_roll}
         free = _freed(rest.arm, [joint for joint, is_removed in removed.items() if is_removed])
-        saved = SavedModel.of(rest)
-        proposing = replace(saved, arm=free) if isinstance(rest, PoseModel) else None
-        return IKSolver(free, proposing, task=rest.task)
+        return IKSolver(free, replace(SavedModel.of(rest), arm=free), task=rest.task)
 
 
 def _freed(arm: Arm, joints: list[int]) -> Arm:

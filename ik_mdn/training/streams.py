@@ -97,8 +97,7 @@ class PoseStream:
         """
         device = generator.device
         if self.source is not None:
-            own = generator if device.type == "cpu" else _on_cpu(generator)
-            return self._encode(self.source(count, own)[:, self.joints].to(device))
+            return self._encode(self.source(count, on_cpu(generator))[:, self.joints].to(device))
         return self._encode(self._draw(count, generator))
 
     def _draw(self, count: int, generator: torch.Generator) -> Tensor:
@@ -126,10 +125,10 @@ class PoseStream:
             DatasetError: The dataset was found damaged.
         """
         if self.dataset is None:
-            on_cpu = generator.device.type == "cpu"
-            while self.branches is not None and self.source is None and on_cpu:
+            is_gpu = generator.device.type != "cpu"
+            while self.branches is not None and self.source is None and not is_gpu:
                 yield self._encode_branches(self._draw(size, generator))
-            ahead = 1 if on_cpu else _AHEAD
+            ahead = _AHEAD if is_gpu else 1
             while True:
                 x, y = self.draw(ahead * size, generator)
                 yield from zip(torch.split(x, size), torch.split(y, size), strict=True)
@@ -157,7 +156,9 @@ class PoseStream:
         return encoded.features, found - encoded.shift.repeat_interleave(answers.ends.diff(), dim=0), answers
 
 
-def _on_cpu(generator: torch.Generator) -> torch.Generator:
-    """A generator on the CPU that goes on from one elsewhere."""
+def on_cpu(generator: torch.Generator) -> torch.Generator:
+    """The generator, or a new one on the CPU that goes on from one elsewhere."""
+    if generator.device.type == "cpu":
+        return generator
     seed = torch.randint(2**62, (), generator=generator, device=generator.device)
     return torch.Generator().manual_seed(int(seed))

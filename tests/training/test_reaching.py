@@ -45,3 +45,16 @@ def test_draws_beyond_the_others_reach_become_few() -> None:
         away = (left - torch.tensor(model.rest.arm.offsets[0, :2, 3])).norm(dim=-1)
         beyond[width] = float((~_can_follow(away)).double().mean())
     assert beyond[16] < 0.4 * beyond[0]
+
+
+def test_what_is_left_may_be_redundant_too() -> None:
+    arm = sim.load_arm(
+        "planar:0.6,0.3,0.3,0.2"
+    )  # two joints to spare: the first leaves a chain, which leaves two links
+    model = model_for(arm, "planar_position", CONFIG.model_config())
+    assert isinstance(model, ChainModel)
+    assert isinstance(model.rest, ChainModel)
+    x, met = ReachStream(model).draw(2000, torch.Generator().manual_seed(0))
+    away = x[:, 0].double() * model.rest.arm.reach
+    assert ((away < 0.8) == (met[:, 0] > 0.5)).double().mean() > 0.99
+    assert 0.3 < met.mean() < 0.999
