@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.solver.engine import Problem, Seeds, starts
+from ik_mdn.solver.engine import Problem, starts
 from ik_mdn.solver.kernels.rules import TOLERANCE
 from ik_mdn.solver.options import check_seeds
 from ik_mdn.solver.probabilities import Law, normalise, solution_weights
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ik_mdn.model import Postures
     from ik_mdn.solver.solver import IKSolver
 
-SEEDS_OF_MODEL, SEEDS = 32, 128  # per pose: of a model; random ones, of which more are needed to meet every curve
+SEEDS = 128  # per pose; on panda 99.2 % of the length of all curves is found, with 32 seeds 95.8 %
 RESTARTS = 4  # rounds of random seeds for poses that have no solution yet, each twice as many as before
 
 _MOST = 1_000_000  # samples of one curve
@@ -46,14 +46,14 @@ def self_motion(
     count: int = 100,
     *,
     task: Task | str | None = None,
-    seeds: int | None = None,
+    seeds: int = SEEDS,
     restarts: int = RESTARTS,
     tolerance: float = 1e-8,
     seed: int = 0,
 ) -> SelfMotionBatch:
     """Diverse exact joint vectors for each pose, evenly spread over its whole self-motion in limits.
 
-    Seeds (the model's, or random ones) are refined; from each that lies in limits and on no curve met before, the
+    Random seeds are refined; from each that lies in limits and on no curve met before, the
     curve is followed through the null space of the task Jacobian (predictor and corrector: Allgower and Georg,
     Numerical Continuation Methods, 1990, ch. 2), regardless of limits, until it closes. So one seed on a closed curve
     is enough to find all of it. Then limits cut the curves, samples are shared out so that the widest spacing is
@@ -70,7 +70,8 @@ def self_motion(
         T_base_tip: Poses, shape (4, 4) or (B, 4, 4); points where the task has no rotation, see `sim.task.as_targets`.
         count: Samples per pose. Every curve gets one, the longest first.
         task: For an arm: task or its name; None for the arm's default.
-        seeds: Seeds per pose; None for 32 of a model, or 128 random ones. More of them miss fewer curves.
+        seeds: Seeds per pose; more of them miss fewer curves. (A model's seeds miss more: they lie together where the
+            density is high, however short the other curves are.)
         restarts: Most further rounds of random seeds for poses without a sample, each twice as many as before.
         tolerance: Largest error [m] and [rad] of a sample.
         seed: Of the random seeds.
@@ -85,8 +86,6 @@ def self_motion(
         ShapeError, PoseError: The poses or a number make no sense.
     """
     arm, chosen, model_solver = resolve(solver, task)
-    if seeds is None:
-        seeds = SEEDS if model_solver is None else SEEDS_OF_MODEL
     check_counts(1, count=count, seeds=seeds)
     check_counts(0, restarts=restarts, seed=seed)
     if count > _MOST:
@@ -197,14 +196,9 @@ def _find(job: _Job, T: FloatArray) -> tuple[FloatArray, IntArray]:
     poses: list[IntArray] = [pending[:0]]
     rows: list[FloatArray] = [np.empty((0, job.arm.n_joints))]
     for number in range(job.restarts + 1):
-        if number == 0 and job.solver is not None:
-            problem = Problem(job.arm, job.task, T, None, job.tolerance)
-            seeds = job.solver.engine(problem).propose(pending, job.seeds)
-        else:
-            draws = job.arm.sample(rng, job.seeds << max(0, number - 1))
-            seeds = Seeds.repeated(len(pending), draws, 0.0)
-        pose = pending.repeat(seeds.counts)
-        found = _refine_seeds(job, T[pose], seeds.q)
+        draws = job.arm.sample(rng, job.seeds << max(0, number - 1))
+        pose = pending.repeat(len(draws))
+        found = _refine_seeds(job, T[pose], np.tile(draws, (len(pending), 1)))
         poses.append(pose[found[1]])
         rows.append(found[0])
         pending = pending[~np.isin(pending, poses[-1])]
