@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ik_mdn.model import draw_uniform
 from sim.arm import Arm
 from sim.kinematics import forward_kinematics
 
@@ -31,10 +32,5 @@ def held_out(
         q (count, n) and T_base_tip (count, 4, 4), float64.
     """
     generator = torch.Generator().manual_seed(seed)
-    if postures is not None:
-        q = postures.sample(count, generator)
-        return q, forward_kinematics(arm, q)
-    unit = torch.rand(count, arm.n_joints, dtype=torch.float64, generator=generator)
-    low, high = torch.tensor(arm.sample_min), torch.tensor(arm.sample_max)
-    q = low + (high - low) * unit
+    q = draw_uniform(arm, count, generator) if postures is None else postures.sample(count, generator)
     return q, forward_kinematics(arm, q)

@@ -92,7 +92,7 @@ def measure_report(
     found = solver.solve(T, restarts=0)
     report["law"] = found.law.value
     seconds = time.perf_counter() - started
-    report["solved"] = float(np.mean([len(one.q) > 0 for one in found]))
+    report["solved"] = float((found.count > 0).mean())
     report["us_per_pose"] = round(1e6 * seconds / count, 1)
     if square:
         report["recall"] = float(_found_again(solver, found, q).mean())
@@ -101,7 +101,7 @@ def measure_report(
     else:
         report["near"] = _share_near(model, T[:_FEWER])
         alone = type(solver)(solver.arm, task=solver.task).solve(T[:_FEWER], restarts=1)
-        report["solved_random"] = float(np.mean([len(one.q) > 0 for one in alone]))
+        report["solved_random"] = float((alone.count > 0).mean())
     return report
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS
     from ik_mdn.model.features import WAVES as WAVES
     from ik_mdn.model.features import PoseFeatures as PoseFeatures
+    from ik_mdn.model.limits import draw_uniform as draw_uniform
     from ik_mdn.model.limits import inside as inside
     from ik_mdn.model.network import MixtureHead as MixtureHead
     from ik_mdn.model.network import MixtureParts as MixtureParts

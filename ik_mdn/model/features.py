@@ -47,6 +47,11 @@ class PoseFeatures:
         self.removes_roll = bool(use_symmetries and turns[-1] and arm.n_joints > 1 and task.rows[5])
 
     @property
+    def divided_out(self) -> list[int]:
+        """The joints that only shift with the azimuth or the roll: of their limits the features tell nothing."""
+        return [0] * self.removes_azimuth + [self.arm.n_joints - 1] * self.removes_roll
+
+    @property
     def n_orientation(self) -> int:
         """How many numbers describe the orientation that counts and was not divided out: 0, 3 or 6."""
         if not any(self.task.rows[3:]):

@@ -15,6 +15,13 @@ _ROUNDS = 12  # of drawing again what lies outside; what still does then stays
 _LEAST = 1e-6  # of its weight that a component keeps, so that a pose whose components all lie outside has a density
 
 
+def draw_uniform(arm: Arm, count: int, generator: torch.Generator) -> Tensor:
+    """Joint vectors uniform in the range to sample from (`Arm.sample_min`), (count, n), float64, on the generator's device."""
+    device = generator.device
+    low, high = (torch.tensor(end, device=device) for end in (arm.sample_min, arm.sample_max))
+    return low + (high - low) * torch.rand(count, arm.n_joints, dtype=torch.float64, generator=generator, device=device)
+
+
 def within_limits(mixture: GaussianMixture, arm: Arm) -> GaussianMixture:
     """The mixture with every component weighted by the share of it that lies in limits.
 

@@ -70,10 +70,10 @@ def _log_of_seen(model: PoseModel, q: FloatArray) -> FloatArray:
     """log of the number of windings of each joint vector that a network sees, up to a constant, (M,)."""
     from scipy.special import ndtr
 
-    arm, removed = model.arm, {0: model.features.removes_azimuth, model.arm.n_joints - 1: model.features.removes_roll}
+    arm, unseen = model.arm, model.features.divided_out
     seen = np.zeros(len(q))
     for j in (~arm.is_prismatic & np.isfinite(arm.q_max - arm.q_min)).nonzero()[0]:
-        if not removed.get(int(j)):
+        if j not in unseen:
             low, high = arm.q_min[j], arm.q_max[j]
             most = np.ceil((high - low) / _TURN)
             wound = q[:, j, None] + _TURN * np.arange(-most, most + 1)

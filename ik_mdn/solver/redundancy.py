@@ -93,7 +93,8 @@ def self_motion(
     check_seeds(seeds, restarts)
     check_sizes(tolerance=tolerance)
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
-    job = _Job(arm, chosen, model_solver, count, seeds, restarts, tolerance, seed)
+    postures = None if model_solver is None else model_solver.postures
+    job = _Job(arm, chosen, postures, count, seeds, restarts, tolerance, seed)
     curves = arm.n_joints == chosen.n_constraints + 1
     chunks = (T[i : i + _POSES] for i in range(0, max(1, len(T)), _POSES))
     with at_most(None if isinstance(solver, Arm) else solver.threads):
@@ -139,17 +140,12 @@ class _Points(NamedTuple):
 class _Job(NamedTuple):
     arm: Arm
     task: Task
-    solver: IKSolver | None
+    postures: Postures | None  # the model's p(q), where it is not uniform
     samples: int
     seeds: int
     restarts: int
     tolerance: float
     seed: int
-
-    @property
-    def postures(self) -> Postures | None:
-        """The model's p(q), where it is not uniform."""
-        return None if self.solver is None else self.solver.postures
 
 
 def _trace(job: _Job, T: FloatArray) -> SelfMotionBatch:

@@ -12,7 +12,6 @@ from torch import Tensor
 from ik_mdn.model import PoseModel, SavedModel
 from ik_mdn.solver import IKSolver, Status
 from ik_mdn.training.likelihood import Answers
-from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
 
 _SAME = 1e-4  # [rad, m] a solution this near to the configuration that was drawn is that configuration
@@ -35,7 +34,6 @@ class Branches:
 
     def __init__(self, model: PoseModel) -> None:
         self.model = model
-        self.period = model.arm.period
         self._solver: IKSolver | None = None
         some = np.clip(np.zeros(model.arm.n_joints), model.arm.sample_min, model.arm.sample_max)
         IKSolver(model.arm, SavedModel.of(model)).solve(forward_kinematics(model.arm, some), restarts=0)
@@ -70,7 +68,8 @@ class Branches:
         found = self._solver.solve(T_base_tip.numpy(), restarts=0)
         drawn, count = q.numpy(), np.diff(found.offsets)
         owner = np.repeat(np.arange(len(drawn)), count)
-        is_drawn = np.bincount(owner[self._same(found.q, drawn[owner])], minlength=len(drawn)) > 0
+        is_same = np.abs(self.model.arm.nearest_image(found.q - drawn[owner])).max(axis=1) < _SAME
+        is_drawn = np.bincount(owner[is_same], minlength=len(drawn)) > 0
         whole = is_drawn & np.isin(found.status_index, _WHOLE)
         ends = np.concatenate([[0], np.cumsum(np.where(whole, count, 1))])
         rows, share = np.empty((ends[-1], drawn.shape[1])), np.ones(ends[-1], np.float32)
@@ -79,10 +78,3 @@ class Branches:
         rows[places], share[places] = found.q[kept], found.weight[kept]
         rows[~places] = drawn[~whole]
         return torch.from_numpy(rows), Answers(torch.from_numpy(ends), torch.from_numpy(share))
-
-    def _same(self, q: FloatArray, drawn: FloatArray) -> FloatArray:
-        away = q - drawn
-        turns = np.isfinite(self.period)
-        away[:, turns] -= self.period[turns] * np.round(away[:, turns] / self.period[turns])
-        same: FloatArray = np.abs(away).max(axis=1) < _SAME
-        return same

@@ -113,12 +113,7 @@ def add_proposer(
     """
     last = proposer_stage(model, config)
     if last is not None:
-        _train_stages(
-            [replace(last, start=0.0, share=1.0)],
-            run_folder,
-            {"arm": model.arm.fingerprint, "task": model.task.name},
-            on_progress,
-        )
+        _train_parts([last], model, run_folder, on_progress)
     model.proposer = SavedModel.of(last.network) if last else None
 
 
@@ -149,11 +144,20 @@ def add_reach(
     assert isinstance(found, ChainModel)
     found.load_state_dict(kept, strict=False)
     found.report, found.postures, found.proposer = model.report, model.postures, model.proposer
-    stages = reach_stages(chains_of(found.eval()), config, 0.0)
-    parts = [replace(stage, start=i / len(stages), share=1 / len(stages)) for i, stage in enumerate(stages)]
-    _train_stages(parts, run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
+    _train_parts(reach_stages(chains_of(found.eval()), config, 0.0), model, run_folder, on_progress)
     recalibrate(found)
     return found
+
+
+def _train_parts(
+    parts: list[Stage],
+    model: ArmModel,
+    run_folder: Path | str | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> None:
+    """Train parts of a model by themselves; they are all that progress tells of."""
+    whole = [replace(part, start=i / len(parts), share=1 / len(parts)) for i, part in enumerate(parts)]
+    _train_stages(whole, run_folder, {"arm": model.arm.fingerprint, "task": model.task.name}, on_progress)
 
 
 def _train_stages(

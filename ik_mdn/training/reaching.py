@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.model import ChainModel, SavedModel
+from ik_mdn.model import ChainModel, SavedModel, draw_uniform
 from ik_mdn.solver import IKSolver
 from ik_mdn.training.streams import on_cpu
 from sim.arm import Arm
@@ -36,9 +36,7 @@ class ReachStream:
         """Features (count, n_in), float32, and 1 for targets that are met, otherwise 0, (count, 1)."""
         device, generator = generator.device, on_cpu(generator)
         model, split = self.model, self.model.split
-        low, high = (torch.tensor(end) for end in (model.arm.sample_min, model.arm.sample_max))
-        q = low + (high - low) * torch.rand(count, model.arm.n_joints, dtype=torch.float64, generator=generator)
-        T = forward_kinematics(model.arm, q)
+        T = forward_kinematics(model.arm, draw_uniform(model.arm, count, generator))
         with torch.no_grad():
             drawn = model.first_density(T).sample(generator=generator)[:, 0]
         away = torch.randn(count, dtype=torch.float64, generator=generator)
@@ -57,8 +55,7 @@ class ReachStream:
     @cached_property
     def _solver(self) -> IKSolver:
         rest = self.model.rest
-        removed = {0: rest.features.removes_azimuth, rest.arm.n_joints - 1: rest.features.removes_roll}
-        free = _freed(rest.arm, [joint for joint, is_removed in removed.items() if is_removed])
+        free = _freed(rest.arm, rest.features.divided_out)
         return IKSolver(free, replace(SavedModel.of(rest), arm=free), task=rest.task)
 
 

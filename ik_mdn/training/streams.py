@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ik_mdn.model import ArmModel
+from ik_mdn.model import ArmModel, draw_uniform
 from ik_mdn.training.branches import Branches
 from ik_mdn.training.likelihood import Answers
 from sim.arm import Arm
@@ -98,13 +98,7 @@ class PoseStream:
         device = generator.device
         if self.source is not None:
             return self._encode(self.source(count, on_cpu(generator))[:, self.joints].to(device))
-        return self._encode(self._draw(count, generator))
-
-    def _draw(self, count: int, generator: torch.Generator) -> Tensor:
-        device = generator.device
-        low, high = (torch.tensor(end, device=device) for end in (self.arm.sample_min, self.arm.sample_max))
-        unit = torch.rand(count, self.arm.n_joints, dtype=torch.float64, generator=generator, device=device)
-        return low + (high - low) * unit
+        return self._encode(draw_uniform(self.arm, count, generator))
 
     def batches(self, size: int, generator: torch.Generator, *, seed: int, start: int = 0) -> Iterator[Batch]:
         """Batches without end: fresh, or from the dataset.
@@ -127,7 +121,7 @@ class PoseStream:
         if self.dataset is None:
             is_gpu = generator.device.type != "cpu"
             while self.branches is not None and self.source is None and not is_gpu:
-                yield self._encode_branches(self._draw(size, generator))
+                yield self._encode_branches(draw_uniform(self.arm, size, generator))
             ahead = _AHEAD if is_gpu else 1
             while True:
                 x, y = self.draw(ahead * size, generator)

@@ -167,8 +167,10 @@ class Trainer:
 
     def _refresh(self) -> None:
         """Find branches with the averaged weights of now, at some points of the budget."""
+        if self.branches is None:
+            return
         due = sum(self.fraction >= at for at in _REFRESHED_AT)
-        if self.branches is not None and due > self.refreshed:
+        if due > self.refreshed:
             self.refreshed, self.guide = due, {name: value.clone() for name, value in self.averaged.items()}
             self.branches.refresh(self.guide)
 
