@@ -23,15 +23,15 @@ from ik_mdn.training import Progress, add_proposer, add_reach
 from ik_mdn.training.config import TrainConfig
 from sim.errors import UnknownNameError
 
-PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001)
-SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001)
+PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001, branches=False)
+SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001, branches=False)
 REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
     | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)
     | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
 )
-SMALLER = {"ur5e": 100_000, "panda": 150_000}  # steps of mixtures trained since in batches of 1,024: sharper
+SMALLER = {"ur5e": 180_000, "xarm6": 180_000, "panda": 150_000}  # steps of mixtures trained since in batches of 1,024: sharper
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
 PROPOSER, REACH = "proposer", "reach"
 

@@ -60,6 +60,20 @@ def type_target(page: Any, place: int, value: str) -> None:
     field.press("Enter")
 
 
+def stands_still(app: Any, seconds: float = 1.5) -> bool:
+    """Whether the target comes to rest: what a page has sent of a drag may arrive long after it."""
+    seen, since = app.live.latest.T_base_target, time.monotonic()
+
+    def still() -> bool:
+        nonlocal seen, since
+        now = app.live.latest.T_base_target
+        if not np.array_equal(now, seen):
+            seen, since = now, time.monotonic()
+        return bool(app.live.settled and time.monotonic() - since > seconds)
+
+    return until(still)
+
+
 def test_the_page_says_how_many_solutions_there_are(page: Any) -> None:
     page.wait_for_function("document.querySelector('#status').innerText.includes('2 solutions')", timeout=SLOW)
     assert page.locator("#solutions tr.solution").count() == 2
@@ -106,6 +120,7 @@ def test_dragging_the_gizmo_moves_the_target_and_the_solutions_follow(app: Any, 
     np.testing.assert_allclose(step, -np.linalg.norm(step) * before[:3, 0], atol=0.02)  # along the arrow
     tips = forward_kinematics(app.live.session.arm, answer.q)[:, :2, 3]
     np.testing.assert_allclose(tips, np.broadcast_to(answer.T_base_target[:2, 3], tips.shape), atol=1e-6)
+    assert stands_still(app)
 
 
 def test_a_typed_unreachable_target_is_answered_in_words(app: Any, page: Any) -> None:
