@@ -31,7 +31,8 @@ RECIPES = (
     | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)
     | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
 )
-SMALLER = {"ur5e": 180_000, "xarm6": 180_000, "panda": 150_000}  # steps of mixtures trained since in batches of 1,024: sharper
+# steps of mixtures trained since in batches of 1,024: sharper
+SMALLER = {"ur5e": 180_000, "xarm6": 180_000, "panda": 150_000}
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
 PROPOSER, REACH = "proposer", "reach"
 
