@@ -77,7 +77,7 @@ PUBLISHED = (
         "IKFlow",
         6.66e-3,
         0.03543,
-        "Ames, Morgan & Konidaris, IEEE RA-L 7(3), 2022: within 10 mm and 2° by its abstract; the figure is not checked",
+        "the authors' record: github.com/jstmn/ikflow, model_performances.md, panda__full__lp191_5.25m, 11 January 2024",
     ),
     Published("NODEIK", 3.2e-3, 0.00524, "Park, Schwartz & Park, ICCAS 2022; the figure is not checked"),
     Published("GraphDiff-IK", 3.47e-3, None, "Whole-body inverse kinematics with graph diffusion, arXiv 2606.00086"),
