@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -167,32 +168,30 @@ def train_posterior(
 def draw_sorted(mixture: GaussianMixture, count: int, generator: torch.Generator | None = None) -> Tensor:
     """Draws sorted by component and not wrapped, (T, count, D), in half the time of `GaussianMixture.sample`.
 
-    How many draws come from each component is multinomial, which binomials give one component after the other; so no
-    draw looks its component up, and the table of components is read in order.
+    How many draws come from each component is multinomial; so no draw looks its component up, and the table of
+    components is read in order. Deviations solve A z = ε for the factor A of the precision, which is not inverted.
 
     Args:
         mixture: Batch shape (T,).
         count: Draws of each element.
         generator: Source of randomness.
     """
-    n_components, size = mixture.loc.shape[-2:]
-    weights = mixture.weights.double()
-    rest = weights.flip(-1).cumsum(-1).flip(-1)  # of this component and those after it
-    left, counts = torch.full_like(weights[:, 0], count), []
-    for k in range(n_components - 1):
-        share = (weights[:, k] / rest[:, k]).nan_to_num(0.0).clamp(0, 1)
-        counts.append(torch.binomial(left, share, generator=generator))
-        left = left - counts[-1]
-    times = torch.stack([*counts, left], dim=1).long().flatten()
-    index = torch.arange(len(times)).repeat_interleave(times, output_size=len(weights) * count)
-    noise = torch.randn(size, len(index), generator=generator)
-    loc, tril = mixture.loc.flatten(0, 1), mixture.scale_tril.flatten(0, 1)
-    z = torch.empty(size, len(index))
+    size, inverse = mixture.loc.shape[-1], mixture.precision_tril
+    rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator)))
+    times = torch.from_numpy(rng.multinomial(count, mixture.logits.double().softmax(-1).numpy())).flatten()
+    index = torch.arange(len(times)).repeat_interleave(times, output_size=len(mixture.loc) * count)
+
+    def each(table: Tensor) -> Tensor:
+        return table.flatten().index_select(0, index)
+
+    z = torch.randn(size, len(index), generator=generator)
     for i in range(size):
-        torch.index_select(loc[:, i].contiguous(), 0, index, out=z[i])
-        for j in range(i + 1):
-            z[i].addcmul_(tril[:, i, j].contiguous().index_select(0, index), noise[j])
-    return z.view(size, len(weights), count).movedim(0, -1)
+        for j in range(i):
+            z[i].addcmul_(each(inverse[..., i, j]), z[j], value=-1)
+        z[i] /= each(inverse[..., i, i])
+    for i in range(size):
+        z[i] += each(mixture.loc[..., i])
+    return z.view(size, -1, count).movedim(0, -1)
 
 
 def _network(recipe: Recipe) -> ConditionalNetwork:
