@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +16,7 @@ from ik_mdn.solver.options import check_seeds
 from ik_mdn.solver.probabilities import Law, normalise, solution_weights
 from ik_mdn.solver.refinement import compiled_kernel, refine
 from ik_mdn.solver.self_motions import SelfMotionBatch
-from ik_mdn.solver.threads import at_most
+from ik_mdn.solver.threads import at_most, share
 from ik_mdn.solver.windings import turn_into_limits
 from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
@@ -34,7 +35,7 @@ SEEDS = 128  # per pose; on panda 99.2 % of the length of all curves is found, w
 RESTARTS = 4  # rounds of random seeds for poses that have no solution yet, each twice as many as before
 
 _MOST = 1_000_000  # samples of one curve
-_POSES = 2048  # traced in one go; bounds the memory
+_POSES = 64  # found in one go by one thread, where there are more; bounds the memory
 _SEED_TOLERANCE = 1e-6  # residual at which a seed is near enough to a curve for walking to begin
 _SEED_ITERATIONS = 40
 _SAMPLE_SHARE = 1e-2  # samples are refined to this share of the tolerance
@@ -95,10 +96,25 @@ def self_motion(
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
     postures = None if model_solver is None else model_solver.postures
     job = _Job(arm, chosen, postures, count, seeds, restarts, tolerance, seed)
-    curves = arm.n_joints == chosen.n_constraints + 1
-    chunks = (T[i : i + _POSES] for i in range(0, max(1, len(T)), _POSES))
+    find = _trace if arm.n_joints == chosen.n_constraints + 1 else _scatter
     with at_most(None if isinstance(solver, Arm) else solver.threads):
-        return _join([_trace(job, chunk) if curves else _scatter(job, chunk) for chunk in chunks])
+        return _join(_each(lambda piece: find(job, piece), np.array_split(T, -(-len(T) // _POSES) or 1)))
+
+
+def _each(find: Callable[[FloatArray], SelfMotionBatch], pieces: list[FloatArray]) -> list[SelfMotionBatch]:
+    """What is found for each piece, in order: a piece per thread at a time, or all threads for a single one."""
+    if len(pieces) == 1:
+        return [find(pieces[0])]
+    found: dict[int, SelfMotionBatch] = {}
+    queue = enumerate(pieces)  # threads take turns at `next`
+
+    def work() -> None:
+        with at_most(1):
+            for number, piece in queue:
+                found[number] = find(piece)
+
+    share(work, len(pieces))
+    return [found[number] for number in range(len(pieces))]
 
 
 def resolve(solver: IKSolver | Arm, task: Task | str | None) -> tuple[Arm, Task, IKSolver | None]:

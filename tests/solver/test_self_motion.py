@@ -164,9 +164,11 @@ def test_phase_lies_between_nothing_and_a_whole() -> None:
 
 def test_a_batch_gives_what_its_poses_give_one_by_one() -> None:
     arm = load_arm("panda")
-    T = forward_kinematics(arm, sample(arm, 5))
-    for pose, motion in zip(T, self_motion(arm, T, 50), strict=True):
-        alone = self_motion(arm, pose, 50)[0]
+    T = forward_kinematics(arm, sample(arm, 200))  # several threads have a piece each
+    batches = [self_motion(IKSolver(arm, threads=threads), T, 50) for threads in (1, 3)]
+    np.testing.assert_array_equal(batches[0].q, batches[1].q)
+    for i in range(0, 200, 45):
+        alone, motion = self_motion(arm, T[i], 50)[0], batches[0][i]
         np.testing.assert_array_equal(alone.q, motion.q)
         np.testing.assert_array_equal(alone.curve, motion.curve)
 
