@@ -173,6 +173,19 @@ def test_a_batch_gives_what_its_poses_give_one_by_one() -> None:
         np.testing.assert_array_equal(alone.curve, motion.curve)
 
 
+@pytest.mark.parametrize(("name", "hard"), [("panda", [532, 1388, 1410]), ("iiwa", [769, 1045])])
+def test_no_curve_is_counted_twice(name: str, hard: list[int]) -> None:
+    """Poses with folds, near which seeds lie far from their curves, and curves far from their cubics."""
+    arm = load_arm(name)
+    T = forward_kinematics(arm, arm.sample(np.random.default_rng(15), 1500)[hard])
+    for motion in self_motion(arm, T, 2000):
+        places = np.concatenate([np.cos(motion.q), np.sin(motion.q)], axis=1)
+        for curve, spacing in enumerate(motion.spacing):
+            others = motion.curve != curve
+            apart = np.linalg.norm(places[~others, None] - places[others], axis=-1).min(1)
+            assert apart.max() > 0.6 * spacing
+
+
 def test_a_solver_without_model_serves_as_its_arm_does() -> None:
     arm = load_arm("panda")
     T = forward_kinematics(arm, sample(arm, 2))

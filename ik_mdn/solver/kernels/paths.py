@@ -13,7 +13,7 @@ import numpy as np
 from ik_mdn.solver.kernels.compilation import piece
 from sim.arrays import FloatArray, IntArray
 
-NEAR = 1e-3  # distance below which a point is on a curve [rad, arm lengths]
+NEAR = 5e-3  # distance below which a point is on a curve [rad, arm lengths]; cubics are up to 1.5e-3 off it
 SLIDES, TURNS, FREE = 0, 1, 2  # kinds of joints: by a length; within limits; without
 
 _TURN = 2 * np.pi

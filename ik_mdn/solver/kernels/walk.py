@@ -79,7 +79,7 @@ def decide_walk(ws: Doubles, lane: int, one: Any, walk: Walk, paths: Paths, join
     moved, cosine = ws[(at.measures + MOVED) * LANES + lane], ws[(at.measures + COSINE) * LANES + lane]
     one.corrections += 1
     if one.phase == START:
-        return _start(ws, lane, one, walk, paths.nodes, matrix, moved, cosine)
+        return _start(ws, lane, one, walk, paths, joints, matrix, moved, cosine)
     if one.corrections == 1:
         one.moved = moved
     limit = min(0.2 * one.step, _TOO_FAR * walk.wanted)
@@ -132,19 +132,24 @@ def _start(
     lane: int,
     one: Any,
     walk: Walk,
-    nodes: FloatArray,
+    paths: Paths,
+    joints: Joints,
     matrix: FloatArray,
     moved: float,
     cosine: float,
 ) -> bool:
     """Go on correcting a path's first point and tangent, or begin to walk; whether the seed is given up."""
-    n = nodes.shape[1] // 2
+    nodes, n = paths.nodes, len(joints.kind)
     at = at_curve(n)
     if not moved < 1.0 or one.corrections > _START_TRIES:
         return True
     if moved > 1e-16 or one.corrections < 2 or cosine < 0.9:
         tell(ws, at.control, lane, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
         return False
+    for i in range(n):
+        matrix[0, i] = ws[(at.q + i) * LANES + lane]
+    if is_covered(matrix, paths, one.path, joints):  # next to a fold the seed itself may lie too far from its curve
+        return True
     sense = one.sense * _orientation(ws, lane, n, at.J, at.t, matrix)
     for i in range(n):
         nodes[one.node, i] = ws[(at.q + i) * LANES + lane]
