@@ -12,7 +12,7 @@ import torch
 from ik_mdn.comparison.contestants import Contestants
 from ik_mdn.comparison.methods import METHODS, answering_methods
 from ik_mdn.control import Controller, measure_errors
-from ik_mdn.evaluation import ErrorSummary, summarise_errors
+from ik_mdn.evaluation import SUCCESS_LEVELS, ErrorSummary, summarise_errors
 from ik_mdn.reach import ReachTask, make_tasks
 from sim.arrays import FloatArray
 from sim.task import Task
@@ -130,7 +130,8 @@ def _let_decide(controller: Controller, reach: ReachTask) -> _Outcome:
 def _sum_up(name: str, outcomes: list[_Outcome]) -> ExecutedResult:
     err_pos, err_rot = (np.array([getattr(each, key) for each in outcomes]) for key in ("err_pos", "err_rot"))
     touched = np.array([each.touched for each in outcomes])
-    near = (err_pos <= 1e-3) & (err_rot <= 1e-2)
+    near_pos, near_rot = SUCCESS_LEVELS["1mm"]
+    near = (err_pos <= near_pos) & (err_rot <= near_rot)
     return ExecutedResult(
         name=name,
         errors=summarise_errors(err_pos, err_rot),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -137,12 +139,14 @@ def compare_learned(arm: Arm, task: Task, seconds: float, *, seed: int = 0) -> I
     config = TrainConfig(minutes=seconds / 60, seed=seed, device="cpu", **shape)  # type: ignore[arg-type]
     _, T = held_out(arm, POSES)
     ours = build_model(arm, config, task=task)
-    parts = stages_of(ours, config)
-    trainers = [Trainer(part.network, part.config, part.stream, branches=part.branches) for part in parts]
-    for trainer in trainers:
-        trainer.run()
+    trainers = []
+    for part in stages_of(ours, config):  # one after the other: the last may learn from those before
+        trainers.append(Trainer(part.network, part.config, part.stream, branches=part.branches))
+        trainers[-1].run()
     spent, steps = (sum(getattr(each, name) for each in trainers) for name in ("seconds", "step"))
-    yield _scored("MDN, ours", ours, T, spent, steps * config.batch_size, lambda: ours.sample(T, DRAWS))
+    drawn = torch.Generator().manual_seed(seed)
+    sample = partial(ours.sample, T, DRAWS, generator=drawn)
+    yield _scored("MDN, ours", ours, T, spent, steps * config.batch_size, sample)
     n, whole = arm.n_joints, PoseModel(arm, task, config.model_config())  # for its features
 
     def flow(x: Tensor, y: Tensor) -> _Density:
@@ -183,9 +187,7 @@ def _trained(
         optimizer, steps, started = torch.optim.AdamW(density.net.parameters(), lr=_RATE), 0, time.monotonic()
         while (spent := time.monotonic() - started) < seconds:
             for group in optimizer.param_groups:
-                group["lr"] = _RATE * (
-                    0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * spent / seconds)).item())
-                )
+                group["lr"] = _RATE * (0.01 + 0.495 * (1 + math.cos(math.pi * spent / seconds)))
             loss = density.loss(*prepared(*stream.draw(_BATCH, generator)))
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

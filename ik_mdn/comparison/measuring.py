@@ -106,8 +106,7 @@ def compare(
 
 def _measure(name: str, solver: IKSolver, answers: Answers, T: Tensor, seconds: float) -> MethodResult:
     arm, given = solver.arm, answers.q.isfinite().all(dim=1)
-    errors = pose_errors(arm, solver.task, answers.q.nan_to_num(), T)
-    err_pos, err_rot = (torch.where(given, error, torch.full_like(error, torch.inf)).numpy() for error in errors)
+    err_pos, err_rot = (error.numpy() for error in pose_errors(arm, solver.task, answers.q, T))
     q_min, q_max = torch.tensor(arm.q_min), torch.tensor(arm.q_max)
     inside = given & (answers.q >= q_min - 1e-9).all(dim=1) & (answers.q <= q_max + 1e-9).all(dim=1)
     near_pos, near_rot = SUCCESS_LEVELS["1mm"]

@@ -146,11 +146,7 @@ def _distinct(arm: Arm, q: Tensor, weight: Tensor) -> float:
 
 def _solved(solver: IKSolver, T: Tensor) -> Answers:
     found = solver.solve(T)
-    q = np.full((len(T), solver.arm.n_joints), np.nan)
-    for i, one in enumerate(found):
-        if len(one.q):
-            q[i] = one.q[0]
-    return Answers(torch.as_tensor(q), float(np.mean([len(one.q) for one in found])))
+    return Answers(torch.as_tensor(found.best), float(found.count.mean()))
 
 
 def _bullet(body: ArmBody, T: Tensor, *, iterations: int, residual: float = 1e-7, null_space: bool = False) -> Answers:

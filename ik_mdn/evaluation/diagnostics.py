@@ -173,7 +173,7 @@ def evaluate(
     say("densities", 0.0)
     q, T = held_out(solver.arm, count, seed=seed, postures=model.postures)
     T_there, q_there = T.to(solver.device or "cpu"), q.to(solver.device or "cpu")
-    generator = torch.Generator(T_there.device).manual_seed(seed)
+    generator = torch.Generator(T_there.device).manual_seed(seed + 1)  # the seed itself made the poses
     tally, rows = HealthTally(), []
     for i, part in enumerate(_chunks(count)):
         rows.append(_densities(model, q_there[part], T_there[part], draws, generator, tally))
@@ -182,8 +182,8 @@ def evaluate(
     redundant = solver.arm.n_joints > solver.task.n_constraints
     modes = None if redundant else _score_modes(solver, model, T_there[:mode_count], say)
     curves = solver.arm.n_joints == solver.task.n_constraints + 1
-    diversity = measure_diversity(solver, T[: min(mode_count, _CURVES)], seed=seed) if curves else None
-    weights = None if redundant else measure_weights(solver, q, T)
+    diversity = measure_diversity(solver, T[: min(mode_count, _CURVES)], seed=seed + 1) if curves else None
+    weights = measure_weights(solver, q, T) if solver.arm.n_joints == solver.task.n_constraints else None
     return Evaluation(
         arm=solver.arm.name,
         task=solver.task.name,
@@ -264,12 +264,7 @@ def _errors(solver: IKSolver, model: ArmModel, T: Tensor, say: Callable[[str, fl
     }
     say("refinement", 0.0)
     refined = torch.as_tensor(solver.solve(T).best)
-    given = refined.isfinite().all(1)
-    pos, rot = pose_errors(solver.arm, solver.task, refined.nan_to_num(), T.cpu())
-    nothing = torch.full_like(pos, torch.inf)
-    errors["refined"] = summarise_errors(
-        torch.where(given, pos, nothing).numpy(), torch.where(given, rot, nothing).numpy()
-    )
+    errors["refined"] = summarise_errors(*(e.numpy() for e in pose_errors(solver.arm, solver.task, refined, T.cpu())))
     say("refinement", 1.0)
     return errors
 

@@ -30,7 +30,7 @@ class Diversity:
         restarts: Random joint vectors after refinement, without any network.
         exact: Other exact draws: what chance alone gives.
         errors: Standard error of each of these four means, by its name.
-        poses, draws: How many poses, and draws of each.
+        poses, draws: How many poses had draws of all four kinds, and how many of each.
     """
 
     raw: float
@@ -73,7 +73,7 @@ def measure_diversity(solver: IKSolver, T_base_tip: Tensor, *, draws: int = 100,
         seed: Of all that is drawn.
 
     Returns:
-        Means over the poses, over those where there are draws to compare.
+        Means over the poses at which there are draws of all kinds to compare.
 
     Raises:
         TaskError: See `self_motion`.
@@ -98,12 +98,12 @@ def measure_diversity(solver: IKSolver, T_base_tip: Tensor, *, draws: int = 100,
             "restarts": _refined(solver, T[pose], random)[:draws],
             "exact": again,
         }
-        for name, q in found.items():
-            if len(q) >= 2:
+        if min(map(len, found.values())) >= 2:  # all four on the same poses
+            for name, q in found.items():
                 values[name].append(mmd2(q, exact, period))
     means = {name: float(np.mean(each)) if each else float("nan") for name, each in values.items()}
     errors = {name: float(np.std(each, ddof=1)) / len(each) ** 0.5 for name, each in values.items() if len(each) > 1}
-    return Diversity(**means, errors=errors, poses=len(T), draws=draws)
+    return Diversity(**means, errors=errors, poses=len(values["exact"]), draws=draws)
 
 
 def _refined(solver: IKSolver, T: FloatArray, q: FloatArray) -> Tensor:

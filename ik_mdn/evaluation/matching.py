@@ -56,9 +56,9 @@ def mode_scores(
     Returns:
         The scores; an arm without any solution or mode scores 0.
     """
-    hits = [_within(s, m, period, NEAR) for s, m in zip(solutions, modes, strict=True)]  # solutions with a mode
-    right = [_within(m, s, period, NEAR) for s, m in zip(solutions, modes, strict=True)]  # modes with a solution
-    again = [_within(s, r, period, _SAME) for s, r in zip(solutions, refined, strict=True)]
+    hits = [within(s, m, period, NEAR) for s, m in zip(solutions, modes, strict=True)]  # solutions with a mode
+    right = [within(m, s, period, NEAR) for s, m in zip(solutions, modes, strict=True)]  # modes with a solution
+    again = [within(s, r, period, _SAME) for s, r in zip(solutions, refined, strict=True)]
     mass = [float(w[ok].sum()) for w, ok in zip(masses, right, strict=True)]
     return ModeScores(
         poses=len(modes),
@@ -71,8 +71,14 @@ def mode_scores(
     )
 
 
-def _within(one: Tensor, other: Tensor, period: Tensor, tolerance: float) -> Tensor:
-    """Which rows of one, (M, n), have a row of the other within the tolerance in every joint, (M,)."""
+def within(one: Tensor, other: Tensor, period: Tensor, tolerance: float) -> Tensor:
+    """Which rows of one, (M, n), have a row of the other within a tolerance in every joint, (M,).
+
+    Args:
+        one, other: Joint vectors, (M, n) and (N, n) [rad, m].
+        period: (n,), inf where a joint slides.
+        tolerance: [rad, m].
+    """
     if not len(one) or not len(other):
         return torch.zeros(len(one), dtype=torch.bool)
     return joint_distance(one[:, None].double(), other[None].double(), period).amin(1) <= tolerance

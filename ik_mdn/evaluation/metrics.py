@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -75,9 +76,11 @@ def pose_errors(arm: Arm, task: Task, q: Tensor, T_base_target: Tensor) -> tuple
         T_base_target: Targets, shape (..., 4, 4), broadcastable.
 
     Returns:
-        Two tensors of shape (...).
+        Two tensors of shape (...); inf where a joint vector is NaN, no answer.
     """
-    return error_norms(task_error(task, forward_kinematics(arm, q), T_base_target))
+    errors = error_norms(task_error(task, forward_kinematics(arm, q.nan_to_num()), T_base_target))
+    missing = ~q.isfinite().all(-1)
+    return errors[0].masked_fill(missing, math.inf), errors[1].masked_fill(missing, math.inf)
 
 
 def summarise_errors(err_pos: FloatArray, err_rot: FloatArray) -> ErrorSummary:

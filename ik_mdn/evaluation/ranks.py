@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ik_mdn.evaluation.calibration import uniform_distance
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
-from ik_mdn.mixture import checks_kept, nearest_image
+from ik_mdn.mixture import checks_kept, nearest_image, sample_mean
 from sim.errors import IKError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def simulation_based(
     low, high = torch.tensor(model.arm.sample_min), torch.tensor(model.arm.sample_max)
     points = low + (high - low) * torch.rand(q.shape, dtype=q.dtype, generator=generator)
     period, rows = model.period, torch.arange(count)[:, None]
-    cut = _centre(model.sample(T, draws, generator=generator), period)
+    cut = sample_mean(model.sample(T, draws, generator=generator), period, dim=1)
     on_step(0.5)
 
     def apart(one: Tensor, other: Tensor) -> Tensor:
@@ -115,9 +115,3 @@ def simulation_based(
         expected, credibility = run_tarp(truth, rows, _Draws(drawn), **told)
     on_step(1.0)
     return SimulationBased(blur, draws, ranks, expected, credibility)
-
-
-def _centre(draws: Tensor, period: Tensor) -> Tensor:
-    """The mean of draws (N, S, n) of each pose, the mean direction where a coordinate is circular, (N, n)."""
-    direction = torch.atan2(draws.sin().mean(1), draws.cos().mean(1))  # all periods are whole turns
-    return torch.where(period.isinf(), draws.mean(1), direction)

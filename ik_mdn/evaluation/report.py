@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from ik_mdn.evaluation.drawing import HEAD_STEPS, score_draws
-from ik_mdn.evaluation.matching import LEAST_MASS, NEAR
-from ik_mdn.evaluation.metrics import joint_distance, pose_errors, summarise_errors
+from ik_mdn.evaluation.matching import LEAST_MASS, NEAR, within
+from ik_mdn.evaluation.metrics import pose_errors, summarise_errors
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.recalibrating import covered
 from ik_mdn.evaluation.weights import measure_weights
@@ -67,7 +67,9 @@ def measure_report(
     if own is None:
         q, T = held_out(solver.arm, count)
     else:
-        q, count = torch.as_tensor(own), len(own)
+        count = len(own)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(HELD_OUT_SEED))
+        q = torch.as_tensor(own)[order]  # rows come as they were recorded, and some measures take the first of them
         T, poses = forward_kinematics(solver.arm, q), {"count": count, "of": "rows held out"}
     report: dict[str, Any] = {"training": training, "poses": poses}
     report |= {} if postures is None else {"postures": postures}
@@ -85,9 +87,9 @@ def measure_report(
     if square or isinstance(model, ChainModel):
         report["draws"]["kinematic_head"] = asdict(score_draws(model, T[:_FEWER], steps=HEAD_STEPS))
     blur, width = model.config.floor, model.recalibration
-    report["coverage"] = covered(model, T[:_COVERED], q[:_COVERED], blur=blur)
+    report["coverage"] = covered(model, T[:_COVERED], q[:_COVERED], blur=blur, seed=1)  # with 0 widths were fitted
     report["calibration"] = {"blur": blur, "width": width.width}
-    solver.solve(T[:8], restarts=0)  # the first call loads the refinement kernel
+    solver.solve(T, restarts=0)  # the first call loads code, and compiles what only rare poses need
     started = time.perf_counter()
     found = solver.solve(T, restarts=0)
     report["law"] = found.law.value
@@ -130,11 +132,8 @@ def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:
     means, weight = solver.model.propose(T)
 
     def share(answers: Iterable[Tensor], tolerance: float) -> float:
-        hits = 0
-        for true, ours in zip(every, answers, strict=True):
-            if len(true.q) and len(ours):
-                distance = joint_distance(torch.as_tensor(true.q)[:, None], ours[None], period)
-                hits += int((distance.amin(dim=1) < tolerance).sum())
+        pairs = zip(every, answers, strict=True)
+        hits = sum(int(within(torch.as_tensor(true.q), ours, period, tolerance).sum()) for true, ours in pairs)
         return hits / max(len(every.q), 1)
 
     return {
@@ -148,11 +147,7 @@ def _branch_recall(solver: IKSolver, T: Tensor) -> dict[str, float]:
 
 def _found_again(solver: IKSolver, found: Any, q: Tensor) -> np.ndarray[Any, np.dtype[np.bool_]]:
     period = torch.tensor(solver.arm.period)
-    hits = [
-        bool(len(one.q)) and float(joint_distance(torch.as_tensor(one.q), q[i], period).min()) < _SAME_BRANCH
-        for i, one in enumerate(found)
-    ]
-    return np.array(hits)
+    return np.array([bool(within(q[[i]], torch.as_tensor(one.q), period, _SAME_BRANCH)) for i, one in enumerate(found)])
 
 
 def _error_values(err_pos: Tensor, err_rot: Tensor) -> dict[str, Any]:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ik_mdn.mixture.circular import as_period as as_period
     from ik_mdn.mixture.circular import embed as embed
     from ik_mdn.mixture.circular import nearest_image as nearest_image
+    from ik_mdn.mixture.circular import sample_mean as sample_mean
     from ik_mdn.mixture.losses import entropy_bonus as entropy_bonus
     from ik_mdn.mixture.losses import mse as mse
     from ik_mdn.mixture.losses import nll as nll

@@ -172,3 +172,17 @@ def _missing(weights: Tensor, bound: Tensor) -> float:
 def _normal(z: Tensor) -> Tensor:
     """The standard normal density."""
     return (-0.5 * z.square()).exp() / math.sqrt(2 * math.pi)
+
+
+def sample_mean(values: Tensor, period: Tensor, dim: int = 0) -> Tensor:
+    """The mean of samples along a dimension; in circular coordinates their mean direction.
+
+    Args:
+        values: Samples, (..., D).
+        period: (D,), inf where not circular.
+        dim: The dimension, not the last.
+    """
+    rate = torch.where(period.isinf(), 1.0, 2 * math.pi / period)
+    angle = rate * values
+    direction = torch.atan2(angle.sin().mean(dim), angle.cos().mean(dim)) / rate
+    return torch.where(period.isinf(), values.mean(dim), direction)

@@ -43,6 +43,7 @@ def log_kernel_on_torus(factor: TriangularFactor, residual: Tensor, log_weights:
         log_weights: log π, (..., K).
         period: (D,), inf where not circular.
     """
+    factor = _fitting(factor, residual)
     kernel, z = factor.log_kernel_and_innovations(residual)
     rows, budgets = rows_with_images(factor, kernel, z, log_weights, period)
     if not len(rows):
@@ -67,6 +68,7 @@ def list_images(factor: TriangularFactor, residual: Tensor, log_weights: Tensor,
         log_weights: log π, (..., K).
         period: (D,), inf where not circular.
     """
+    factor = _fitting(factor, residual)
     kernel, z = factor.log_kernel_and_innovations(residual)
     index, budget = rows_with_images(factor, kernel, z, log_weights, period)
     at, values = residual.reshape(-1, residual.shape[-1]), factor.value.flatten(0, -3)
@@ -78,6 +80,12 @@ def list_images(factor: TriangularFactor, residual: Tensor, log_weights: Tensor,
     single = torch.ones(len(at), dtype=torch.bool, device=at.device).index_fill(0, row, False).nonzero()[:, 0]
     row, order = torch.cat([single, row]).sort(stable=True)
     return Images(row, torch.cat([at[single], image])[order])
+
+
+def _fitting(factor: TriangularFactor, residual: Tensor) -> TriangularFactor:
+    """The factor with the batch that points and means broadcast to; no copies."""
+    value = factor.value
+    return factor.map(value.expand(*residual.shape[1 - value.dim() : -1], *value.shape[-2:]))
 
 
 def padded(images: Images, n_rows: int) -> tuple[Tensor, Tensor]:

@@ -108,5 +108,5 @@ def mse(prediction: Tensor, y: Tensor, period: Tensor | Sequence[float] | float 
         return delta.square().mean()
     circular = length.isfinite()
     half_omega = torch.where(circular, math.pi / length, 1.0)
-    chord = (wrap(delta, length) * half_omega).sin() / half_omega
+    chord = (delta * half_omega).sin() / half_omega
     return torch.where(circular, chord, delta).square().mean()

@@ -56,7 +56,7 @@ def find_modes(mixture: MixtureParameters, *, max_steps: int = 500, tol: float =
     y = torch.cat([flat.loc, _crossings(flat, precision)], dim=1).movedim(1, 0).clone()  # (S, B, D), means first
     live = torch.arange(y.shape[1], device=y.device)
     for _ in range(max_steps):
-        _, slope, local, _ = _expansion(_taken(flat, live), precision[live], y[:, live])
+        _, slope, local, _ = _expansion(flat.take(live), precision[live], y[:, live])
         step = torch.linalg.solve(local, slope.unsqueeze(-1)).squeeze(-1)
         y[:, live] += step
         live = live[((step * slope).sum(-1) > tol**2).any(0)]
@@ -83,14 +83,6 @@ def _in_double(mixture: MixtureParameters) -> MixtureParameters:
         precision_tril=mixture.precision_tril.double().reshape(-1, count, size, size),
         period=mixture.period,
         validate_args=False,
-    )
-
-
-def _taken(flat: MixtureParameters, rows: Tensor) -> MixtureParameters:
-    """Some elements of the batch."""
-    tril = flat.precision_tril[rows]
-    return MixtureParameters(
-        flat.logits[rows], flat.loc[rows], precision_tril=tril, period=flat.period, validate_args=False
     )
 
 

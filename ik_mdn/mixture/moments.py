@@ -52,7 +52,9 @@ class MixtureMoments(MixtureParameters):
         """
         deviation, covariance = self._deviation(), self._factor.covariance()
         if self.period is not None:
-            deviation = deviation.sign() * self._square_between().clamp_min(0.0).sqrt()
+            square = self._square_between()
+            apart = square > 0  # a root has no slope at 0
+            deviation = deviation.sign() * torch.where(apart, square, 1.0).sqrt() * apart
             shrink = (self._wrapped_variance() / self._factor.variance()).sqrt()
             covariance = shrink.unsqueeze(-1) * covariance * shrink.unsqueeze(-2)
         spread = covariance + deviation.unsqueeze(-1) * deviation.unsqueeze(-2)

@@ -124,10 +124,21 @@ class MixtureParameters(Distribution):
         loc = self.loc.expand(*shape, *self.event_shape)
         return self._like(self.logits.expand(shape), loc, self._factor, range(self.event_shape[0]))
 
+    def take(self: _Mixture, rows: Tensor) -> _Mixture:
+        """Some elements of a batch (B,), in the order given.
+
+        Args:
+            rows: Their numbers, (R,).
+        """
+        factor = self._factor.map(self._factor.value[rows])
+        return self._like(self.logits[rows], self.loc[rows], factor, range(self.event_shape[0]))
+
     def _like(self: _Mixture, logits: Tensor, loc: Tensor, factor: Factor, dims: Sequence[int]) -> _Mixture:
         period = None if self.period is None else self.period[list(dims)]
         scale: dict[str, Any] = {factor.name: factor.value}
-        return type(self)(logits, loc, **scale, period=period, validate_args=False)
+        made = type(self)(logits, loc, **scale, period=period, validate_args=False)  # these were checked
+        made._validate_args = self._validate_args
+        return made
 
     @cached_property
     def _image_counts(self) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.chain import ChainModel as ChainModel
     from ik_mdn.model.chain import from_saved as from_saved
     from ik_mdn.model.chain import model_for as model_for
+    from ik_mdn.model.checkpoint import check_kept as check_kept
     from ik_mdn.model.checkpoint import find_shipped as find_shipped
     from ik_mdn.model.checkpoint import load_fitting as load_fitting
     from ik_mdn.model.checkpoint import load_model as load_model

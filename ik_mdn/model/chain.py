@@ -120,7 +120,7 @@ class ChainModel(nn.Module):
         density = self.first_density(T_base_tip)
 
         def draw(rows: Tensor, last: bool) -> Tensor:
-            return _rows(density, rows).sample((count,), generator=generator)
+            return density.take(rows).sample((count,), generator=generator)
 
         rows = torch.arange(len(T_base_tip), device=T_base_tip.device)
         drawn = draw_inside(draw, rows, self._one)[..., 0].T.contiguous()
@@ -277,14 +277,3 @@ def from_saved(saved: SavedModel) -> ArmModel:
     saved.recalibration.put_on(model)
     model.load_state_dict({name: torch.tensor(array) for name, array in saved.weights.items()})
     return model.eval()
-
-
-def _rows(mixture: GaussianMixture, rows: Tensor) -> GaussianMixture:
-    """Some of a batch of mixtures with diagonal covariance."""
-    return GaussianMixture(
-        logits=mixture.logits[rows],
-        loc=mixture.loc[rows],
-        scale=mixture.scale[rows],
-        period=mixture.period,
-        validate_args=False,
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from ik_mdn.model.tensors import read_metadata, read_tensors, write_tensors
 from sim.arm import Arm, builtin_arms, load_arm
 from sim.errors import CheckpointError, IKError, UnknownNameError, shown
 from sim.files import data_folder, parse_json
-from sim.task import load_task
+from sim.task import Task, load_task
 
 if TYPE_CHECKING:
     from ik_mdn.model.chain import ArmModel
@@ -52,15 +52,36 @@ def find_shipped(arm: Arm, *, kind: str = "mdn") -> Path | None:
     return path if metadata["fingerprint"] == arm.fingerprint else None
 
 
+def check_kept(arm: Arm, task: Task) -> None:
+    """Refuse a task that a file, which keeps its name alone, would not give back.
+
+    Raises:
+        CheckpointError: The task's name means no task of the arm, or another one.
+    """
+    try:
+        kept = replace(load_task(arm, task.name), about=task.about) == task
+    except IKError:
+        kept = False
+    if not kept:
+        raise CheckpointError(
+            f"a file keeps a task's name alone, and {task.name!r} does not name this one; use a task of sim.TASKS, or rows "
+            "between commas such as 'x,y,z,yaw'"
+        )
+
+
 def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
     """Write a model with everything needed to use it; to a temporary name first, then renamed.
 
     Args:
         model: The model.
         path: Where to; should end in .safetensors.
+
+    Raises:
+        CheckpointError: See `check_kept`.
     """
     if not isinstance(model, SavedModel):
         model = model.saved()
+    check_kept(model.arm, model.task)
     config, weights = asdict(model.config), dict(model.weights)
     if model.proposer is not None:
         config["proposer"] = asdict(model.proposer.config)

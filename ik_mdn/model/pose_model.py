@@ -156,16 +156,14 @@ class PoseModel(ConditionalNetwork):
             whole = self.uncut(T_base_tip, steps).mixture
 
             def draw(rows: Tensor, last: bool) -> Tensor:
-                if last:
-                    return self.posterior(T_base_tip[rows], steps=steps).sample((count,), generator=generator)
-                part = whole if len(rows) == len(T_base_tip) else self.uncut(T_base_tip[rows], steps).mixture
-                return part.sample((count,), generator=generator)
+                part = whole.take(rows)
+                return (within_limits(part, self.arm) if last else part).sample((count,), generator=generator)
 
             rows = torch.arange(len(T_base_tip), device=T_base_tip.device)
             return draw_inside(draw, rows, self.arm).transpose(0, 1)
 
     def mean(self, T_base_tip: Tensor) -> Tensor:
-        """The mixture's conditional mean (circular on turning joints), or the regressor's answer.
+        """The mean of p(q | T) in limits (circular on turning joints), or the regressor's answer.
 
         Args:
             T_base_tip: Targets, shape (B, 4, 4), float64.
@@ -176,6 +174,4 @@ class PoseModel(ConditionalNetwork):
         if self.kind == "mse":
             return self.propose(T_base_tip).q[:, 0]
         with torch.no_grad():
-            encoded = self.features.encode(T_base_tip)
-            mean: Tensor = self.mixture(encoded.features).mean.double() + encoded.shift
-            return mean
+            return self.posterior(T_base_tip).mean

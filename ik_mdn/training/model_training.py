@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ik_mdn.model import ArmModel, ChainModel, SavedModel, model_for
+from ik_mdn.model import ArmModel, ChainModel, SavedModel, check_kept, model_for
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.configurations import own_configurations
 from ik_mdn.training.processes import rank
@@ -76,6 +76,8 @@ def train(
         check_writable(out)
     own = own_configurations(arm, dataset, seed=config.seed)
     model = build_model(arm, config, task=task)
+    if out is not None:
+        check_kept(arm, model.task)
     model.postures = None if own is None else own.learned.postures
     identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None}
     identity |= {"rows": own.digest} if own else {}
@@ -111,7 +113,7 @@ def add_proposer(
         config: The whole budget that it was trained with.
         run_folder, on_progress: As for `train`.
     """
-    last = proposer_stage(model, config)
+    last = proposer_stage(model, config, source=None if model.postures is None else model.postures.sample)
     if last is not None:
         _train_parts([last], model, run_folder, on_progress)
     model.proposer = SavedModel.of(last.network) if last else None

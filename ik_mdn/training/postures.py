@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ik_mdn.mixture import GaussianMixture, nearest_image
+from ik_mdn.mixture import GaussianMixture, nearest_image, sample_mean
 from ik_mdn.model import MixtureShape, Postures, circular_period, log_volume
 from ik_mdn.training.scores import MixtureCandidate, ModelSelection, Score, one_standard_error
 from sim.arm import Arm
@@ -150,5 +150,4 @@ def _far_apart(q: Tensor, count: int, period: Tensor, generator: torch.Generator
 
 def _variance(q: Tensor, period: Tensor) -> Tensor:
     """Variance of each joint about its (circular) mean, (n,)."""
-    centre = torch.where(period.isinf(), q.mean(0), torch.atan2(q.sin().mean(0), q.cos().mean(0)))
-    return nearest_image(q - centre, period).square().mean(0)
+    return nearest_image(q - sample_mean(q, period), period).square().mean(0)

@@ -52,15 +52,23 @@ def test_ours_is_trained_for_all_of_the_seconds(name: str, monkeypatch: pytest.M
     pytest.importorskip("zuko", reason=NEEDED)
     pytest.importorskip("sbi", reason=NEEDED)
     minutes: list[float] = []
+    ended: list[int] = []
 
     class Counted:
+        seconds = step = 0
+
         def __init__(self, network: Any, config: TrainConfig, stream: Any, **_: Any) -> None:
+            assert len(ended) == len(minutes)  # what is trained last may look at the others, trained
             minutes.append(config.minutes)
 
         def run(self) -> None:
-            raise TrainingError("enough seen")
+            ended.append(len(minutes))
+
+    def stop(*_: Any) -> None:
+        raise TrainingError("enough seen")
 
     monkeypatch.setattr("ik_mdn.comparison.learned.Trainer", Counted)
+    monkeypatch.setattr("ik_mdn.comparison.learned._scored", stop)
     arm = sim.load_arm(name)
     with pytest.raises(TrainingError, match="enough seen"):
         next(compare_learned(arm, default_task(arm), 90.0))

@@ -70,3 +70,13 @@ def test_exact_draws_are_alike_and_a_collapsed_model_is_not() -> None:
     one = IKSolver.load("panda")
     vars(one._engines)["network"] = Collapsed()
     assert measure_diversity(one, T, draws=60).refined > found.refined + 0.1
+
+
+def test_a_pose_that_one_of_them_fails_at_counts_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = IKSolver.load("panda")
+    _, T = held_out(solver.arm, 2)
+    whole = measure_diversity(solver, T, draws=20)
+    monkeypatch.setattr("ik_mdn.evaluation.diversity._refined", lambda solver, T, q: torch.zeros(0, q.shape[1]))
+    failed = measure_diversity(solver, T, draws=20)
+    assert (whole.poses, failed.poses) == (2, 0)
+    assert np.isnan(failed.raw)

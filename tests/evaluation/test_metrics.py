@@ -52,3 +52,10 @@ def test_joint_distance_is_measured_on_the_circle_but_not_along_a_slide() -> Non
     assert joint_distance(q, other, period).item() == pytest.approx(2 * math.pi - 6.2)
     far = torch.tensor([3.1, 7.0], dtype=torch.float64)
     assert joint_distance(q, far, period).item() == pytest.approx(7.0)
+
+
+def test_no_answer_is_infinitely_far() -> None:
+    arm = sim.load_arm("planar2")
+    q = torch.tensor([[math.nan, 0.0], [0.1, 0.2]], dtype=torch.float64)
+    pos, rot = pose_errors(arm, sim.task.default_task(arm), q, torch.eye(4, dtype=torch.float64))
+    assert pos.isinf().tolist() == rot.isinf().tolist() == [True, False]

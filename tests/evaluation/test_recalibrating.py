@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 import sim
+from ik_mdn.evaluation.drawing import DrawScores, score_draws
 from ik_mdn.evaluation.poses import held_out
 from ik_mdn.evaluation.ranks import simulation_based
 from ik_mdn.evaluation.recalibrating import GOOD, blurred_levels, covered, recalibrate
@@ -194,3 +195,19 @@ def test_expected_coverage_is_what_sbi_says() -> None:
     options = {"num_posterior_samples": 200, "reduce_fns": log_prob, "show_progress_bar": False}
     ranks, _ = sbc.run_sbc(truth, rows, Drawn(), **options)
     assert (ours - (1 - ranks[:, 0] / 200)).abs().max() <= 0.01  # ties are broken at random here
+
+
+def test_a_card_of_a_recording_looks_at_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    solver = IKSolver.load("planar2")
+    own = np.concatenate([np.tile([0.3, 0.9], (600, 1)), np.tile([-0.4, -1.2], (600, 1))])
+    seen: list[Tensor] = []
+
+    def score(model: object, T: Tensor, **_: object) -> DrawScores:
+        seen.append(T)
+        assert solver.model is not None
+        return score_draws(solver.model, T[:2])
+
+    monkeypatch.setattr("ik_mdn.evaluation.report.score_draws", score)
+    measure_report(solver, training={}, own=own)
+    elbow_up = float((seen[0][:, 1, 3] > 0).double().mean())
+    assert 0.4 < elbow_up < 0.6

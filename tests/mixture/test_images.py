@@ -155,3 +155,15 @@ def test_conditional_of_a_wide_correlated_component_keeps_all_its_images() -> No
     conditional = mixture.conditional([0], y[:, :1])
     product = mixture.marginal([0]).log_prob(y[:, :1]) + conditional.log_prob(y[:, 1:])
     torch.testing.assert_close(product.exp(), mixture.log_prob(y).exp(), atol=1e-7, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_one_may_be_spread_over_points(kind: str) -> None:
+    g = torch.Generator().manual_seed(1)
+    factor = torch.randn(2, 1, 3, 2, 2, generator=g, dtype=torch.float64).tril(-1) + 1.2 * torch.eye(2)
+    logits, loc = (torch.randn(2, 1, 3, *more, generator=g, dtype=torch.float64) for more in ((), (2,)))
+    mixture = GaussianMixture(logits, loc, **{kind: factor}, period=[TAU, TAU])  # type: ignore[arg-type]
+    y = TAU * torch.rand(2, 5, 2, generator=g, dtype=torch.float64)
+    torch.testing.assert_close(mixture.log_prob(y), mixture.expand((2, 5)).log_prob(y), rtol=0, atol=1e-12)
+    one = GaussianMixture(logits[1, 0], loc[1, 0], **{kind: factor[1, 0]}, period=[TAU, TAU])  # type: ignore[arg-type]
+    torch.testing.assert_close(mixture.log_prob(y)[1], one.log_prob(y[1]), rtol=0, atol=1e-12)

@@ -617,3 +617,19 @@ def test_unfit_arguments_of_methods_are_refused() -> None:
         mixture.conditional([0, 1], torch.zeros(4, 2))
     with pytest.raises(ShapeError, match="'loc' or by 'weight'"):
         mixture.reordered(by="size")
+
+
+def test_what_is_made_of_a_mixture_checks_as_it_does() -> None:
+    mixture = GaussianMixture(torch.zeros(2, 3), torch.randn(2, 3, 2), scale=torch.ones(2, 3, 2), validate_args=True)
+    for made in (mixture.expand((4, 2)), mixture.marginal(0), mixture.take(torch.tensor([1]))):
+        with pytest.raises(ValueError, match="value"):
+            made.log_prob(torch.full(made.event_shape, math.nan))
+
+
+def test_some_of_a_batch_are_what_they_were() -> None:
+    g = torch.Generator().manual_seed(2)
+    logits, loc = torch.randn(5, 3, generator=g), torch.randn(5, 3, 2, generator=g)
+    mixture = GaussianMixture(logits, loc, scale=torch.rand(5, 3, 2, generator=g) + 0.1, period=[math.tau, math.inf])
+    rows, y = torch.tensor([3, 0, 3]), torch.randn(3, 2, generator=g)
+    whole = mixture.log_prob(y[:, None].expand(3, 5, 2))
+    torch.testing.assert_close(mixture.take(rows).log_prob(y), whole[torch.arange(3), rows])

@@ -123,3 +123,10 @@ def test_mode_of_a_batch_is_the_highest_of_each() -> None:
     loc = tensor([[0.0], [3.0]], [[1.0], [-2.0]])
     mixture = GaussianMixture(tensor([0.3, 0.7], [0.9, 0.1]).log(), loc, scale=tensor([0.1]).expand(2, 2, 1))
     torch.testing.assert_close(mixture.mode, tensor([3.0], [1.0]), atol=1e-6, rtol=0)
+
+
+def test_the_covariance_of_one_component_has_the_gradient_of_its_variance() -> None:
+    scale = tensor([0.3, 0.4]).requires_grad_()
+    mixture = GaussianMixture(tensor(0.0), tensor([1.0, 2.0]), scale=scale, period=[2 * math.pi, math.inf])
+    (found,) = torch.autograd.grad(mixture.covariance_matrix.diagonal().sum(), scale)
+    torch.testing.assert_close(found, 2 * scale.detach(), rtol=1e-6, atol=0)

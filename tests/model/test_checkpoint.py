@@ -223,3 +223,14 @@ def test_a_name_that_no_file_can_have_is_no_model(name: str) -> None:
 
 def test_an_arm_with_a_name_too_long_for_a_file_has_no_shipped_model() -> None:
     assert find_shipped(sim.load_arm("planar:" + ",".join(["0.1"] * 100))) is None
+
+
+@pytest.mark.parametrize("name", ["height and tool", "position", "x,y"])
+def test_a_task_that_its_name_would_not_give_back_is_refused(name: str, tmp_path: Path) -> None:
+    arm = sim.load_arm("ur5e")
+    task = sim.Task(name, (True, False, True, False, False, False), "x and z")
+    with pytest.raises(CheckpointError, match=f"keeps a task's name alone, and '{name}' does not name this one"):
+        save_model(PoseModel(arm, task, ModelConfig(components=2, width=8, blocks=1)), tmp_path / "lost.safetensors")
+    kept = sim.Task("x,z", task.rows, "in words of one's own")
+    save_model(PoseModel(arm, kept, ModelConfig(components=2, width=8, blocks=1)), tmp_path / "kept.safetensors")
+    assert load_model(tmp_path / "kept.safetensors").task.rows == kept.rows

@@ -7,6 +7,8 @@ import math
 import pytest
 import torch
 
+from ik_mdn.model.conditional import ConditionalNetwork
+from ik_mdn.model.config import ModelConfig, Targets
 from ik_mdn.model.network import MixtureHead, MixtureShape, Trunk, spread_means
 from sim.errors import ShapeError
 
@@ -80,3 +82,18 @@ def test_impossible_shapes_are_refused() -> None:
         MixtureShape(0, 2, "full")
     with pytest.raises(ShapeError, match="unknown covariance 'spherical'; allowed: isotropic"):
         MixtureShape(2, 2, "spherical")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("targets", ["angles", "cos_sin"])
+def test_a_regressor_knows_any_period(targets: Targets) -> None:
+    g = torch.Generator().manual_seed(0)
+    model = ConditionalNetwork(
+        2, torch.tensor([1.0, math.inf]), ModelConfig(kind="mse", targets=targets, width=8, blocks=1)
+    )
+    x, y = torch.randn(50, 2, generator=g), torch.tensor([0.98, 3.0]) + 0.1 * torch.randn(50, 2, generator=g)
+    model.prepare(x, y)
+    turn = torch.tensor([1.0, 0.0])
+    torch.testing.assert_close(model.regression_loss(x, y), model.regression_loss(x, y - 3 * turn))
+    off = float(model.y_centre[0] - y[:, 0].mean())
+    assert off - round(off) == pytest.approx(0.0, abs=0.02)
+    assert model.regress(x)[:, 0].abs().max() <= (0.5 if targets == "cos_sin" else math.inf)

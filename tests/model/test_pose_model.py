@@ -10,6 +10,7 @@ import torch
 import sim
 from ik_mdn.evaluation.metrics import joint_distance, pose_errors
 from ik_mdn.evaluation.report import held_out
+from ik_mdn.mixture.circular import sample_mean
 from ik_mdn.mixture.modes import find_modes
 from ik_mdn.model.checkpoint import load_model
 from ik_mdn.model.config import ModelConfig
@@ -91,3 +92,14 @@ def test_a_regressor_has_no_mixture() -> None:
 def test_a_mixture_does_not_regress(planar3: PoseModel) -> None:
     with pytest.raises(ShapeError, match="it predicts a density, not one point"):
         planar3.regress(torch.zeros(1, planar3.features.size))
+
+
+def test_the_mean_is_that_of_the_draws_in_limits() -> None:
+    model = load_model("puma560")
+    _, T = held_out(model.arm, 40)
+    g = torch.Generator().manual_seed(0)
+    drawn, mean = sample_mean(model.sample(T, 4000, generator=g), model.period, dim=1), model.mean(T)
+    near = joint_distance(mean, drawn, model.period)
+    certain = (model.sample(T, 4000, generator=g).transpose(0, 1) - mean).cos().mean(0).amin(-1) > 0.3
+    assert certain.sum() >= 5  # the direction of a mean that hardly has one is anything
+    assert near[certain].max() < 0.1
