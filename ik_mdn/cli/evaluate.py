@@ -138,7 +138,7 @@ def _density_rows(result: Evaluation) -> list[list[str]]:
 
 def _mode_rows(result: Evaluation) -> list[list[str]]:
     modes, weights = result.modes, result.weights
-    if modes is None or weights is None:
+    if modes is None:
         rows = [["modes", "not compared: more joints than constraints, the solutions form a continuum"]]
         if (along := result.diversity) is not None:
             means = (along.raw, along.refined, along.restarts, along.exact)
@@ -147,7 +147,7 @@ def _mode_rows(result: Evaluation) -> list[list[str]]:
             label = f"MMD² of {along.draws} draws to exact ones along the curves ({along.poses} poses)"
             rows += [[f"{label}: raw, refined, random restarts, exact", shown]]
         return rows
-    return [
+    rows = [
         [f"true solutions, modes per pose ({modes.poses} poses)", f"{modes.solutions:.2f}, {modes.modes:.2f}"],
         ["recall of modes", f"{100 * modes.recall:.2f} %"],
         [
@@ -155,6 +155,11 @@ def _mode_rows(result: Evaluation) -> list[list[str]]:
             f"{100 * modes.precision:.2f} % (they carry {100 * modes.mass:.2f} % of the probability)",
         ],
         ["recall after refinement", f"{100 * modes.refined_recall:.2f} %"],
+    ]
+    if weights is None:
+        return [*rows, ["weights", "not scored: the task fixes more numbers than there are joints"]]
+    return [
+        *rows,
         [
             "log score of weights: exact, network, uniform",
             f"{weights.exact:.3f}, {weights.network:.3f}, {weights.uniform:.3f} nats",
