@@ -17,7 +17,7 @@ from results import DATA, run_script, ships_by_default
 from ik_mdn.cli import train as train_command
 from ik_mdn.cli.console import progress
 from ik_mdn.evaluation import measure_report
-from ik_mdn.model import ChainModel, load_model, save_model
+from ik_mdn.model import ArmModel, ChainModel, load_model, save_model, shipped_models
 from ik_mdn.solver import IKSolver
 from ik_mdn.training import Progress, add_proposer, add_reach
 from ik_mdn.training.config import TrainConfig
@@ -34,7 +34,7 @@ RECIPES = (
 # steps of mixtures trained since in batches of 1,024: sharper
 SMALLER = {"ur5e": 160_000, "xarm6": 160_000, "panda": 150_000}
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
-PROPOSER, REACH = "proposer", "reach"
+PROPOSER, REACH, CARD = "proposer", "reach", "card"
 
 _MODELS = DATA / "models"
 
@@ -51,7 +51,8 @@ def main(
 
     Args:
         only: Arms to train for.
-        kinds: Of mdn, mse, k1; "proposer" and "reach" train that of a shipped chain anew, and nothing else.
+        kinds: Of mdn, mse, k1; "proposer" and "reach" train that of a shipped chain anew, and nothing else; "card"
+            measures the report cards of what ships anew.
         steps: In place of the recipe's, which takes an hour or more per arm on a CPU. (The proposer of iiwa that ships
             had 10,000: a fifth of them is its own. What tells where the others follow was trained last, by `reach`.)
         runs: Where states and metrics are kept.
@@ -60,12 +61,17 @@ def main(
     Raises:
         UnknownNameError: An arm without a recipe, or an unknown kind; before anything is trained.
     """
-    for what, names, known in (("arm", only, RECIPES), ("kind", kinds, (*KINDS, PROPOSER, REACH))):
+    for what, names, known in (("arm", only, RECIPES), ("kind", kinds, (*KINDS, PROPOSER, REACH, CARD))):
         for name in names:
             if name not in known:
                 raise UnknownNameError(f"unknown {what} {name!r}; allowed: {', '.join(known)}", name=name)
     for arm in only:
         for kind in kinds:
+            if kind == CARD:
+                for name in shipped_models():
+                    if name.partition("-")[0] == arm:
+                        _measure(load_model(name), out / f"{name}.safetensors")
+                continue
             is_smaller = arm in SMALLER and kind in ("mdn", PROPOSER, REACH) and not steps
             smaller = {"steps": SMALLER[arm], "batch_size": 1024} if is_smaller else {}
             recipe = replace(RECIPES[arm], **{"steps": steps or RECIPES[arm].steps, **smaller})
@@ -91,8 +97,13 @@ def _train_part(kind: str, arm: str, config: TrainConfig, out: Path, run_folder:
         else:
             assert isinstance(model, ChainModel)
             model = add_reach(model, config, run_folder=run_folder, on_progress=show)
-            solver = IKSolver(model.arm, model)
-            model.report.values |= measure_report(solver, training=model.report.values["training"])
+    _measure(model, out)
+
+
+def _measure(model: ArmModel, out: Path) -> None:
+    """Measure a model's report card, and write both."""
+    found = measure_report(IKSolver(model.arm, model), training=model.report.values["training"])
+    model.report.values |= found
     save_model(model, out)
 
 
