@@ -68,8 +68,10 @@ def guard(action: Callable[[], object], *, explain: Callable[[str], str] = str, 
     try:
         action()
         sys.stdout.flush()
-    except SystemExit as stop:  # the parser has said what it does not understand, or has shown help
-        return stop.code if isinstance(stop.code, int) else WRONG if stop.code else 0
+    except SystemExit as stop:
+        if isinstance(stop.code, int | None):  # the parser has said what it does not understand, or has shown help
+            return stop.code or 0
+        return report_error(str(stop.code))
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to be flushed at exit
         return CUT_OFF

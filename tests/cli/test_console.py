@@ -106,7 +106,7 @@ def test_what_is_printed_beside_a_bar_goes_where_stdout_goes(
         (OverflowError("int too big"), 2, "too large for this machine"),
         (IsADirectoryError(21, "Is a directory", "/"), 2, "Is a directory (/)"),
         (KeyboardInterrupt(), 130, "goes on where it stopped"),
-        (SystemExit("no such cell"), 2, ""),
+        (SystemExit("no such cell"), 2, "no such cell"),
     ],
 )
 def test_what_goes_wrong_is_one_line(
