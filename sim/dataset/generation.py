@@ -88,7 +88,7 @@ def generate(
             and several calls with different `shards` share the work.
         engine: Where shards are written: in threads of this process, in other processes, or on a Ray cluster, where the folder
             must mean the same to every machine: a shared one, or a URL. The bytes are the same everywhere.
-        shards: Indices of the shards to write; default: all.
+        shards: Indices of the shards to write, in any order; default: all.
         on_progress: Called now and then with the number of finished samples and of all samples.
 
     Returns:
@@ -148,8 +148,10 @@ def _check_shards(info: DatasetInfo, shards: Sequence[int] | None) -> list[int]:
     if not isinstance(wanted, range):
         for shard in wanted:
             check_counts(0, shard=shard)
-    if not 0 < len(wanted) <= info.n_shards or min(wanted) < 0 or max(wanted) >= info.n_shards:
-        given = f"{wanted[0]} to {wanted[-1]}" if len(wanted) else "[]"
+        wanted = sorted(set(map(int, wanted)))
+    ends = sorted((wanted[0], wanted[-1])) if wanted else []
+    if not ends or ends[0] < 0 or ends[1] >= info.n_shards:
+        given = " to ".join(map(str, ends)) or "[]"
         raise DatasetError(
             f"shards {given} do not exist: {info.count} samples in shards of {info.shard_size} make "
             f"shards 0 to {info.n_shards - 1}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,9 @@ class DatasetInfo:
     def __post_init__(self) -> None:
         for name, least in (("count", 1), ("shard_size", 1), ("seed", 0)):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < least:
+            if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
                 raise DatasetError(f"{name} is {value!r}; a whole number from {least} on is needed", **{name: value})
+            object.__setattr__(self, name, int(value))
         if self.n_shards > MAX_SHARDS:
             raise DatasetError(
                 f"{self.count} samples in shards of {self.shard_size} make {self.n_shards} shards; allowed are "

@@ -392,6 +392,8 @@ def test_a_shard_that_another_process_has_finished_meanwhile_is_not_written_agai
         ({"count": 10, "shards": [1]}, "shards 1 to 1 do not exist: .* make shards 0 to 0"),
         ({"count": 10, "shards": range(10**12)}, "shards 0 to 999999999999 do not exist"),
         ({"count": 10, "shards": []}, r"shards \[\] do not exist"),
+        ({"count": 10, "shard_size": 5, "shards": [0, 7, 1]}, "shards 0 to 7 do not exist: .* make shards 0 to 1"),
+        ({"count": True}, "count is True; a whole number"),
     ],
 )
 def test_wrong_arguments_are_named_before_anything_is_written(
@@ -400,6 +402,14 @@ def test_wrong_arguments_are_named_before_anything_is_written(
     with pytest.raises(DatasetError, match=message):
         generate(planar2, tmp_path / "new", **arguments)  # type: ignore[arg-type]
     assert not (tmp_path / "new").exists()
+
+
+def test_a_shard_that_is_named_twice_is_one_and_numbers_may_be_numpys(planar2: sim.Arm, tmp_path: Path) -> None:
+    count, size, last = np.array([100, 50, 1])
+    report = generate(planar2, tmp_path, count=count, shard_size=size, shards=[last, 0, 1, 0], workers=1)
+    assert (report.n_made, report.n_kept) == (100, 0)
+    assert report.n_bytes == sum(path.stat().st_size for path in tmp_path.glob("shards/*.parquet"))
+    assert read_info(tmp_path) == report.info
 
 
 # --- self-collision ------------------------------------------------------------------------------------------
