@@ -152,8 +152,11 @@ def _as_options(message: str, module: ModuleType) -> str:
     """A library's message with the parameters it speaks of named as the options that they are here: tip= as --tip."""
     for name in signature(module.run).parameters:
         option = f"--{name.replace('_', '-')}"
-        message = re.sub(rf"(?<![\w-]){name}=(?=[\w'\"\[(.+-])", f"{option} ", message)
-        message = re.sub(rf"(?<![\w-]){name}(=|\b)" if "_" in name else rf"(?<![\w-]){name}=", option, message)
+        alone = rf"(?<![\w./?&-]){name}"  # no part of a file's name or of a URL
+        message = re.sub(rf"{alone}=True\b", option, message)
+        message = re.sub(rf"{alone}=False\b", f"--no-{option[2:]}", message)
+        message = re.sub(rf"{alone}=(?=[\w'\"\[(.+-])", f"{option} ", message)
+        message = re.sub(rf"{alone}(=|\b(?!/|\.\w))" if "_" in name else f"{alone}=", option, message)
     return message
 
 

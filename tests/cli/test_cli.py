@@ -169,6 +169,8 @@ def test_numbers_may_be_joined_by_commas(typed: list[str], capsys: pytest.Captur
         (["--point", "1", "0", "--tolerance", "nan"], "--tolerance nan"),
         (["--point", "1", "0", "--q-seed", "1"], "--q-seed takes 2 numbers (joint1, joint2); got 1"),
         (["--point", "1", "0", "--json", "/"], "is a folder; give the name of a file (/)"),
+        (["--point", "1", "0", "--model", "none", "--no-refine"], "error: --no-refine shows a model's raw modes"),
+        (["--point", "1", "0", "--model", "q_seed/pose_file.zip"], "q_seed/pose_file.zip"),
     ],
 )
 def test_odd_values_are_answered_in_words(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
