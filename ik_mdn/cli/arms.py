@@ -16,8 +16,11 @@ OptionalArm = Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar=
 def run(arm: OptionalArm = None, /, *, base: Base = None, tip: Tip = None, json: Json = None) -> None:
     """List the built-in arms, or show the chain of one arm."""
     from sim.arm import builtin_arms, load_arm
+    from sim.errors import ShapeError
 
     if arm is None:
+        if base or tip:
+            raise ShapeError("--base and --tip are links of one arm; say of which: ik-mdn arms ARM")
         arms = builtin_arms()
         if json:
             return write_json(json, {"arms": arms})

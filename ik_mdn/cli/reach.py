@@ -94,6 +94,10 @@ def run(
             against gravity are refused.
     """
     _check(episodes, seed, targets, explain, record, out)
+    if video is not None and not record:
+        raise ShapeError("--video is the format of what --record films; give --record too, or leave it out")
+    if workers is not None and engine == "local":
+        raise ShapeError("--workers are of --engine processes; give that too, or leave it out")
     with waiting("loading"):
         from ik_mdn.reach import Stage, check_suite, film_name
         from ik_mdn.solver import solver_for

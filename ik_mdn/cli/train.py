@@ -11,6 +11,7 @@ import tyro
 from ik_mdn.cli.console import print_table, progress, report_note, waiting, write_json
 from ik_mdn.cli.options import OPTIONAL, ArmName, Base, Folder, Json, OutPath, TaskName, Tip
 from ik_mdn.training import TrainConfig
+from sim.errors import ShapeError
 from sim.words import counted
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def run(
         dataset: Train on a folder written by `ik-mdn generate`, or on a file or folder of your own joint vectors (Parquet,
             CSV, NumPy; a column per joint by its name, rad and m), so that weights mean how this robot is usually held.
     """
+    if both_targets and config.kind != "mse":
+        raise ShapeError("--both-targets is of the regressor; give --kind mse too, or leave it out")
     with waiting("loading"):
         from ik_mdn.model import choose_device
         from ik_mdn.training import rank, train  # noqa: F401 - loads torch while it is said so
@@ -63,7 +66,7 @@ def run(
     out = out or Path(f"{label}.safetensors")
     folder = run_folder or Path("runs") / (label if config.kind == "mse" else f"{label}-mdn")
     configs = [config]
-    if config.kind == "mse" and both_targets:
+    if both_targets:
         configs = [replace(config, targets="angles"), replace(config, targets="cos_sin")]
     folders = [folder if len(configs) == 1 else folder / one.targets for one in configs]
     samples = dataset if dataset is None or "://" in dataset else Path(dataset)

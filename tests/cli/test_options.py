@@ -69,6 +69,23 @@ def test_a_picture_that_could_not_be_written_is_refused_before_the_work(
     assert re.search(message, " ".join(capsys.readouterr().err.replace("│", "").split()))
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["arms", "--tip", "tool0"], "--base and --tip are links of one arm"),
+        (["train", "planar2", "--both-targets"], "give --kind mse too"),
+        (["reach", "planar2", "--video", "gif"], "give --record too"),
+        (["reach", "planar2", "--workers", "4"], "are of --engine processes"),
+    ],
+)
+def test_an_option_that_would_be_of_no_use_alone_is_refused_before_the_work(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.arm.load_arm", lambda *_, **__: pytest.fail("went to work"))
+    assert main(words) == 2
+    assert message in " ".join(capsys.readouterr().err.replace("│", "").split())
+
+
 def test_a_package_that_is_missing_is_told_before_the_work(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
