@@ -141,7 +141,13 @@ def reach_page(found: Mapping[str, Any]) -> str:
 
 def paths_page(found: Mapping[str, Any]) -> str:
     """Lines and circles followed on one branch."""
-    header = ["arm", "paths by status", "silent switches", "off the path, by Bullet [m]", "largest step, of the limit"]
+    header = [
+        "arm",
+        "paths by status",
+        "silent switches",
+        "largest error, by Bullet [m, rad]",
+        "largest step, of the limit",
+    ]
     header += ["longest delay [s]", "simple loop: ended, with a step too large"]
     rows = []
     for arm, one in found["arms"].items():
