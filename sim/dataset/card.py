@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sim.arm import Arm
 from sim.dataset.manifest import DatasetInfo, describe
 from sim.files import whole_file
@@ -9,7 +11,7 @@ from sim.remote import Place
 
 _CARD = """\
 ---
-pretty_name: Forward kinematics of {arm}
+pretty_name: {title}
 tags: [robotics, kinematics]
 configs:
 - config_name: default
@@ -69,6 +71,7 @@ def write_card(folder: Place, info: DatasetInfo, arm: Arm) -> None:
     versions = ", ".join(f"{name} {number}" for name, number in about["written_with"].items())
     text = _CARD.format(
         **rows,
+        title=json.dumps(f"Forward kinematics of {arm.name}"),
         n=arm.n_joints,
         joints=", ".join(f"{name} [{unit}]" for name, unit in zip(arm.joint_names, about["joint_units"], strict=True)),
         columns=columns,

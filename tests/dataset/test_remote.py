@@ -7,6 +7,7 @@ import os
 import re
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +16,7 @@ import numpy as np
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 import ik_mdn
 import sim
@@ -191,8 +193,6 @@ def test_the_datasets_library_reads_it(arm: sim.Arm, tmp_path: Path, streaming: 
 
 
 def test_the_card_says_what_it_is_and_is_never_written_over(arm: sim.Arm, tmp_path: Path) -> None:
-    import yaml
-
     folder = generate(arm, tmp_path, **WANTED).folder
     card = folder / "README.md"
     _, front, text = card.read_bytes().decode().split("---\n", 2)
@@ -202,6 +202,14 @@ def test_the_card_says_what_it_is_and_is_never_written_over(arm: sim.Arm, tmp_pa
     (tmp_path / "README.md").write_text("mine")
     generate(arm, tmp_path, **WANTED)
     assert (tmp_path / "README.md").read_text() == "mine"
+
+
+def test_the_card_of_an_arm_of_any_name_can_be_read_by_machines(arm: sim.Arm, tmp_path: Path) -> None:
+    named = replace(arm, name='left: arm "B" #2')
+    generate(named, tmp_path, count=10, workers=1)
+    head = yaml.safe_load((tmp_path / "README.md").read_text(encoding="utf-8").split("---\n")[1])
+    assert head["pretty_name"] == f"Forward kinematics of {named.name}"
+    assert head["configs"][0]["data_files"] == "shards/*.parquet"
 
 
 def test_what_the_card_says_to_type_reads_the_dataset(
