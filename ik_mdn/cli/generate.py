@@ -138,7 +138,9 @@ def _to_json(report: GenerateReport) -> dict[str, Any]:
 
 
 def _summary(report: GenerateReport) -> str:
-    size = f"{report.n_bytes / 1e6:,.3g} MB in {report.folder}"
+    from ik_mdn.evaluation import number
+
+    size = f"{number(report.n_bytes / 1e6)} MB in {report.folder}"
     if not report.n_made:
         return f"all {report.n_kept:,} samples were there already: {size}"
     kept = f" ({report.n_kept:,} were there already)" if report.n_kept else ""
@@ -148,4 +150,6 @@ def _summary(report: GenerateReport) -> str:
 
 def _shorten(rate: float) -> str:
     """Three digits and a factor: "1.23 M", "45.6 k", "789"."""
-    return f"{rate / 1e6:,.3g} M" if rate >= 1e6 else f"{rate / 1e3:.3g} k" if rate >= 1e3 else f"{rate:.3g}"
+    from ik_mdn.evaluation import number
+
+    return f"{number(rate / 1e6)} M" if rate >= 1e6 else f"{number(rate / 1e3)} k" if rate >= 1e3 else number(rate)

@@ -23,10 +23,10 @@ import torch
 
 import sim
 from ik_mdn.cli import main
-from ik_mdn.cli.generate import read_number
+from ik_mdn.cli.generate import _summary, read_number
 from sim.dataset import generation, sampling, shards
-from sim.dataset.generation import generate
-from sim.dataset.manifest import read_info
+from sim.dataset.generation import GenerateReport, generate
+from sim.dataset.manifest import DatasetInfo, read_info
 from sim.dataset.reading import read_batches, read_samples
 from sim.dataset.sampling import BLOCK_ROWS, make_shard, sample_joints
 from sim.dataset.shards import ROW_GROUP_ROWS, shard_path
@@ -622,6 +622,13 @@ def test_the_command_writes_a_dataset_and_says_what_it_did(tmp_path: Path, capsy
     assert "all 2,000 samples were there already" in capsys.readouterr().out
     assert main([*command, "--seed", "1"]) == 2
     assert "seed is 0 there, 1 here" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_large_numbers_are_written_out(planar2: sim.Arm) -> None:
+    count = 10**9
+    info = DatasetInfo(planar2.fingerprint, "a", "b", ("c", "d"), 0, count, 10**6, False)
+    said = _summary(GenerateReport(Path("data"), info, count, 0, 52_345_678_901, seconds=1000.2))
+    assert said == "wrote 1,000,000,000 samples in 1000.2 s, 1,000 k poses/s: 52,346 MB in data"
 
 
 def test_numbers_may_be_written_short() -> None:
