@@ -78,8 +78,9 @@ def draw_log_sum_exp(out: Path, effort: float) -> None:
     mixture = GaussianMixture(torch.zeros(2), loc, scale=scale)
     y = torch.linspace(-3, 3, 1201)[:, None]
     stable = mixture.log_prob(y)
-    density = (mixture.weights * (-0.5 * ((y - loc[:, 0]) / scale[:, 0]).square()).exp() / scale[:, 0]).sum(1)
-    naive = (density / math.sqrt(2 * math.pi)).log()
+    each = (-0.5 * ((y - loc[:, 0]) / scale[:, 0]).square()).exp() / (scale[:, 0] * math.sqrt(2 * math.pi))
+    density = (mixture.weights * each).sum(1)
+    naive = density.log()
     lost = naive.isinf()
     figure, (left, right) = new_figure(1, 2, figsize=(12.5, 5))
     left.plot(y[:, 0], density, color=ORANGE, linewidth=2.5)

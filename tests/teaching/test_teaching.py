@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from ik_mdn.cli import main
+from ik_mdn.teaching import fitting
 from ik_mdn.teaching.answers import worked_example
 from ik_mdn.teaching.lessons import LESSONS, teach
 from sim.errors import UnknownNameError
@@ -50,6 +53,19 @@ def test_the_command_prints_captions_and_refuses_unknown_names(
     assert "allowed: two_answers, one_component" in capsys.readouterr().err
     with pytest.raises(UnknownNameError, match="unknown figure 'nothing'"):
         teach(tmp_path, only=["nothing"])
+
+
+def test_the_density_that_underflows_is_the_one_whose_logarithm_is_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(fitting, "finish", lambda figure, out: drawn.append(figure))
+    fitting.draw_log_sum_exp(tmp_path / "never.png", 1.0)
+    left, right = drawn[0].axes
+    density, log_density = (np.asarray(panel.lines[0].get_ydata()) for panel in (left, right))
+    large = density > 1e-30
+    assert large.sum() > 100
+    np.testing.assert_allclose(np.log(density[large]), log_density[large], atol=1e-3)
 
 
 def test_captions_are_printed_as_their_figures_are_written(
