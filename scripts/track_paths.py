@@ -220,7 +220,7 @@ def measure(arm: Arm, task: Task, tracked: list[Tracked]) -> dict[str, Any]:
             for t in tracked
             if len(t.q)
         )
-    own = max(max(t.err_pos.max(initial=0.0), t.err_rot.max(initial=0.0)) for t in tracked)
+    own = max((max(t.err_pos.max(initial=0.0), t.err_rot.max(initial=0.0)) for t in tracked), default=0.0)
     out = sum(bool(((t.q < arm.q_min) | (t.q > arm.q_max)).any()) for t in tracked)
     return {"step_over_limit": float(step), "err_bullet": err, "err_own": float(own), "paths_out_of_limits": out}
 

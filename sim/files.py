@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sim.errors import IKError, shown
 from sim.remote import Place, RemotePath
@@ -92,6 +95,21 @@ def check_writable(path: Path | str) -> None:
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+def as_json(value: Any) -> Any:
+    """A value, or all in it, as JSON types: arrays as lists, and None for numbers that are not finite.
+
+    Args:
+        value: Mappings, sequences, NumPy arrays and scalars, and plain values.
+    """
+    if isinstance(value, Mapping):
+        return {name: as_json(item) for name, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [as_json(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def parse_json(text: str | bytes) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sim.errors import IKError
-from sim.files import whole_file
+from sim.files import as_json, whole_file
 
 WRONG, STOPPED, CUT_OFF = 2, 130, 141  # exit codes: wrong input, Ctrl-C, the reader of a pipe has gone
 
@@ -219,9 +219,9 @@ def write_json(target: str, values: Mapping[str, Any]) -> None:
 
     Args:
         target: A path (written to a temporary name, then renamed), or "-" for stdout.
-        values: JSON types only.
+        values: See `sim.files.as_json`.
     """
-    text = json.dumps(values, indent=2, allow_nan=False)
+    text = json.dumps(as_json(values), indent=2, allow_nan=False)
     if target == "-":
         sys.stdout.write(text + "\n")
         return

@@ -48,8 +48,7 @@ def _read_output(word: str) -> str:
     """The name of a file to write, found out before the work whether it can be."""
     from sim.files import check_writable
 
-    if word != "-":
-        check_writable(word)
+    check_writable(word)
     return word
 
 
@@ -131,7 +130,7 @@ Seed = Annotated[
 ]
 Json = Annotated[
     str | None,
-    _OUTPUT,
+    _primitive(lambda word: word if word == "-" else _read_output(word), "FILE"),
     tyro.conf.arg(help='Write all numbers as JSON to this file ("-": standard output).', **OPTIONAL),
 ]
 OutFile = Annotated[str | None, _OUTPUT, tyro.conf.arg(**OPTIONAL)]

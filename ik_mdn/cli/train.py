@@ -223,7 +223,8 @@ def _rows_of_draws(draws: dict[str, dict[str, float]]) -> list[list[str]]:
     for name, label in (("network", "network alone"), ("kinematic_head", "with two kinematic steps")):
         if name in draws:
             at = draws[name]
-            error = f"{1e3 * at['pos_mean']:.2f} mm {DEGREES * at['rot_mean']:.2f}°"
+            turned = f" {DEGREES * at['rot_mean']:.2f}°" if at["rot_mean"] else ""  # 0 where rotation is free
+            error = f"{1e3 * at['pos_mean']:.2f} mm{turned}"
             rows.append([f"draws, {label}: mean error, in limits", f"{error}, {100 * at['in_limits']:.1f} %"])
     return rows
 

@@ -13,6 +13,7 @@ from ik_mdn.solver import Law
 from sim.arm import LIMIT_SLACK
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
+from sim.files import as_json
 from sim.inputs import check_reals
 from sim.words import Word
 
@@ -220,10 +221,7 @@ class Decision:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, with the place of the chosen candidate; None stands for a margin without limits."""
-        candidates = [
-            asdict(each) | {"q": each.q.tolist(), "margin": each.margin if math.isfinite(each.margin) else None}
-            for each in self.candidates
-        ]
+        candidates = [as_json(asdict(each)) for each in self.candidates]
         chosen = next((i for i, each in enumerate(self.candidates) if each is self.chosen), None)
         law = None if self.law is None else self.law.value
         return {"reason": self.reason, "law": law, "chosen": chosen, "candidates": candidates}

@@ -13,6 +13,7 @@ from torch import Tensor
 from ik_mdn.mixture import nearest_image
 from sim.arm import Arm
 from sim.arrays import FloatArray
+from sim.files import as_json
 from sim.kinematics import forward_kinematics
 from sim.task import Task, error_norms, task_error
 
@@ -36,7 +37,7 @@ class Quantiles(NamedTuple):
 
     def to_dict(self) -> dict[str, float | None]:
         """Plain JSON types; numbers that do not exist become null."""
-        return {name: value if np.isfinite(value) else None for name, value in self._asdict().items()}
+        return dict(as_json(self._asdict()))
 
 
 @dataclass(frozen=True)

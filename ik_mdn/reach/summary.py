@@ -13,6 +13,7 @@ import numpy as np
 from ik_mdn.control import ReachResult, ReachStatus
 from ik_mdn.evaluation import Quantiles
 from ik_mdn.reach.suites import ReachTask
+from sim.files import as_json
 
 CLOCKED = ("time_solve", "time_decide")  # by the clock on the wall: no two runs agree in these
 
@@ -87,7 +88,7 @@ def describe_episode(task: ReachTask, result: ReachResult, *, most: int | None =
         "q_end": result.q_end.tolist(),
         "T_base_target": task.T_base_target.tolist(),
         "route": [q.tolist() for q in result.decision.route],
-        "candidates": [_plain(vars(candidate)) for candidate in candidates[:most]],
+        "candidates": [as_json(vars(candidate)) for candidate in candidates[:most]],
     }
 
 
@@ -134,15 +135,6 @@ def _outcome(task: ReachTask, result: ReachResult) -> dict[str, Any]:
         "contacts": [list(pair) for pair in result.contacts],
         "contacts_end": [list(pair) for pair in result.contacts_end],
     }
-
-
-def _plain(value: Any) -> Any:
-    """A value, or all in it, as JSON types; None for what is infinite."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _reason(row: Mapping[str, Any]) -> str:

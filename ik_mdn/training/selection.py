@@ -50,7 +50,10 @@ def choose(
     """
     if len(x) != len(y):
         raise ShapeError(f"got {len(x)} inputs and {len(y)} targets; give one target for each input")
-    shapes = [MixtureShape(k, y.shape[1], c) for c, k in itertools.product(covariances, sorted(set(components)))]
+    shapes = [
+        MixtureShape(k, y.shape[1], c)
+        for c, k in itertools.product(dict.fromkeys(covariances), sorted(set(components)))
+    ]
     if not shapes or not 2 <= folds <= len(x):
         raise ShapeError(
             f"got {len(shapes)} candidates, folds={folds}, {len(x)} rows; "
