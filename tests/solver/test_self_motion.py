@@ -236,16 +236,15 @@ def test_two_joints_to_spare_give_diverse_exact_samples_without_curves() -> None
         assert nearest.min() > 0.05
 
 
-def rolling() -> Arm:
-    """Base turn, three pitches, and a turn about the tool's own axis: five joints, of a tool's axis singular everywhere."""
+def rolling(n: int = 5) -> Arm:
+    """Base turn, pitches (three of five joints), and a turn about the tool's own axis: of that axis singular everywhere."""
     turned = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    offsets = np.tile(np.eye(4), (6, 1, 1))
-    offsets[1, :3, :3], offsets[4, :3, :3] = turned, turned.T
-    offsets[1, 2, 3], offsets[2:4, 0, 3], offsets[4, 0, 3], offsets[5, 2, 3] = 0.2, 0.4, 0.1, 0.1
-    limits = np.full(5, 2.5)
-    return Arm(
-        "rolling", "base", "tip", tuple("abcde"), ("revolute",) * 5, offsets, -limits, limits, np.ones(5), np.ones(5)
-    )
+    offsets = np.tile(np.eye(4), (n + 1, 1, 1))
+    offsets[1, :3, :3], offsets[-2, :3, :3] = turned, turned.T
+    offsets[1, 2, 3], offsets[2:-2, 0, 3], offsets[-2, 0, 3], offsets[-1, 2, 3] = 0.2, 0.4, 0.1, 0.1
+    limits = np.full(n, 2.5)
+    names = tuple("abcdef"[:n])
+    return Arm("rolling", "base", "tip", names, ("revolute",) * n, offsets, -limits, limits, np.ones(n), np.ones(n))
 
 
 def test_a_task_that_is_singular_everywhere_has_a_joint_to_spare() -> None:
@@ -259,6 +258,18 @@ def test_a_task_that_is_singular_everywhere_has_a_joint_to_spare() -> None:
         roll = np.unwrap(np.sort(motion.q[:, 4]))
         assert np.ptp(roll) > 4.0  # of the 5 that its limits allow
         assert motion.weight.max() < 0.3  # none is "exactly singular" and takes all
+
+
+def test_a_task_that_is_singular_everywhere_leaves_no_curves() -> None:
+    """Six joints and five constraints, of which four are independent: two joints are to spare, and no curve is a curve."""
+    arm = rolling(6)
+    q = sample(arm, 2)
+    for motion in self_motion(arm, forward_kinematics(arm, q), 40, task="position_axis"):
+        assert len(motion) > 5  # of seeds that end in limits
+        assert (motion.curve == -1).all()
+        assert not len(motion.length)
+    with pytest.raises(TaskError, match="fixes 5 numbers, of which 4 are independent"):
+        slide(arm, q[0], 0.1, task="position_axis")
 
 
 def with_second_boom(longest: float) -> Arm:
