@@ -101,6 +101,16 @@ def task_rank(arm: Arm, task: Task) -> int:
     return int((task_singular_values(arm, task, q) > ROUNDING).sum(axis=-1).max())
 
 
+def moves_on_curves(arm: Arm, task: Task) -> bool:
+    """Whether the joint vectors that meet a target form curves: one joint to spare, and constraints that are independent.
+
+    Args:
+        arm: The arm.
+        task: Which rows count.
+    """
+    return arm.n_joints == task.n_constraints + 1 == task_rank(arm, task) + 1
+
+
 def comes_in_pairs(arm: Arm, task: Task) -> bool:
     """Whether every target away from singularities has an even number of solutions, full turns counted once.
 

@@ -22,6 +22,7 @@ from ik_mdn.evaluation.weights import WeightScores, measure_weights
 from ik_mdn.mixture import find_modes
 from sim.errors import CheckpointError, ShapeError
 from sim.inputs import check_counts, check_kinds
+from sim.jacobians import moves_on_curves
 
 if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
@@ -181,7 +182,7 @@ def evaluate(
     found = {name: torch.cat([row[name] for row in rows]).cpu() for name in rows[0]}
     redundant = solver.arm.n_joints > solver.task.n_constraints
     modes = None if redundant else _score_modes(solver, model, T_there[:mode_count], say)
-    curves = solver.arm.n_joints == solver.task.n_constraints + 1
+    curves = moves_on_curves(solver.arm, solver.task)
     diversity = measure_diversity(solver, T[: min(mode_count, _CURVES)], seed=seed + 1) if curves else None
     weights = measure_weights(solver, q, T) if solver.arm.n_joints == solver.task.n_constraints else None
     return Evaluation(

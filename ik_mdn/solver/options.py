@@ -111,7 +111,7 @@ def read_options(
         draws=draws,
         restarts=restarts,
         thorough=thorough,
-        first=max_solutions == 1 and by == "weight" and not (thorough or windings or has_postures),
+        first=max_solutions == 1 and by == "weight" and max_jump is None and not (thorough or windings or has_postures),
         seed=seed,
         max_jump=max_jump,
         spread=SEEDS if has_postures else 0,  # what is improbable is a solution too

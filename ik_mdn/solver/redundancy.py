@@ -22,7 +22,7 @@ from sim.arm import LIMIT_SLACK, Arm
 from sim.arrays import BoolArray, FloatArray, IntArray
 from sim.errors import ShapeError, TaskError
 from sim.inputs import check_counts, check_kinds, check_sizes
-from sim.jacobians import task_rank, task_singular_values
+from sim.jacobians import moves_on_curves, task_rank, task_singular_values
 from sim.task import Task, as_targets, load_task
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def self_motion(
     T = as_targets(chosen, T_base_tip).reshape(-1, 4, 4)
     postures = None if model_solver is None else model_solver.postures
     job = _Job(arm, chosen, postures, count, seeds, restarts, tolerance, seed)
-    find = _trace if arm.n_joints == chosen.n_constraints + 1 else _scatter
+    find = _trace if moves_on_curves(arm, chosen) else _scatter
     with at_most(None if isinstance(solver, Arm) else solver.threads):
         return _join(_each(lambda piece: find(job, piece), np.array_split(T, -(-len(T) // _POSES) or 1)))
 

@@ -14,6 +14,7 @@ from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, TaskError
 from sim.inputs import as_numbers
+from sim.jacobians import moves_on_curves, task_rank
 from sim.kinematics import forward_kinematics, kinematics
 from sim.task import Task, as_targets, task_jacobian
 from sim.words import Word
@@ -82,15 +83,16 @@ def slide(
         Where each slide ended, and how far that is (length 1 for a single one).
 
     Raises:
-        TaskError: Not exactly one joint to spare for the task, or numba cannot run.
+        TaskError: Not exactly one joint to spare for the task (see `sim.jacobians.moves_on_curves`), or numba cannot run.
         ShapeError: q or the distance has the wrong shape, is not finite, or q lies outside the limits.
         PoseError: See `sim.task.as_targets`.
     """
     arm, chosen, _ = resolve(solver, task)
-    if arm.n_joints != chosen.n_constraints + 1:
+    if not moves_on_curves(arm, chosen):
         raise TaskError(
-            f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {chosen.n_constraints} numbers: "
-            "its self-motion is no curve; slide needs exactly one joint to spare"
+            f"arm {arm.name!r} has {arm.n_joints} joints and task {chosen.name!r} fixes {chosen.n_constraints} numbers, "
+            f"of which {task_rank(arm, chosen)} are independent: its self-motion is followed as no curve; slide needs "
+            "exactly one joint to spare, and numbers that all are independent"
         )
     start, way = _checked_slide(arm, q, distance)
     T = forward_kinematics(arm, start)

@@ -229,7 +229,7 @@ class IKSolver:
                 `q_seed`), "margin" (to the nearest limit) or "manipulability" (sqrt det J Jᵀ). Default: "distance"
                 with `q_seed`, otherwise "weight".
             max_solutions: Keep only so many of the best per target; default: all. 1 with rank "weight" stops at the
-                first that is found, from the eight heaviest seeds if possible (not where p(q) was learned).
+                first that is found, from the eight heaviest seeds if possible (not with `max_jump`, nor where p(q) was learned).
             windings: Also every other winding of each solution inside the limits (continuous joints keep one), of each
                 up to the 256 nearest to `q_seed` or to the middle of the limits; a log line says where there are more.
             thorough: Go on adding seeds (random ones, draws from the mixture, and such that lead across folds) until

@@ -25,6 +25,7 @@ from ik_mdn.viewer.session import MOST, Session
 from ik_mdn.viewer.visuals import Looks
 from sim.arrays import FloatArray
 from sim.errors import IKError
+from sim.jacobians import moves_on_curves
 from sim.kinematics import forward_kinematics
 from sim.rotations import pose, rpy_of
 from sim.scenes import Scene
@@ -73,7 +74,7 @@ class Live:
         self._judge.set_scene(scene)
         arm, task = session.arm, session.task
         self._view = SceneView(server.scene, arm, looks, most=MOST, others=OTHERS)
-        self._has_curves = arm.n_joints == task.n_constraints + 1
+        self._has_curves = moves_on_curves(arm, task)
         self.panel = Panel(
             server.gui,
             arm,

@@ -236,16 +236,15 @@ def test_two_joints_to_spare_give_diverse_exact_samples_without_curves() -> None
         assert nearest.min() > 0.05
 
 
-def rolling() -> Arm:
-    """Base turn, three pitches, and a turn about the tool's own axis: five joints, of a tool's axis singular everywhere."""
+def rolling(n: int = 5) -> Arm:
+    """Base turn, pitches (three of five joints), and a turn about the tool's own axis: of that axis singular everywhere."""
     turned = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-    offsets = np.tile(np.eye(4), (6, 1, 1))
-    offsets[1, :3, :3], offsets[4, :3, :3] = turned, turned.T
-    offsets[1, 2, 3], offsets[2:4, 0, 3], offsets[4, 0, 3], offsets[5, 2, 3] = 0.2, 0.4, 0.1, 0.1
-    limits = np.full(5, 2.5)
-    return Arm(
-        "rolling", "base", "tip", tuple("abcde"), ("revolute",) * 5, offsets, -limits, limits, np.ones(5), np.ones(5)
-    )
+    offsets = np.tile(np.eye(4), (n + 1, 1, 1))
+    offsets[1, :3, :3], offsets[-2, :3, :3] = turned, turned.T
+    offsets[1, 2, 3], offsets[2:-2, 0, 3], offsets[-2, 0, 3], offsets[-1, 2, 3] = 0.2, 0.4, 0.1, 0.1
+    limits = np.full(n, 2.5)
+    names = tuple("abcdef"[:n])
+    return Arm("rolling", "base", "tip", names, ("revolute",) * n, offsets, -limits, limits, np.ones(n), np.ones(n))
 
 
 def test_a_task_that_is_singular_everywhere_has_a_joint_to_spare() -> None:
@@ -261,20 +260,35 @@ def test_a_task_that_is_singular_everywhere_has_a_joint_to_spare() -> None:
         assert motion.weight.max() < 0.3  # none is "exactly singular" and takes all
 
 
-def test_sliding_joints_are_followed_to_their_ends() -> None:
-    """A column, a lift and a boom hold a distance from an axis in one way only; a second boom makes a line of it."""
+def test_a_task_that_is_singular_everywhere_leaves_no_curves() -> None:
+    """Six joints and five constraints, of which four are independent: two joints are to spare, and no curve is a curve."""
+    arm = rolling(6)
+    q = sample(arm, 2)
+    for motion in self_motion(arm, forward_kinematics(arm, q), 40, task="position_axis"):
+        assert len(motion) > 5  # of seeds that end in limits
+        assert (motion.curve == -1).all()
+        assert not len(motion.length)
+    with pytest.raises(TaskError, match="fixes 5 numbers, of which 4 are independent"):
+        slide(arm, q[0], 0.1, task="position_axis")
+
+
+def with_second_boom(longest: float) -> Arm:
+    """A column, a lift and two booms that slide along one line: a distance from the column is held along a line."""
     arm = sliding_arm()
-    offsets = np.concatenate([arm.offsets[:-1], np.eye(4)[None], arm.offsets[-1:]])
-    double = replace(
+    return replace(
         arm,
         joint_names=(*arm.joint_names, "second"),
         joint_types=(*arm.joint_types, "prismatic"),
-        offsets=offsets,
+        offsets=np.concatenate([arm.offsets[:-1], np.eye(4)[None], arm.offsets[-1:]]),
         q_min=np.array([-np.inf, 0.0, 0.2, 0.0]),
-        q_max=np.array([np.inf, 1.5, 2.0, 1.0]),
+        q_max=np.array([np.inf, 1.5, 2.0, longest]),
         dq_max=np.ones(4),
         effort_max=np.ones(4),
     )
+
+
+def test_sliding_joints_are_followed_to_their_ends() -> None:
+    double = with_second_boom(1.0)
     T = forward_kinematics(double, np.array([[0.3, 0.5, 1.2, 0.6]]))
     motion = self_motion(double, T, 40, task="position")[0]
     together = motion.q[:, 2] + motion.q[:, 3]
@@ -282,6 +296,18 @@ def test_sliding_joints_are_followed_to_their_ends() -> None:
     assert motion.q[:, 3].min() < 0.05
     assert motion.q[:, 3].max() > 0.95
     assert not motion.closed.any()
+
+
+def test_the_only_limit_of_a_sliding_joint_cuts_a_curve_and_stops_a_slide() -> None:
+    arm, q = with_second_boom(np.inf), np.array([0.3, 0.5, 1.2, 0.6])
+    motion = self_motion(arm, forward_kinematics(arm, q), 40, task="position")[0]
+    assert len(motion) == 40
+    halved = 2 * 0.025 / 2**12  # how near to both its ends a curve is cut
+    np.testing.assert_allclose(motion.length, np.sqrt(2) * 1.6 / arm.length, atol=halved)  # the second boom to 1.6 m
+    for way, wanted in ((-3.0, 0.6), (3.0, 1.0)):
+        end = slide(arm, q, way, task="position")
+        assert end.status == (SlideStatus.LIMIT,)
+        np.testing.assert_allclose(np.abs(end.moved), np.sqrt(2) * wanted / arm.length, atol=halved)
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)

@@ -74,6 +74,16 @@ def test_nothing_further_than_max_jump_is_given() -> None:
     assert [one.status for one in far] == [Status.TOO_FAR] * 5
 
 
+def test_the_most_probable_one_within_max_jump_is_looked_for_beyond_the_first_that_is_found() -> None:
+    solver, rng = IKSolver.load("ur5e"), np.random.default_rng(0)
+    q = solver.arm.sample(rng, 1500)
+    near = np.clip(q + rng.uniform(-1.5, 1.5, q.shape), solver.arm.q_min, solver.arm.q_max)
+    q, near = (each[[24, 418, 1088, 1128]] for each in (q, near))  # where what is found first is too far
+    T = forward_kinematics(solver.arm, q)
+    one, every = (solver.solve(T, q_seed=near, max_jump=1.5, rank="weight", max_solutions=most) for most in (1, None))
+    np.testing.assert_array_equal(one.best, every.best)
+
+
 def test_solutions_are_ordered_as_asked() -> None:
     solver, _, T = poses("xarm6", 30)
     arm = solver.arm

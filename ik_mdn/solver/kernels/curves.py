@@ -30,6 +30,7 @@ PATHS = 64  # curves of a pose
 ARCS = 128  # of a pose; further ones are left out
 
 _FAR = 1000  # turns that a walk is let go from a joint's only limit; points of whole curves are given within one
+_FAR_SLIDE = 1000.0  # arm lengths that a slide is let go from its only limit
 _PER_THREAD = 16  # poses that are worth a thread
 
 
@@ -125,7 +126,7 @@ def _run(
 def _joints_of(arm: Arm, turns: int) -> Joints:
     """How an arm's joints move, lengths in arm lengths; turning ones with a single limit so many turns from it."""
     unit, low, high = arm.joint_units, arm.q_min, arm.q_max
-    room = np.where(arm.is_prismatic, np.inf, 2 * np.pi * turns)
+    room = np.where(arm.is_prismatic, _FAR_SLIDE * unit, 2 * np.pi * turns)
     low, high = np.where(np.isfinite(low), low, high - room), np.where(np.isfinite(high), high, low + room)
     bounded = np.isfinite(low) & np.isfinite(high)
     kind = np.where(arm.is_prismatic, SLIDES, np.where(bounded, TURNS, FREE))
