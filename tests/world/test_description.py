@@ -80,6 +80,18 @@ def test_a_continuous_joint_turns_past_the_limits_that_it_does_not_have(tmp_path
     np.testing.assert_allclose(drive.q_end, [1.2, 4.0], atol=1e-3)
 
 
+@pytest.mark.parametrize(("limit", "target"), [('lower="-1.5"', [-0.3, -0.5]), ('upper="0.8"', [0.2, 0.4])])
+def test_a_limit_that_is_missing_beside_the_other_is_zero_for_bullet_too(
+    tmp_path: Path, limit: str, target: list[float]
+) -> None:
+    arm = load(tmp_path, robot(limit=limit))
+    with World() as world:
+        body = world.add_arm(arm)
+        limits = [body.client.getJointInfo(body.number, joint)[8:10] for joint in body.joints]
+        np.testing.assert_array_equal(np.transpose(limits), [arm.q_min, arm.q_max])
+        assert body.drive(np.array(target)).settled
+
+
 def test_a_frame_without_mass_weighs_next_to_nothing(tmp_path: Path) -> None:
     """Bullet alone would take 1 kg and 1 kg m²: 0.5 m from the joint, about its level axis, that is 4.9 N m."""
     torques = []
