@@ -321,6 +321,29 @@ def test_a_mass_that_no_body_has_is_refused_with_the_link(tmp_path: Path, old: s
         world.add_arm(arm)
 
 
+@pytest.mark.parametrize(
+    "inertial",
+    [
+        '<mass value="0"/><inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>',
+        '<mass value="1"/><inertia ixx="0.01" iyy="0.001" izz="0.001" ixy="0" ixz="0" iyz="0"/>',
+        '<mass value="1"/><inertia ixx="0.003" iyy="0.003" izz="0.001" ixy="0.0029" ixz="0" iyz="0"/>',
+    ],
+)
+def test_a_hand_that_no_body_weighs_like_is_turned_about_its_own_axis(tmp_path: Path, inertial: str) -> None:
+    hand = f"<inertial>{inertial}</inertial>"
+    arm = load(tmp_path, robot(kinds=("revolute", "revolute"), axes=("0 0 1", "0 0 1"), hand=hand))
+    with World() as world:
+        body = world.add_arm(arm)
+        moments = body.client.getDynamicsInfo(body.number, body.joints[1])[2]
+        assert 0.0 < min(moments) <= max(moments) < sum(moments) / 2
+        assert body.drive(np.array([0.3, -0.4])).settled
+
+
+def test_moments_of_inertia_that_a_body_has_are_left_as_they_are_written() -> None:
+    inertias = [each.attrib for each in ET.fromstring(describe(None, robot()).xml).iter("inertia")]
+    assert inertias == [each.attrib for each in ET.fromstring(robot()).iter("inertia")]
+
+
 def test_a_moment_of_inertia_below_zero_by_rounding_is_taken(tmp_path: Path) -> None:
     with World() as world:
         world.add_arm(load(tmp_path, robot(hand=MASS.replace('ixx="0.01"', 'ixx="-5e-20"')))).drive(np.full(2, 0.1))
