@@ -233,7 +233,7 @@ def _shapes(geometry: Any, urdf: Path | None, gone: list[str], notes: list[str])
 def _read_mesh(mesh: Any, urdf: Path | None, gone: list[str], notes: list[str]) -> Iterator[Any]:
     import trimesh
 
-    path = None if urdf is None else find_mesh(mesh.filename, search_folders(urdf))
+    path = find_mesh(mesh.filename, search_folders(urdf))
     if path is None:
         gone.append(mesh.filename)
         return

@@ -79,7 +79,7 @@ def describe(
     keep_one_tree(root, keep, where)
     _add_masses(root)
     _fit(root, keep, where)
-    shapes = _Shapes(where, search_folders(path or Path("robot.urdf")), meshes)
+    shapes = _Shapes(where, search_folders(path), meshes)
     for link in root.findall("link"):
         shapes.settle(link)
     shapes.report()

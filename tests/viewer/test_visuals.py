@@ -92,6 +92,13 @@ def test_a_mesh_is_scaled_and_placed_as_the_urdf_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(visual.vertices.max(axis=0), [0.1, 0.1, 0.2], atol=1e-6)
 
 
+def test_a_mesh_of_an_arm_from_text_is_found_where_the_world_finds_it(tmp_path: Path) -> None:
+    trimesh.creation.box((0.1, 0.1, 0.1)).export(tmp_path / "upper.stl")
+    looks = load_looks(load_arm(URDF.format(mesh=f"file://{tmp_path}/upper.stl")))
+    assert not looks.missing
+    assert len(looks.visuals) == 1
+
+
 def test_a_huge_mesh_becomes_its_hull_or_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trimesh.creation.icosphere(4, 0.1).export(tmp_path / "upper.stl")
     monkeypatch.setattr(visuals, "FACES", 1000)
