@@ -115,14 +115,14 @@ def plane_variance(model: ArmModel, T_base_target: FloatArray, side: int = 128) 
         side: Points along each edge.
 
     Returns:
-        Shape (side, side), rows from +y down to -y; NaN beyond the reach.
+        Shape (side, side), about the first joint, rows from +y down to -y; NaN beyond the reach.
     """
     reach = model.arm.reach
     along = np.linspace(-reach, reach, side)
     x, y = np.meshgrid(along, along[::-1])
     inside = np.hypot(x, y) <= reach
     T = np.repeat(T_base_target[None], int(inside.sum()), axis=0)
-    T[:, 0, 3], T[:, 1, 3] = x[inside], y[inside]
+    T[:, :2, 3] = model.arm.offsets[0, :2, 3] + np.stack([x[inside], y[inside]], axis=-1)
     with torch.no_grad():
         between = model.posterior(torch.from_numpy(T)).variance_between.sum(dim=-1).numpy()
     picture = np.full((side, side), np.nan)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 
 from ik_mdn.viewer.ghosts import other_ghosts, solution_ghosts
@@ -114,6 +115,6 @@ def _panel(session: Session, stop: Stop, notes: Sequence[str]) -> str:
 
 def _with_panel(page: str, session: Session, panels: list[str]) -> str:
     stops = json.dumps(panels).replace("</", "<\\/")
-    panel = _PANEL.format(title=f"IK-MDN · {session.arm.name}", stops=stops, fps=FPS)
+    panel = _PANEL.format(title=escape(f"IK-MDN · {session.arm.name}"), stops=stops, fps=FPS)
     at = page.rindex("</body>")
     return page[:at] + panel + page[at:]

@@ -173,7 +173,7 @@ def _load_robot(arm: Arm) -> Any:
 
     if arm.urdf_path is None and arm.urdf_xml is None:
         raise IKError("there is no URDF, only a chain")
-    source = arm.urdf_path.read_bytes() if arm.urdf_path else str(arm.urdf_xml).encode()
+    source = arm.urdf_path.read_bytes() if arm.urdf_path and arm.urdf_xml is None else str(arm.urdf_xml).encode()
     logger = logging.getLogger("yourdfpy.urdf")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -233,7 +233,7 @@ def _shapes(geometry: Any, urdf: Path | None, gone: list[str], notes: list[str])
 def _read_mesh(mesh: Any, urdf: Path | None, gone: list[str], notes: list[str]) -> Iterator[Any]:
     import trimesh
 
-    path = None if urdf is None else find_mesh(mesh.filename, search_folders(urdf))
+    path = find_mesh(mesh.filename, search_folders(urdf))
     if path is None:
         gone.append(mesh.filename)
         return
@@ -242,6 +242,7 @@ def _read_mesh(mesh: Any, urdf: Path | None, gone: list[str], notes: list[str]) 
         return
     try:
         scene = trimesh.load_scene(path)
+        scene = scene if scene.units is None else scene.convert_units("meters")
         parts = [part for part in scene.dump() if isinstance(part, trimesh.Trimesh) and len(part.faces)]
     except Exception as error:  # what readers of mesh formats raise for damaged files has no common base
         _log.info("cannot read %s: %s", path, error)

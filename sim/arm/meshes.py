@@ -20,12 +20,13 @@ _MOST_CORNERS = 1000  # of a face in an OBJ: Bullet's reader does not survive an
 _TRUSTED = ".obj"  # kept as it is once it is checked: Bullet reads shapes and colours in it
 
 
-def search_folders(path: Path) -> list[Path]:
+def search_folders(path: Path | None) -> list[Path]:
     """Where the meshes of a URDF are looked for: beside it, above it, in ROS_PACKAGE_PATH and AMENT_PREFIX_PATH.
 
-    So `package://my_robot/meshes/x.stl` is found from `my_robot/urdf/x.urdf`.
+    So `package://my_robot/meshes/x.stl` is found from `my_robot/urdf/x.urdf`. Those of a text (None), which lies nowhere,
+    are looked for from the working directory.
     """
-    folder = path.resolve().parent
+    folder = Path.cwd() if path is None else path.resolve().parent
     ros = [Path(entry) for entry in os.environ.get("ROS_PACKAGE_PATH", "").split(os.pathsep) if entry]
     ament = [Path(entry) / "share" for entry in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if entry]
     return [folder, *folder.parents, *ros, *ament]

@@ -172,7 +172,9 @@ def make_rigid(root: ET.Element, robot: Robot, values: Mapping[str, float]) -> N
 
 
 def plain_joints(root: ET.Element, where: str) -> None:
-    """Write axes with length 1, and joints without end as continuous ones without limits, for readers that take these literally."""
+    """Write axes with length 1, joints without end as continuous ones without limits, and the 0 of a limit that is given on
+    the other side only, for readers that take these literally, or take the limit that is missing for another one.
+    """
     for element in root:
         if element.tag != "joint":
             continue
@@ -187,6 +189,9 @@ def plain_joints(root: ET.Element, where: str) -> None:
         if element.get("type") == "continuous" and "limit" in parts:
             for key in ("lower", "upper"):
                 parts["limit"].attrib.pop(key, None)
+        elif "limit" in parts and {"lower", "upper"} & parts["limit"].attrib.keys():
+            for key in ("lower", "upper"):
+                parts["limit"].attrib.setdefault(key, "0")
 
 
 def add_link(root: ET.Element, parent: str, name: str, T_parent_link: FloatArray) -> None:

@@ -239,7 +239,7 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
     @property
     def _farthest(self) -> float:
         """Largest number of a position in the goal space [m]."""
-        return float(np.abs(self.arm.offsets[0, :3, 3]).max() + _REACH_SLACK * self.arm.reach)
+        return float(np.abs(self.arm.offsets[0, :3, 3]).max() + _REACH_SLACK * self.arm.farthest)
 
     def _build(self) -> tuple[World, ArmBody, int]:
         """The world, the arm in it, and Bullet's number of the state to go back to."""
@@ -257,8 +257,8 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
 
     def _spaces(self) -> dict[str, spaces.Space[Any]]:
         turns = self.arm.is_endless
-        q_min = np.where(turns, -np.pi, self.arm.sample_min - _LIMIT_SLACK)
-        q_max = np.where(turns, np.pi, self.arm.sample_max + _LIMIT_SLACK)
+        q_min = np.where(turns, -np.pi, self.arm.q_min - _LIMIT_SLACK)
+        q_max = np.where(turns, np.pi, self.arm.q_max + _LIMIT_SLACK)
         dq_max = _TOP_SPEED * speed_limits(self.arm)
         goal = np.ones(self.goals.size)
         goal[: self.goals.n_position] = self._farthest

@@ -15,7 +15,7 @@ import numpy as np
 from sim.arm import find_mesh, parse_xml, plain_joints, read_mesh, search_folders
 from sim.arrays import FloatArray
 from sim.errors import URDFError, WorldError, shown
-from sim.world.trees import keep_one_tree, weld_links
+from sim.world.trees import keep_one_tree, read_moments, weld_links, write_moments
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def describe(
     keep_one_tree(root, keep, where)
     _add_masses(root)
     _fit(root, keep, where)
-    shapes = _Shapes(where, search_folders(path or Path("robot.urdf")), meshes)
+    shapes = _Shapes(where, search_folders(path), meshes)
     for link in root.findall("link"):
         shapes.settle(link)
     shapes.report()
@@ -123,9 +123,11 @@ def _numbers(element: ET.Element, default: str, where: str) -> FloatArray:
 def _add_masses(root: ET.Element) -> None:
     """Give links without `<inertial>` a mass that no motor feels; the root stands still with any.
 
-    An `<inertial>` without mass or inertia gets the same for what it lacks: Bullet refuses it.
+    An `<inertial>` without mass or inertia gets the same for what it lacks: Bullet refuses it. So does a mass of 0 below a
+    joint that moves, which no motor of Bullet's can.
     """
     below = {child.get("link") for child in root.iterfind("joint/child")}
+    carried = {child.get("link") for child in root.iterfind("joint[@type!='fixed']/child")}
     mass, inertia = _NEXT_TO_NOTHING
     for link in root.findall("link"):
         inertial = link.find("inertial")
@@ -134,6 +136,8 @@ def _add_masses(root: ET.Element) -> None:
                 continue
             inertial = ET.SubElement(link, "inertial")
         _check_inertial(inertial, str(link.get("name")))
+        if link.get("name") in carried and any(float(each.get("value", "0")) == 0 for each in inertial.iter("mass")):
+            inertial.clear()
         lacking = [tag for tag in ("mass", "inertia") if inertial.find(tag) is None]
         if len(lacking) == 1:
             _log.warning("link %r has an <inertial> without <%s>: next to nothing is taken", link.get("name"), *lacking)
@@ -164,15 +168,22 @@ def _check_inertial(inertial: ET.Element, link: str) -> None:
 
 
 def _raise_inertia(inertial: ET.Element, link: str) -> None:
-    """Make every moment of inertia at least that of the mass on a small radius: with less, motors make Bullet diverge."""
+    """Make the moments of inertia those of a body of the mass that is nowhere thinner than a small radius.
+
+    With S = ∫ r rᵀ dm they are tr(S) 1 - S, and S has no eigenvalue below 0 (so no moment is above the sum of the other
+    two). Bullet takes moments that no body has for none at all, and with too small ones motors make it diverge.
+    """
     mass, inertia = inertial.find("mass"), inertial.find("inertia")
     assert mass is not None
     assert inertia is not None
-    least = float(mass.get("value", "0")) * _LEAST_RADIUS**2
-    low = [key for key in ("ixx", "iyy", "izz") if float(inertia.get(key, "0")) < least]
-    if low:
-        _log.info("link %r: %s raised to that of its mass on a radius of %g m", link, ", ".join(low), _LEAST_RADIUS)
-        inertia.attrib.update(dict.fromkeys(low, repr(least)))
+    moments, least = read_moments(inertia), float(mass.get("value", "0")) * _LEAST_RADIUS**2 / 2
+    spread, axes = np.linalg.eigh(np.trace(moments) / 2 * np.eye(3) - moments)
+    if spread[0] < least:
+        _log.info(
+            "link %r: inertia raised to that of a body of its mass, of a radius of %g m at least", link, _LEAST_RADIUS
+        )
+        S = axes @ np.diag(np.maximum(spread, least)) @ axes.T
+        inertia.attrib.update(write_moments(np.trace(S) * np.eye(3) - S))
 
 
 class _Shapes:

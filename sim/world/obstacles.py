@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from sim.world.links import load_links
+
 _FIXED = 4  # Bullet's type of a joint that does not move
 _FORCE = 1e4  # [N m or N] that holds the joints of a URDF obstacle
 
@@ -39,10 +41,12 @@ def place_solid(
 
 
 def stiffen(client: Any, body: int) -> None:
-    """Hold every joint of a body where it is, with motors that do not give way."""
-    for joint in range(client.getNumJoints(body)):
-        if client.getJointInfo(body, joint)[2] != _FIXED:
-            at = client.getJointState(body, joint)[0]
+    """Hold every joint of a body at 0, or at its nearest limit, with motors that do not give way."""
+    links = load_links(client, body)
+    for joint in range(len(links.infos)):
+        if links.infos[joint].kind != _FIXED:
+            _, at = links.motor(joint)
+            client.resetJointState(body, joint, at)
             client.setJointMotorControl2(body, joint, client.POSITION_CONTROL, targetPosition=at, force=_FORCE)
 
 

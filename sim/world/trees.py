@@ -75,6 +75,16 @@ def weld_links(root: ET.Element, most: int, keep: Collection[str], where: str) -
     return [_end(joint, "child") for joint in gone]
 
 
+def read_moments(inertia: ET.Element) -> FloatArray:
+    """Moments of inertia that an `<inertia>` gives, shape (3, 3) [kg m²]."""
+    return np.array([[float(inertia.get(key, "0")) for key in row] for row in _MOMENTS])
+
+
+def write_moments(moments: FloatArray) -> dict[str, str]:
+    """The attributes of an `<inertia>` with moments (3, 3) [kg m²]."""
+    return {_MOMENTS[i][j]: repr(float(moments[i, j])) for i in range(3) for j in range(i, 3)}
+
+
 def _end(joint: ET.Element, role: str) -> str:
     """The name of a joint's parent or child; empty where it has none."""
     element = joint.find(role)
@@ -119,9 +129,7 @@ def _add_up(inertial: ET.Element, other: ET.Element, where: str) -> None:
     T[:3, 3] = centre
     inertial.append(as_origin(T))
     ET.SubElement(inertial, "mass", value=repr(float(whole)))
-    ET.SubElement(
-        inertial, "inertia", {_MOMENTS[i][j]: repr(float(total[i, j])) for i in range(3) for j in range(i, 3)}
-    )
+    ET.SubElement(inertial, "inertia", write_moments(total))
 
 
 def _inertia(inertial: ET.Element, where: str) -> tuple[float, FloatArray, FloatArray]:
@@ -129,5 +137,4 @@ def _inertia(inertial: ET.Element, where: str) -> tuple[float, FloatArray, Float
     mass, inertia = inertial.find("mass"), inertial.find("inertia")
     assert mass is not None
     assert inertia is not None
-    moments = np.array([[float(inertia.get(key, "0")) for key in row] for row in _MOMENTS])
-    return float(mass.get("value", "0")), read_origin(inertial, where), moments
+    return float(mass.get("value", "0")), read_origin(inertial, where), read_moments(inertia)

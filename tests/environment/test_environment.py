@@ -350,3 +350,20 @@ def test_the_name_of_the_module_is_all_that_gymnasium_needs() -> None:
     assert done.stdout.split() == ["False", ENV_ID, str(MAX_EPISODE_STEPS)], done.stderr
     register_environments()  # a second time changes nothing
     assert gymnasium.spec(ENV_ID).max_episode_steps == MAX_EPISODE_STEPS
+
+
+def test_a_base_that_drives_is_seen_where_it_is_and_sent_where_it_can_go() -> None:
+    joint = """<joint name="{0}" type="prismatic"><parent link="{1}"/><child link="{0}"/><axis xyz="{2}"/>
+<limit lower="-1000" upper="1000" effort="1000" velocity="2"/></joint>"""
+    links = "".join(f'<link name="{name}"/>' for name in ("floor", "x", "y"))
+    text = f'<robot name="base">{links}{joint.format("x", "floor", "1 0 0")}{joint.format("y", "x", "0 1 0")}</robot>'
+    env = ReachEnv(sim.load_arm(text), task="planar_position")
+    try:
+        target = sim.pose((5.5, 0.0, 0.0))
+        seen, _ = env.reset(seed=0, options={"q_start": [3.0, -7.0], "T_base_target": target})
+        assert env.observation_space.contains(seen)
+        np.testing.assert_allclose(seen["observation"][:2], [3.0, -7.0], atol=1e-5)
+        np.testing.assert_allclose(seen["desired_goal"], [5.5, 0.0], atol=1e-5)
+        np.testing.assert_allclose(seen["achieved_goal"], [3.0, -7.0], atol=1e-5)
+    finally:
+        env.close()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
+
 import numpy as np
 import pytest
 import torch
@@ -74,6 +78,21 @@ def test_components_disagree_inside_the_workspace_more_than_at_its_edge() -> Non
     variance = plane_variance(model, T, side=41)
     assert np.isnan(variance[0, 0])
     assert variance[20, 30] > 2 * variance[20, 39]  # at half the reach, at 95 % of it
+
+
+def test_the_workspace_is_about_the_first_joint_wherever_that_is() -> None:
+    model, T = model_of("planar2")
+    there = np.array([0.3, -0.2])
+    offsets = model.arm.offsets.copy()
+    offsets[0, :2, 3] += there
+    asked: list[FloatArray] = []
+
+    def posterior(targets: torch.Tensor) -> SimpleNamespace:
+        asked.append(targets.numpy())
+        return SimpleNamespace(variance_between=torch.zeros(len(targets), 2))
+
+    plane_variance(cast(PoseModel, SimpleNamespace(arm=replace(model.arm, offsets=offsets), posterior=posterior)), T, 9)
+    np.testing.assert_allclose(asked[0][:, :2, 3].mean(axis=0), there, atol=1e-9)
 
 
 def test_the_picture_of_the_workspace_is_clear_beyond_the_reach() -> None:

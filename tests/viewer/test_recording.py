@@ -7,6 +7,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from matplotlib.colors import rgb_to_hsv
 
 from ik_mdn.viewer import Session, record_page, save_still
 from ik_mdn.viewer.ghosts import branch_colour
+from ik_mdn.viewer.recording import _with_panel
 from ik_mdn.viewer.still import _camera
 from ik_mdn.viewer.tour import make_tour, target_path
 from sim.arm import load_arm
@@ -55,6 +57,11 @@ def test_a_recorded_page_holds_everything_and_asks_for_nothing(session: Session,
     assert data is not None
     assert len(base64.b64decode(data.group(1))) > 3_000
     assert not re.search(r'<(script|link|img)[^>]+(src|href)="https?:', page)
+
+
+def test_a_name_stands_in_the_page_as_it_is() -> None:
+    named: Any = SimpleNamespace(arm=SimpleNamespace(name="two<b>joints"))
+    assert "two&lt;b&gt;joints" in _with_panel("<body></body>", named, [])
 
 
 @pytest.mark.parametrize("scene", ["shelf", "table"])

@@ -92,6 +92,35 @@ def test_a_mesh_is_scaled_and_placed_as_the_urdf_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(visual.vertices.max(axis=0), [0.1, 0.1, 0.2], atol=1e-6)
 
 
+def test_a_mesh_of_an_arm_from_text_is_found_where_the_world_finds_it(tmp_path: Path) -> None:
+    trimesh.creation.box((0.1, 0.1, 0.1)).export(tmp_path / "upper.stl")
+    looks = load_looks(load_arm(URDF.format(mesh=f"file://{tmp_path}/upper.stl")))
+    assert not looks.missing
+    assert len(looks.visuals) == 1
+
+
+@pytest.mark.parametrize("held", ["freeze", "equal limits"])
+def test_a_joint_that_is_held_is_drawn_where_it_stands(tmp_path: Path, held: str) -> None:
+    shape = '<link name="tip"><visual><geometry><box size="0.1 0.1 0.1"/></geometry></visual></link>'
+    text = URDF.replace('<link name="tip"/>', shape).replace('type="fixed"', 'type="prismatic"')
+    limits = 'lower="0.25" upper="0.25"' if held == "equal limits" else 'lower="0" upper="1"'
+    path = tmp_path / "held.urdf"
+    path.write_text(text.replace('"0.4 0 0"/>', f'"0.4 0 0"/><limit {limits} effort="1" velocity="1"/>'))
+    arm = load_arm(path, freeze={"end": 0.25} if held == "freeze" else None)
+    box = next(each for each in load_looks(arm).visuals if each.frame == 1 and len(each.vertices) == 8)
+    tip = link_frames(arm, np.zeros((1, 1)))[0, 1] @ arm.offsets[-1]
+    at = link_frames(arm, np.zeros((1, 1)))[0, 1] @ [*box.vertices.mean(axis=0), 1.0]
+    np.testing.assert_allclose(at[:3], tip[:3, 3], atol=1e-6)
+
+
+def test_a_mesh_in_a_unit_of_its_own_is_drawn_in_metres(tmp_path: Path) -> None:
+    box = trimesh.creation.box((100, 100, 100)).export(file_type="dae").decode()
+    text = box.replace("</asset>", '<unit name="millimeter" meter="0.001"/></asset>')
+    (tmp_path / "upper.dae").write_text(text)
+    (visual,) = load_looks(arm_with(tmp_path, "upper.dae")).visuals
+    np.testing.assert_allclose(np.ptp(visual.vertices, axis=0), 0.2, atol=1e-6)  # twice as large by its scale
+
+
 def test_a_huge_mesh_becomes_its_hull_or_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trimesh.creation.icosphere(4, 0.1).export(tmp_path / "upper.stl")
     monkeypatch.setattr(visuals, "FACES", 1000)

@@ -80,6 +80,18 @@ def test_a_continuous_joint_turns_past_the_limits_that_it_does_not_have(tmp_path
     np.testing.assert_allclose(drive.q_end, [1.2, 4.0], atol=1e-3)
 
 
+@pytest.mark.parametrize(("limit", "target"), [('lower="-1.5"', [-0.3, -0.5]), ('upper="0.8"', [0.2, 0.4])])
+def test_a_limit_that_is_missing_beside_the_other_is_zero_for_bullet_too(
+    tmp_path: Path, limit: str, target: list[float]
+) -> None:
+    arm = load(tmp_path, robot(limit=limit))
+    with World() as world:
+        body = world.add_arm(arm)
+        limits = [body.client.getJointInfo(body.number, joint)[8:10] for joint in body.joints]
+        np.testing.assert_array_equal(np.transpose(limits), [arm.q_min, arm.q_max])
+        assert body.drive(np.array(target)).settled
+
+
 def test_a_frame_without_mass_weighs_next_to_nothing(tmp_path: Path) -> None:
     """Bullet alone would take 1 kg and 1 kg m²: 0.5 m from the joint, about its level axis, that is 4.9 N m."""
     torques = []
@@ -307,6 +319,29 @@ def test_a_mass_that_no_body_has_is_refused_with_the_link(tmp_path: Path, old: s
     arm = load(tmp_path, robot(hand=MASS.replace(old, new)))
     with World() as world, pytest.raises(WorldError, match=f"link 'hand' has {told}"):
         world.add_arm(arm)
+
+
+@pytest.mark.parametrize(
+    "inertial",
+    [
+        '<mass value="0"/><inertia ixx="0" iyy="0" izz="0" ixy="0" ixz="0" iyz="0"/>',
+        '<mass value="1"/><inertia ixx="0.01" iyy="0.001" izz="0.001" ixy="0" ixz="0" iyz="0"/>',
+        '<mass value="1"/><inertia ixx="0.003" iyy="0.003" izz="0.001" ixy="0.0029" ixz="0" iyz="0"/>',
+    ],
+)
+def test_a_hand_that_no_body_weighs_like_is_turned_about_its_own_axis(tmp_path: Path, inertial: str) -> None:
+    hand = f"<inertial>{inertial}</inertial>"
+    arm = load(tmp_path, robot(kinds=("revolute", "revolute"), axes=("0 0 1", "0 0 1"), hand=hand))
+    with World() as world:
+        body = world.add_arm(arm)
+        moments = body.client.getDynamicsInfo(body.number, body.joints[1])[2]
+        assert 0.0 < min(moments) <= max(moments) < sum(moments) / 2
+        assert body.drive(np.array([0.3, -0.4])).settled
+
+
+def test_moments_of_inertia_that_a_body_has_are_left_as_they_are_written() -> None:
+    inertias = [each.attrib for each in ET.fromstring(describe(None, robot()).xml).iter("inertia")]
+    assert inertias == [each.attrib for each in ET.fromstring(robot()).iter("inertia")]
 
 
 def test_a_moment_of_inertia_below_zero_by_rounding_is_taken(tmp_path: Path) -> None:

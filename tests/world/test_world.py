@@ -356,3 +356,20 @@ def test_worlds_and_bodies_say_what_they_are() -> None:
         controller = Controller(body, IKSolver(body.arm))
         assert repr(controller).startswith("Controller(ArmBody(arm 'planar2', 2 joints), IKSolver(arm 'planar2'")
     assert repr(world).endswith("closed)")
+
+
+def test_an_obstacle_with_joints_stands_within_their_limits_and_stays_there(tmp_path: Path) -> None:
+    mass = '<inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>'
+    (tmp_path / "door.urdf").write_text(
+        f"""<robot name="door"><link name="frame">{mass}</link><link name="leaf">{mass}</link>
+<joint name="hinge" type="revolute"><parent link="frame"/><child link="leaf"/><axis xyz="0 0 1"/>
+<limit lower="0.5" upper="1.5" effort="1" velocity="1"/></joint></robot>"""
+    )
+    door = {"name": "door", "shape": "urdf", "file": str(tmp_path / "door.urdf"), "position": [0, 0, 0]}
+    with World() as world:
+        body = world.add_arm(sim.load_arm("planar2"))
+        (number,) = world.add_scene(sim.load_scene({"name": "room", "obstacles": [door]}))
+        for _ in range(2):
+            assert body.client.getJointState(number, 0)[0] == pytest.approx(0.5, abs=1e-6)
+            for _ in range(50):
+                world.step()
