@@ -253,4 +253,4 @@ class Controller:
         end = refine(arm, self.solver.task, T[None], self.body.q[None])
         q = clip_measured(arm, end.q)
         on_limit = bool(((q >= arm.q_min) & (q <= arm.q_max)).all())
-        return q if on_limit and max(end.err_pos[0], end.err_rot[0]) <= self.tolerance.pos else q[:0]
+        return q if on_limit and self.tolerance.miss(end.err_pos, end.err_rot)[0] <= 1.0 else q[:0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
@@ -40,9 +40,10 @@ def share(work: Callable[[], None], blocks: int) -> None:
     try:
         work()
     finally:
-        for other in others:
-            if not other.cancel():  # what has not begun by now finds an empty queue
-                other.result()
+        begun = [other for other in others if not other.cancel()]  # the rest would find an empty queue
+        wait(begun)
+    for other in begun:
+        other.result()
 
 
 def _most_threads() -> int:
