@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.checkpoint import load_model as load_model
     from ik_mdn.model.checkpoint import read_model as read_model
     from ik_mdn.model.checkpoint import save_model as save_model
+    from ik_mdn.model.checkpoint import shipped_models as shipped_models
     from ik_mdn.model.conditional import ConditionalNetwork as ConditionalNetwork
     from ik_mdn.model.config import LOG_SCALE_RANGE as LOG_SCALE_RANGE
     from ik_mdn.model.config import Covariance as Covariance

@@ -63,7 +63,7 @@ def test_shapes_are_where_bullet_has_them(name: str) -> None:
     least, most = np.min([box[0] for box in boxes], axis=0), np.max([box[1] for box in boxes], axis=0)
     assert (low > least - 0.01).all()  # Bullet's boxes are around the links' own boxes: at least as large
     assert (high < most + 0.01).all()
-    assert (high - low > 0.6 * (most - least)).all()
+    assert (high - low > 0.5 * (most - least)).all()  # theirs lie along principal axes of inertia
 
 
 @pytest.mark.parametrize("mesh", ["package://nobody_has_this/upper.stl", "upper.stl"])
