@@ -65,10 +65,10 @@ def recalibrate(model: ArmModel, *, blur: float | None = None, count: int | None
     Args:
         model: A mixture; changed in place.
         blur: See `blurred_levels`; None: the model's floor.
-        count: Number of poses, of their own stream; None: 2,000, or 1,000 for a chain, which evaluates a network per draw.
+        count: Number of poses, of their own stream; None: 8,000, or 1,000 for a chain, which evaluates a network per draw.
         seed: Of noise and draws, the same for every width.
     """
-    count = count or (1000 if isinstance(model, ChainModel) else 2000)
+    count = count or (1000 if isinstance(model, ChainModel) else 8000)
     q, T = held_out(model.arm, count, seed=HELD_OUT_SEED - 1 - seed, postures=model.postures)
     blur = model.config.floor if blur is None else blur
     low, high, width = -1.0, 1.0, 0.0  # powers of the widest
