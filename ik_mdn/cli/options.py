@@ -69,7 +69,6 @@ def _read_figure(word: str) -> Path:
 OPTIONAL = {"help_behavior_hint": ""}  # says nothing of a default where the help says what happens without it
 
 _WHOLE = _primitive(_read_whole, "N")
-_OUTPUT = _primitive(_read_output, "FILE")
 _NUMBERS = _primitive(_read_number, "X", several=True)
 
 Whole = Annotated[int, _WHOLE]
@@ -133,7 +132,7 @@ Json = Annotated[
     _primitive(lambda word: word if word == "-" else _read_output(word), "FILE"),
     tyro.conf.arg(help='Write all numbers as JSON to this file ("-": standard output).', **OPTIONAL),
 ]
-OutFile = Annotated[str | None, _OUTPUT, tyro.conf.arg(**OPTIONAL)]
+OutFile = Annotated[str | None, _primitive(_read_output, "FILE"), tyro.conf.arg(**OPTIONAL)]
 OutPath = Annotated[Path | None, _primitive(lambda word: Path(_read_output(word)), "FILE"), tyro.conf.arg(**OPTIONAL)]
 FigureFile = Annotated[Path | None, _primitive(_read_figure, "FILE"), tyro.conf.arg(**OPTIONAL)]
 FilmFile = Annotated[str | None, _primitive(_read_film, "FILE"), tyro.conf.arg(**OPTIONAL)]

@@ -13,6 +13,7 @@ from torch import Tensor
 from ik_mdn.evaluation.calibration import uniform_distance
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.mixture import checks_kept, nearest_image, sample_mean
+from ik_mdn.model import draw_uniform
 from sim.errors import IKError
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ def simulation_based(
     truth = q + blur * torch.randn(q.shape, dtype=q.dtype, generator=generator)
     drawn = model.sample(T, draws, generator=generator).transpose(0, 1)
     on_step(0.25)
-    low, high = torch.tensor(model.arm.sample_min), torch.tensor(model.arm.sample_max)
-    points = low + (high - low) * torch.rand(q.shape, dtype=q.dtype, generator=generator)
+    points = draw_uniform(model.arm, count, generator)
     period, rows = model.period, torch.arange(count)[:, None]
     cut = sample_mean(model.sample(T, draws, generator=generator), period, dim=1)
     on_step(0.5)

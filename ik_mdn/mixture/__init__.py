@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sim.lazy import public_names
 
 if TYPE_CHECKING:
+    from ik_mdn.mixture.circular import angular_frequency as angular_frequency
     from ik_mdn.mixture.circular import as_period as as_period
     from ik_mdn.mixture.circular import embed as embed
     from ik_mdn.mixture.circular import nearest_image as nearest_image

@@ -90,6 +90,15 @@ def embed(values: Tensor, period: Tensor | None) -> Tensor:
     return torch.cat((values[..., ~circular], angle.sin() / omega, angle.cos() / omega), dim=-1)
 
 
+def angular_frequency(period: Tensor) -> Tensor:
+    """ω = 2π/period, radians per unit of each circular coordinate, (D,); 1 where not circular.
+
+    Args:
+        period: (D,), inf where not circular.
+    """
+    return torch.where(period.isfinite(), 2 * math.pi / period, 1.0)
+
+
 def mean_direction(log_weights: Tensor, loc: Tensor, variance: Tensor, period: Tensor) -> Tensor:
     """The mean direction of a mixture of wrapped normals in each coordinate, (..., D); plain mean where linear.
 
@@ -102,8 +111,7 @@ def mean_direction(log_weights: Tensor, loc: Tensor, variance: Tensor, period: T
         variance: Of the components, (..., K, D).
         period: (D,), inf where not circular.
     """
-    circular = period.isfinite()
-    omega = torch.where(circular, 2 * math.pi / period, 1.0)
+    circular, omega = period.isfinite(), angular_frequency(period)
     log_length = log_weights.unsqueeze(-1) - 0.5 * omega.square() * variance
     length = (log_length - log_length.amax(-2, keepdim=True)).exp()  # (..., K, D)
     angle = omega * loc
@@ -182,7 +190,6 @@ def sample_mean(values: Tensor, period: Tensor, dim: int = 0) -> Tensor:
         period: (D,), inf where not circular.
         dim: The dimension, not the last.
     """
-    rate = torch.where(period.isinf(), 1.0, 2 * math.pi / period)
-    angle = rate * values
-    direction = torch.atan2(angle.sin().mean(dim), angle.cos().mean(dim)) / rate
-    return torch.where(period.isinf(), values.mean(dim), direction)
+    rows = values.movedim(dim, -2)
+    even = rows.new_full(rows.shape[-2:-1], -math.log(rows.shape[-2]))
+    return mean_direction(even, rows, torch.zeros_like(rows), period)

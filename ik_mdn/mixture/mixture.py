@@ -163,12 +163,19 @@ class GaussianMixture(MixtureMoments):
         """
         n_draws = math.prod(sample_shape)
         index = draw_components(self.weights, n_draws, generator)  # (N,) into the flattened components
-        loc = self.loc.flatten(0, -2).index_select(0, index)  # (N, D)
-        y = (loc + self._factor.colour(self._noise(index.shape[0], generator), index).T).reshape(
-            *self.batch_shape, n_draws, *self.event_shape
-        )
+        y = self.draw_from(index, generator).reshape(*self.batch_shape, n_draws, *self.event_shape)
         y = wrap(y, self.period).movedim(-2, 0)
         return y.reshape(*sample_shape, *self.batch_shape, *self.event_shape) if len(sample_shape) != 1 else y
+
+    def draw_from(self, index: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """A draw from each of given components, not wrapped, (N, D), differentiable by means and scales.
+
+        Args:
+            index: Which of the components of the flattened batch, (N,).
+            generator: Source of randomness on the device of the parameters; None is torch's own.
+        """
+        loc = self.loc.flatten(0, -2).index_select(0, index)
+        return loc + self._factor.colour(self._noise(index.shape[0], generator), index).T
 
     def rsample_components(self, sample_shape: Sequence[int] = (), generator: torch.Generator | None = None) -> Tensor:
         """One draw from every component, (*sample, *batch, K, D), differentiable by means and scales.

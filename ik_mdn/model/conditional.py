@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ik_mdn.mixture import GaussianMixture, mse, sample_mean
+from ik_mdn.mixture import GaussianMixture, angular_frequency, mse, sample_mean
 from ik_mdn.model.config import Kind, MixtureShape, ModelConfig
 from ik_mdn.model.network import MixtureHead, MixtureParts, PointHead, Trunk
 from sim.errors import ShapeError
@@ -64,7 +64,7 @@ class ConditionalNetwork(nn.Module):
         if self.config.targets == "angles":
             return output + self.y_centre
         cos, sin = torch.split(output, len(self.period), dim=1)
-        return torch.where(self.period.isinf(), cos, torch.atan2(sin, cos) / self._rate.to(cos))
+        return torch.where(self.period.isinf(), cos, torch.atan2(sin, cos) / angular_frequency(self.period).to(cos))
 
     def regression_loss(self, x: Tensor, y: Tensor) -> Tensor:
         """Mean squared error of the regressor, on nearest-image angles or on (cos, sin).
@@ -80,7 +80,7 @@ class ConditionalNetwork(nn.Module):
         if self.config.targets == "angles":
             return mse(output + self.y_centre, y.float(), self.period.float())
         slides = self.period.isinf()
-        angle = self._rate.to(y) * y
+        angle = angular_frequency(self.period).to(y) * y
         cos = torch.where(slides, y, angle.cos())
         sin = torch.where(slides, 0.0, angle.sin())
         return mse(output, torch.cat([cos, sin], dim=1).float())
@@ -95,11 +95,6 @@ class ConditionalNetwork(nn.Module):
         self.centre.copy_(x.mean(dim=0))
         self.spread.copy_(x.std(dim=0, correction=0).clamp(min=1e-3))
         self.y_centre.copy_(sample_mean(y, self.period))
-
-    @property
-    def _rate(self) -> Tensor:
-        """Radians per unit of each circular coordinate; 1 elsewhere."""
-        return torch.where(self.period.isinf(), 1.0, 2 * torch.pi / self.period)
 
     def _point_output(self, x: Tensor) -> Tensor:
         if not isinstance(self.head, PointHead):

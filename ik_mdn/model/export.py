@@ -22,7 +22,7 @@ from ik_mdn.model.config import LOG_SCALE_RANGE
 from ik_mdn.model.network import MixtureHead, precision_factor
 from sim.arm import Arm
 from sim.errors import ShapeError
-from sim.files import whole_file
+from sim.files import as_json, whole_file
 
 OPSET = 20
 OUTPUTS = {
@@ -251,16 +251,11 @@ def _about(model: ArmModel, level: int) -> dict[str, str]:
         "joints": joints,
         "given": drawn,
         "units": ["m" if arm.is_prismatic[j] else "rad" for j in at],
-        "q_min": [_finite(arm.q_min[j]) for j in at],
-        "q_max": [_finite(arm.q_max[j]) for j in at],
-        "period": [_finite(arm.period[j]) for j in at],
+        "q_min": as_json(arm.q_min[at]),
+        "q_max": as_json(arm.q_max[at]),
+        "period": as_json(arm.period[at]),
         "inputs": _INPUTS if drawn else {"T_base_tip": _INPUTS["T_base_tip"]},
         "outputs": OUTPUTS,
     }
     texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
     return {"format": "ik-mdn-onnx/1", "opset": str(OPSET), "torch": version("torch"), **texts}
-
-
-def _finite(value: float) -> float | None:
-    """A number as JSON knows it: null for infinity."""
-    return float(value) if np.isfinite(value) else None

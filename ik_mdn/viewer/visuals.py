@@ -171,9 +171,12 @@ def _load_robot(arm: Arm) -> Any:
 
     import yourdfpy
 
-    if arm.urdf_path is None and arm.urdf_xml is None:
+    if arm.urdf_xml is not None:
+        source = arm.urdf_xml.encode()
+    elif arm.urdf_path is not None:
+        source = arm.urdf_path.read_bytes()
+    else:
         raise IKError("there is no URDF, only a chain")
-    source = arm.urdf_path.read_bytes() if arm.urdf_path and arm.urdf_xml is None else str(arm.urdf_xml).encode()
     logger = logging.getLogger("yourdfpy.urdf")
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -169,29 +169,17 @@ def draw_sorted(mixture: GaussianMixture, count: int, generator: torch.Generator
     """Draws sorted by component and not wrapped, (T, count, D), in half the time of `GaussianMixture.sample`.
 
     How many draws come from each component is multinomial; so no draw looks its component up, and the table of
-    components is read in order. Deviations solve A z = ε for the factor A of the precision, which is not inverted.
+    components is read in order.
 
     Args:
         mixture: Batch shape (T,).
         count: Draws of each element.
         generator: Source of randomness.
     """
-    size, inverse = mixture.loc.shape[-1], mixture.precision_tril
     rng = np.random.default_rng(int(torch.randint(1 << 62, (), generator=generator)))
     times = torch.from_numpy(rng.multinomial(count, mixture.logits.double().softmax(-1).numpy())).flatten()
     index = torch.arange(len(times)).repeat_interleave(times, output_size=len(mixture.loc) * count)
-
-    def each(table: Tensor) -> Tensor:
-        return table.flatten().index_select(0, index)
-
-    z = torch.randn(size, len(index), generator=generator)
-    for i in range(size):
-        for j in range(i):
-            z[i].addcmul_(each(inverse[..., i, j]), z[j], value=-1)
-        z[i] /= each(inverse[..., i, i])
-    for i in range(size):
-        z[i] += each(mixture.loc[..., i])
-    return z.view(size, -1, count).movedim(0, -1)
+    return mixture.draw_from(index, generator).reshape(-1, count, mixture.loc.shape[-1])
 
 
 def _network(recipe: Recipe) -> ConditionalNetwork:

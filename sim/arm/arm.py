@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from sim.arrays import FloatArray
 from sim.errors import URDFError
+from sim.files import as_json
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -242,7 +243,7 @@ class Arm:
             "joint_names": list(self.joint_names),
             "joint_types": list(self.joint_types),
             "offsets": self.offsets.tolist(),
-            **{key: [x if np.isfinite(x) else None for x in getattr(self, key).tolist()] for key in _NO_LIMIT},
+            **{key: as_json(getattr(self, key)) for key in _NO_LIMIT},
         }
 
     @classmethod

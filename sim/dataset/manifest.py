@@ -7,11 +7,9 @@ from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral
 from typing import Any
 
-import numpy as np
-
 from sim.arm import Arm
 from sim.errors import DatasetError
-from sim.files import describe_differences, differing, parse_json
+from sim.files import as_json, describe_differences, differing, parse_json
 from sim.remote import Place, as_place
 
 FORMAT = "ik-mdn-fk"
@@ -103,7 +101,7 @@ def describe(info: DatasetInfo, arm: Arm) -> dict[str, Any]:
         "joint_units": ["m" if slides else "rad" for slides in arm.is_prismatic],
         "sample_min": arm.sample_min.tolist(),
         "sample_max": arm.sample_max.tolist(),
-        "limits": [_finite(pair) for pair in zip(arm.q_min, arm.q_max, strict=True)],
+        "limits": [as_json(pair) for pair in zip(arm.q_min, arm.q_max, strict=True)],
         "kinematics": "T_base_tip = C_0 J(q_1) C_1 ... J(q_n) C_n, C_i = offsets[i] in metres; J(q) turns about z by q "
         "(revolute, continuous) or moves along z by q (prismatic)",
         "offsets": arm.offsets.tolist(),
@@ -168,11 +166,6 @@ def parse_info(values: dict[str, Any], path: Place) -> DatasetInfo:
         return DatasetInfo(**{**kept, "joint_names": tuple(kept["joint_names"])})
     except (KeyError, TypeError, DatasetError) as error:
         raise DatasetError(f"{path} is damaged: {error}") from None
-
-
-def _finite(pair: tuple[np.float64, np.float64]) -> list[float | None]:
-    """Limits as JSON knows them: null for none."""
-    return [float(x) if np.isfinite(x) else None for x in pair]
 
 
 def _version(package: str) -> str:

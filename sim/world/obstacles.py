@@ -43,8 +43,8 @@ def place_solid(
 def stiffen(client: Any, body: int) -> None:
     """Hold every joint of a body at 0, or at its nearest limit, with motors that do not give way."""
     links = load_links(client, body)
-    for joint in range(len(links.infos)):
-        if links.infos[joint].kind != _FIXED:
+    for joint, info in enumerate(links.infos):
+        if info.kind != _FIXED:
             _, at = links.motor(joint)
             client.resetJointState(body, joint, at)
             client.setJointMotorControl2(body, joint, client.POSITION_CONTROL, targetPosition=at, force=_FORCE)
