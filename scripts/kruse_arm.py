@@ -29,7 +29,7 @@ from sim.files import parse_json
 
 BASE = TrainConfig(steps=1500, components=16, width=128, blocks=3, batch_size=512, floor=0.003)
 BLACK_BOX = TrainConfig(  # of the arm nothing is known but pairs; chosen by other targets than those of the test
-    steps=9000, components=256, width=64, blocks=3, batch_size=512, floor=0.003
+    steps=18_000, components=256, width=64, blocks=3, batch_size=512, floor=0.003
 )
 LARGER = replace(BASE, components=64, width=256)  # where more is left to learn
 ABLATION_STEPS = 500

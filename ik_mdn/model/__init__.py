@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.config import MixtureShape as MixtureShape
     from ik_mdn.model.config import ModelConfig as ModelConfig
     from ik_mdn.model.config import Targets as Targets
+    from ik_mdn.model.config import shape_of as shape_of
     from ik_mdn.model.devices import choose_device as choose_device
     from ik_mdn.model.devices import number_by_torchrun as number_by_torchrun
     from ik_mdn.model.export import compare_onnx as compare_onnx
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS
     from ik_mdn.model.features import WAVES as WAVES
     from ik_mdn.model.features import PoseFeatures as PoseFeatures
+    from ik_mdn.model.features import features_for as features_for
     from ik_mdn.model.limits import draw_uniform as draw_uniform
     from ik_mdn.model.limits import inside as inside
     from ik_mdn.model.network import MixtureHead as MixtureHead

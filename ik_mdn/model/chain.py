@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig
-from ik_mdn.model.features import PoseFeatures
+from ik_mdn.model.features import features_for
 from ik_mdn.model.limits import draw_inside, mass_in_limits
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.postures import Postures
@@ -46,7 +46,7 @@ class ChainModel(nn.Module):
     def __init__(self, arm: Arm, task: Task | str | None, config: ModelConfig, split: Split) -> None:
         super().__init__()
         self.arm, self.task, self.split = arm, load_task(arm, task), split
-        self.features = PoseFeatures(arm, self.task, use_symmetries=config.symmetries)
+        self.features = features_for(arm, self.task, config)
         period = torch.tensor(arm.period[[split.joint]])
         self.first = ConditionalNetwork(self.features.size, period, replace(config, covariance="diagonal"))
         self._one = arm.part(split.joint, split.joint + 1)  # the joint drawn first, for its limits

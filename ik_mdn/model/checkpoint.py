@@ -201,8 +201,8 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:
-    drawn = values.pop("drawn_first", ())  # a file from before there were chains has none
-    return ModelConfig(**values, drawn_first=tuple(drawn))
+    drawn, charts = values.pop("drawn_first", ()), values.pop("charts", 2)  # as before there were chains, or one chart
+    return ModelConfig(**values, drawn_first=tuple(drawn), charts=charts)
 
 
 def _matching_arm(stored: Arm, given: Arm | None, path: Path) -> Arm:

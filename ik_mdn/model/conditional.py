@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ik_mdn.mixture import GaussianMixture, angular_frequency, mse, sample_mean
-from ik_mdn.model.config import Kind, MixtureShape, ModelConfig
+from ik_mdn.model.config import Kind, ModelConfig, shape_of
 from ik_mdn.model.network import MixtureHead, MixtureParts, PointHead, Trunk
 from sim.errors import ShapeError
 
@@ -33,7 +33,7 @@ class ConditionalNetwork(nn.Module):
         self.trunk = Trunk(n_in, config.width, config.blocks)
         self.head: MixtureHead | PointHead
         if config.kind == "mdn":
-            self.head = MixtureHead(config.width, MixtureShape(config.components, dims, config.covariance), period)
+            self.head = MixtureHead(config.width, shape_of(config, period), period)
         else:
             self.head = PointHead(config.width, dims, as_cos_sin=config.targets == "cos_sin")
         self.register_buffer("period", period.double(), persistent=False)

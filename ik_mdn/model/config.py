@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ Covariance = Literal["isotropic", "diagonal", "full"]
 Targets = Literal["angles", "cos_sin"]
 AUTOMATIC = (-1,)  # joints that are drawn first: those that an arm has to spare
 LOG_SCALE_RANGE = (-9.0, 3.0)  # of s in σ = floor + exp(s): finite in float32; the floor rules below, the torus above
-REACH_BLOCKS = 2  # of the network that `reach_width` is the width of
+_REACH_BLOCKS = 2  # of the network that `reach_width` is the width of
 LARGEST = {
     "components": 4096,
     "width": 8192,
@@ -31,11 +32,13 @@ class ModelConfig:
         kind: "mdn" for a mixture density network, "mse" for a regressor on the same trunk.
         components: K of the mixture (mdn).
         covariance: "isotropic", "diagonal" or "full" (mdn).
-        targets: "angles" or "cos_sin": what the regressor is trained on (mse).
+        targets: "angles" or "cos_sin": as what means, or the regressor's answers, of turning joints leave the network. An
+            angle has a cut at half a turn, which a network can only cross by a jump; the direction of (cosine, sine) has none.
         width: Width of the trunk.
         blocks: Number of its residual blocks.
         floor: Smallest standard deviation after training [rad or m].
         symmetries: Divide the arm's symmetries out of the features.
+        charts: Of the azimuth and of the roll: 1, or 2 with a flag that says which holds; see `PoseFeatures`.
         drawn_first: Joints whose densities come before that of the others, counted from 0, each at an end of what is left
             of the chain; -1 takes as many as a redundant arm has to spare, nothing none. See `ChainModel`.
         reach_width: Width of the network that tells, of each joint drawn first, where the others can follow; 0 is none.
@@ -47,11 +50,12 @@ class ModelConfig:
     kind: Kind = "mdn"
     components: int = 24
     covariance: Covariance = "full"
-    targets: Targets = "angles"
+    targets: Targets = "cos_sin"
     width: int = 256
     blocks: int = 4
     floor: float = 0.01
     symmetries: bool = True
+    charts: int = 1
     drawn_first: tuple[int, ...] = AUTOMATIC
     reach_width: int = 0
 
@@ -60,11 +64,13 @@ class ModelConfig:
         if self.kind not in ("mdn", "mse"):
             raise ShapeError(f"unknown kind of model {self.kind!r}; allowed: mdn, mse")
         if self.targets not in ("angles", "cos_sin"):
-            raise ShapeError(f"unknown regression targets {self.targets!r}; allowed: angles, cos_sin")
+            raise ShapeError(f"unknown targets {self.targets!r}; allowed: angles, cos_sin")
         if self.covariance not in ("isotropic", "diagonal", "full"):
             raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
         if not isinstance(self.symmetries, bool):
             raise ShapeError(f"symmetries must be True or False; got {self.symmetries!r}")
+        if self.charts not in (1, 2) or isinstance(self.charts, bool):
+            raise ShapeError(f"charts must be 1 or 2; got {self.charts!r}")
         least = {"components": 1, "width": 1, "blocks": 0, "reach_width": 0}
         for name, most in LARGEST.items():
             value = getattr(self, name)
@@ -91,6 +97,7 @@ class MixtureShape:
         components: K.
         dims: D, the number of joints.
         covariance: "isotropic" (one scale per component), "diagonal", or "full".
+        sines: How many coordinates have their means said by a cosine and a sine.
 
     Raises:
         ShapeError: K or D below one, or an unknown covariance.
@@ -99,6 +106,7 @@ class MixtureShape:
     components: int
     dims: int
     covariance: Covariance
+    sines: int = 0
 
     def __post_init__(self) -> None:
         if self.components < 1 or self.dims < 1:
@@ -109,8 +117,20 @@ class MixtureShape:
             raise ShapeError(f"unknown covariance {self.covariance!r}; allowed: isotropic, diagonal, full")
 
     @property
-    def sizes(self) -> tuple[int, int, int, int]:
-        """Numbers per component: logit, mean, log-scale, off-diagonal."""
+    def sizes(self) -> tuple[int, int, int, int, int]:
+        """Numbers per component: logit, means or their cosines, sines of means, log-scales, off-diagonals."""
         scales = 1 if self.covariance == "isotropic" else self.dims
         tangles = self.dims * (self.dims - 1) // 2 if self.covariance == "full" else 0
-        return 1, self.dims, scales, tangles
+        return 1, self.dims, self.sines, scales, tangles
+
+
+def reach_config(width: int) -> ModelConfig:
+    """Of the network that `ModelConfig.reach_width` is the width of."""
+    return ModelConfig(kind="mse", targets="angles", width=width, blocks=_REACH_BLOCKS)
+
+
+def shape_of(config: ModelConfig, period: Iterable[float]) -> MixtureShape:
+    """The size of the mixtures of a network over coordinates of these periods (D,), inf where one is not circular."""
+    turns = [math.isfinite(each) for each in period]
+    sines = sum(turns) if config.targets == "cos_sin" else 0
+    return MixtureShape(config.components, len(turns), config.covariance, sines)

@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ik_mdn.model.config import ModelConfig
 from sim.arm import Arm
 from sim.arrays import Array, FloatArray, constants, is_tensor, library_of
 from sim.task import Task
 
-NEAR_AXIS = 0.1  # share of the reach: closer to the base axis, the approach axis gives the azimuth
+NEAR_AXIS = 0.1  # share of the reach: of two charts, the one where the approach axis gives the azimuth
 WAVES = 3  # octaves of sine and cosine features per coordinate
 
 
@@ -29,19 +30,22 @@ class PoseFeatures:
     by φ only shifts q₁ by φ; rolling it about the tool axis by ψ only shifts qₙ by ψ. So φ and ψ are taken out
     of X, and the network predicts (q₁ - φ, q₂, …, qₙ - ψ).
 
-    No single choice of φ or ψ is continuous everywhere, so there are two charts for each, and the network is told
-    which one holds: the azimuth is that of the origin of X, or near the base axis that of its approach axis; the roll
-    is measured from the shortest turn of +z or of -z onto the approach axis, whichever is nearer.
+    The azimuth is that of the origin of X, the roll is measured from the shortest turn of -z onto the approach axis. No
+    choice of them is continuous everywhere: these are not on the base axis and where the tool points up. A second chart of
+    each, with flags that tell the network which holds, has all of it to be learned twice, with jumps where charts meet,
+    and trains to twice the error (it is kept for models that were trained on it): near the base axis the azimuth is that
+    of the approach axis, and where the tool points up the roll is measured from +z.
 
     Args:
         arm: The arm.
         task: What counts of the pose. The azimuth is removed where the first joint turns; the roll where the last
             joint turns and the orientation counts.
         use_symmetries: False keeps φ = ψ = 0, for ablations.
+        charts: 1 or 2.
     """
 
-    def __init__(self, arm: Arm, task: Task, *, use_symmetries: bool = True) -> None:
-        self.arm, self.task = arm, task
+    def __init__(self, arm: Arm, task: Task, *, use_symmetries: bool = True, charts: int = 1) -> None:
+        self.arm, self.task, self.charts = arm, task, charts
         turns = ~arm.is_prismatic
         self.removes_azimuth = bool(use_symmetries and turns[0])
         self.removes_roll = bool(use_symmetries and turns[-1] and arm.n_joints > 1 and task.rows[5])
@@ -61,7 +65,7 @@ class PoseFeatures:
     @property
     def size(self) -> int:
         """Length of the network's input."""
-        return (3 + self.n_orientation) * (1 + 2 * WAVES) + 2
+        return (3 + self.n_orientation) * (1 + 2 * WAVES) + (2 if self.charts == 2 else 0)
 
     def encode(self, T_base_tip: Array) -> Encoded:
         """Features and shifts of targets.
@@ -76,20 +80,22 @@ class PoseFeatures:
         rows = self.task.rows
         p, R = self._to_chain(T_base_tip)
         phi: Any = xp.zeros_like(p[:, 0])
-        psi, near_axis, south = phi, phi != 0, phi != 0
+        psi, near_axis, south = phi, phi != 0, phi == 0
         if self.removes_azimuth:
-            phi, near_axis = _azimuth(p, R[:, :, 2] if any(rows[3:]) else None)
+            phi, near_axis = _azimuth(p, R[:, :, 2] if any(rows[3:]) and self.charts == 2 else None)
             back = _turn_z(-phi)
             p, R = (back @ p[..., None])[..., 0], back @ R
-        if rows[5]:
-            south = R[:, 2, 2] < 0
+        if self.charts == 2:
+            south = R[:, 2, 2] < 0 if rows[5] else ~south
         if self.removes_roll:
             psi = _roll(R, south)
             R = R @ _turn_z(-psi)
         coordinates = xp.concatenate([p, R[:, :, 2], R[:, :, 0]], axis=1)[:, : 3 + self.n_orientation]
-        one = xp.ones_like(p[:, :1])
-        flags = xp.where(xp.stack([near_axis, south], axis=1), one, -one)
-        features = xp.concatenate([_waves(coordinates), flags], axis=1)
+        features = _waves(coordinates)
+        if self.charts == 2:
+            one = xp.ones_like(p[:, :1])
+            flags = xp.where(xp.stack([near_axis, south], axis=1), one, -one)
+            features = xp.concatenate([features, flags], axis=1)
         shift = xp.stack([phi, *[xp.zeros_like(phi)] * (self.arm.n_joints - 1)], axis=1)
         shift[:, -1] += psi
         return Encoded(features.float() if is_tensor(features) else features.astype(np.float32), shift)
@@ -118,6 +124,11 @@ class PoseFeatures:
                 slide = (axis[2] * origin[2] - origin @ axis) / (1 - axis[2] ** 2)
                 last_to_tip[2, 3] -= slide
         return last_to_tip
+
+
+def features_for(arm: Arm, task: Task, config: ModelConfig) -> PoseFeatures:
+    """What a network of this config sees of the targets of an arm."""
+    return PoseFeatures(arm, task, use_symmetries=config.symmetries, charts=config.charts)
 
 
 def _azimuth(p: Array, approach: Array | None) -> tuple[Array, Any]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ik_mdn.mixture import GaussianMixture, nearest_image
+from ik_mdn.mixture import GaussianMixture, angular_frequency, nearest_image
 from ik_mdn.model.config import LOG_SCALE_RANGE, MixtureShape
 from sim.errors import ShapeError
 
@@ -52,14 +52,18 @@ class MixtureParts(NamedTuple):
 class MixtureHead(nn.Module):
     """Turns a hidden state into a `GaussianMixture` (Bishop 1994, Mixture Density Networks).
 
-    Weights are softmax(logits). Scales are σ = floor + exp(s): the floor enters once, in the factor that likelihood,
+    Weights are softmax(logits). Means of circular coordinates are the direction of a cosine and a sine, or plain numbers
+    (see `ModelConfig.targets`). Scales are σ = floor + exp(s): the floor enters once, in the factor that likelihood,
     sampling and determinant all use. For full covariance the precision is AᵀA with A = diag(1/σ)(I + N), N strictly
     lower triangular, so that |A| = Π 1/σᵢ and no density exceeds floor⁻ᴰ.
 
     Args:
         width: Of the hidden state.
-        shape: K, D and covariance type.
+        shape: K, D and covariance type, and 0 or all circular coordinates as `sines`.
         period: (D,) periods of circular coordinates, inf elsewhere.
+
+    Raises:
+        ShapeError: Some circular coordinates have sines and others none.
     """
 
     period: Tensor
@@ -67,6 +71,10 @@ class MixtureHead(nn.Module):
     def __init__(self, width: int, shape: MixtureShape, period: Tensor) -> None:
         super().__init__()
         self.shape = shape
+        turning = torch.isfinite(period).nonzero()[:, 0].tolist()
+        if shape.sines not in (0, len(turning)):
+            raise ShapeError(f"{len(turning)} coordinates are circular; sines must be 0 or as many; got {shape.sines}")
+        self.turning: list[int] = turning if shape.sines else []
         self.out = nn.Linear(width, shape.components * sum(shape.sizes))
         self.register_buffer("period", period.float(), persistent=False)
         with torch.no_grad():
@@ -81,9 +89,12 @@ class MixtureHead(nn.Module):
             scale: Standard deviation [rad or m].
         """
         with torch.no_grad():
-            parts = self._split(self.out.bias[None])
-            parts.mean.copy_(means[None])
-            parts.log_scale.fill_(math.log(scale))
+            _, mean, sine, log_scale, _ = self._split(self.out.bias[None])
+            angle = means[:, self.turning] * self._frequency
+            mean.copy_(means)
+            mean[..., self.turning] = angle.cos()
+            sine.copy_(angle.sin())
+            log_scale.fill_(math.log(scale))
 
     def forward(self, hidden: Tensor, *, floor: float) -> GaussianMixture:
         """The mixture for each hidden state, with batch shape (B,) and event shape (D,).
@@ -109,12 +120,25 @@ class MixtureHead(nn.Module):
 
     def parts(self, hidden: Tensor) -> MixtureParts:
         """What the mixtures for hidden states (B, width) are made of."""
-        return self._split(self.out(hidden))
+        logits, mean, sine, log_scale, tangle = self._split(self.out(hidden))
+        if self.turning:
+            angle = torch.atan2(sine, mean[..., self.turning]) / self._frequency
+            if len(self.turning) == self.shape.dims:
+                mean = angle
+            else:
+                mean = mean.clone()
+                mean[..., self.turning] = angle
+        return MixtureParts(logits, mean, log_scale, tangle)
 
-    def _split(self, numbers: Tensor) -> MixtureParts:
+    @property
+    def _frequency(self) -> Tensor:
+        """Radians per unit of the coordinates whose means are said by a cosine and a sine."""
+        return angular_frequency(self.period[self.turning])
+
+    def _split(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """Views of the head's output; blockwise, so that no reshape can mix components."""
         per_component = numbers.view(numbers.shape[0], self.shape.components, sum(self.shape.sizes))
-        return MixtureParts(*torch.split(per_component, list(self.shape.sizes), dim=-1))
+        return torch.split(per_component, list(self.shape.sizes), dim=-1)
 
 
 class PointHead(nn.Module):

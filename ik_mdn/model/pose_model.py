@@ -10,7 +10,7 @@ from torch import Tensor
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import ModelConfig
-from ik_mdn.model.features import PoseFeatures
+from ik_mdn.model.features import features_for
 from ik_mdn.model.kinematic import Stepped, step_means
 from ik_mdn.model.limits import draw_inside, mass_in_limits, within_limits
 from ik_mdn.model.postures import Postures
@@ -34,7 +34,7 @@ class PoseModel(ConditionalNetwork):
 
     def __init__(self, arm: Arm, task: Task | str | None = None, config: ModelConfig | None = None) -> None:
         config, task = replace(config or ModelConfig(), drawn_first=()), load_task(arm, task)
-        features = PoseFeatures(arm, task, use_symmetries=config.symmetries)
+        features = features_for(arm, task, config)
         super().__init__(features.size, torch.tensor(arm.period), config)
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()

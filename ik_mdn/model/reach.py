@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ik_mdn.model.conditional import ConditionalNetwork
-from ik_mdn.model.config import REACH_BLOCKS, ModelConfig
+from ik_mdn.model.config import reach_config
 
 
 class ReachNetwork(ConditionalNetwork):
@@ -24,7 +24,7 @@ class ReachNetwork(ConditionalNetwork):
     """
 
     def __init__(self, n_in: int, width: int) -> None:
-        super().__init__(n_in, torch.tensor([math.inf]), ModelConfig(kind="mse", width=width, blocks=REACH_BLOCKS))
+        super().__init__(n_in, torch.tensor([math.inf]), reach_config(width))
 
     def log_reach(self, features: Tensor) -> Tensor:
         """Log probability that the target can be met, (B,), float64, for features (B, n_in)."""

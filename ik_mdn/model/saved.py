@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.model.config import REACH_BLOCKS, Kind, MixtureShape, ModelConfig
-from ik_mdn.model.features import PoseFeatures
+from ik_mdn.model.config import Kind, MixtureShape, ModelConfig, reach_config, shape_of
+from ik_mdn.model.features import PoseFeatures, features_for
 from ik_mdn.model.postures import Postures
 from ik_mdn.model.recalibration import Recalibration
 from sim.arm import Arm
+from sim.arrays import FloatArray
 from sim.task import Task
 
 
@@ -72,7 +73,7 @@ class SavedModel:
     @cached_property
     def features(self) -> PoseFeatures:
         """What the network sees of a target."""
-        return PoseFeatures(self.arm, self.task, use_symmetries=self.config.symmetries)
+        return features_for(self.arm, self.task, self.config)
 
     @property
     def kind(self) -> Kind:
@@ -82,7 +83,7 @@ class SavedModel:
     @property
     def shape(self) -> MixtureShape:
         """The size of its mixtures (mdn)."""
-        return MixtureShape(self.config.components, self.arm.n_joints, self.config.covariance)
+        return shape_of(self.config, self.arm.period)
 
     def _declared(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, as the config has them."""
@@ -90,21 +91,23 @@ class SavedModel:
         shapes: dict[str, tuple[int, ...]] = {}
         for joint in config.drawn_first:
             one = replace(config, covariance="diagonal")
-            size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
-            shapes |= {f"{before}first.{name}": shape for name, shape in _network(one, size, 1).items()}
+            size = features_for(arm, self.task, config).size
+            shapes |= {
+                f"{before}first.{name}": shape for name, shape in _network(one, size, arm.period[[joint]]).items()
+            }
             arm = arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, arm.n_joints - 1)
             if config.reach_width:
-                size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
-                small = ModelConfig(kind="mse", width=config.reach_width, blocks=REACH_BLOCKS)
-                shapes |= {f"{before}reach.{name}": shape for name, shape in _network(small, size, 1).items()}
+                size = features_for(arm, self.task, config).size
+                small = reach_config(config.reach_width)
+                shapes |= {f"{before}reach.{name}": shape for name, shape in _network(small, size, np.ones(1)).items()}
             before += "rest."
-        size = PoseFeatures(arm, self.task, use_symmetries=config.symmetries).size
-        return shapes | {f"{before}{name}": shape for name, shape in _network(config, size, arm.n_joints).items()}
+        size = features_for(arm, self.task, config).size
+        return shapes | {f"{before}{name}": shape for name, shape in _network(config, size, arm.period).items()}
 
 
-def _network(config: ModelConfig, n_in: int, n: int) -> dict[str, tuple[int, ...]]:
-    """Shapes of the weights of one network for n joints."""
-    width, n_out = config.width, config.components * sum(MixtureShape(config.components, n, config.covariance).sizes)
+def _network(config: ModelConfig, n_in: int, period: FloatArray) -> dict[str, tuple[int, ...]]:
+    """Shapes of the weights of one network for joints of these periods, (n,)."""
+    width, n, n_out = config.width, len(period), config.components * sum(shape_of(config, period).sizes)
     if config.kind == "mse":
         n_out = 2 * n if config.targets == "cos_sin" else n
     blocks = [f"trunk.blocks.{i}" for i in range(config.blocks)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.model import NEAR_AXIS, WAVES, MixtureShape, PoseFeatures, SavedModel, seeding
+from ik_mdn.model import NEAR_AXIS, WAVES, PoseFeatures, SavedModel, features_for, seeding, shape_of
 from ik_mdn.solver.engine import MIN_WEIGHT
 from ik_mdn.solver.kernels.encode import Frames
 from ik_mdn.solver.kernels.network import Layers, layers_of
@@ -81,9 +81,9 @@ class CompiledModel:
 def no_model() -> Proposer:
     """What stands where there is none."""
     some, none, words = np.eye(4), np.empty(0, np.float32), np.empty(0, np.int64)
-    frames = Frames(some, some, False, False, False, False, 0, 0, 1.0, 0.0, none, none)
+    frames = Frames(some, some, False, False, False, False, 0, 0, 1.0, 1, 0.0, none, none)
     layers = Layers(none, none, none, *[0] * (len(Layers._fields) - 3))
-    return Proposer(frames, layers, Reading(0, 0, 1, 0, none, 0.0, 0.0), words, 0, 0, 1, 0, 0, words, 0)
+    return Proposer(frames, layers, Reading(0, 0, 1, words, 0, none, 0.0, 0.0), words, 0, 0, 1, 0, 0, words, 0)
 
 
 def _places(model: SavedModel) -> NDArray[np.int64]:
@@ -109,21 +109,23 @@ def _below(weights: Mapping[str, NDArray[np.float32]], prefix: str) -> dict[str,
 
 
 def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray[np.float32]], halves: bool) -> Link:
-    features = PoseFeatures(arm, model.task, use_symmetries=model.config.symmetries)
-    shape, slides = MixtureShape(model.config.components, 1, "diagonal"), bool(arm.is_prismatic[joint])
+    features, config = features_for(arm, model.task, model.config), replace(model.config, covariance="diagonal")
+    shape, slides = shape_of(config, arm.period[[joint]]), bool(arm.is_prismatic[joint])
     order = head_order(shape.components, shape.sizes)
     low, period = float(arm.sample_min[joint]), float(arm.period[joint])
     step = (min(float(arm.sample_max[joint]), low + period) - low) / GRID
     return Link(
         _frames(features, weights),
         layers_of(weights, model.config, order, halves=halves),
-        density_for(len(order) // sum(shape.sizes), slides=slides),
+        density_for(len(order) // sum(shape.sizes), slides=slides, by_sines=shape.sines > 0),
         np.array([model.config.floor, step, period], np.float32),
         low,
         step,
         MOST_STRATA,
         is_last=joint > 0,
         slides=slides,
+        by_sines=shape.sines > 0,
+        components=len(order) // sum(shape.sizes),
         beyond=np.linalg.inv(arm.offsets[-1 if joint else 0]),
     )
 
@@ -132,12 +134,14 @@ def _last_of(model: SavedModel, *, with_axes: bool, halves: bool) -> Proposer:
     """The network whose components are seeds, as if no joint were drawn before."""
     assert model.kind == "mdn"
     shape = model.shape
-    joints, wanted = shape.dims, shape.sizes if with_axes else (*shape.sizes[:2], 0, 0)
+    joints, wanted = shape.dims, shape.sizes if with_axes else (*shape.sizes[:3], 0, 0)
+    turning = np.isfinite(model.arm.period) & (shape.sines > 0)
+    sines = np.where(turning, joints + turning.cumsum(), 0)
     whole = head_order(shape.components, shape.sizes)
     filled = len(whole) // sum(shape.sizes)
     numbers = np.array([model.config.floor, seeding.LEAST_WEIGHT, seeding.LEAST_STD], np.float32)
-    code = measure_for(joints, *wanted[2:], filled)
-    reading = Reading(shape.components, filled, joints, code, numbers, MIN_WEIGHT, seeding.SPREAD)
+    code = measure_for(wanted, filled)
+    reading = Reading(shape.components, filled, joints, sines, code, numbers, MIN_WEIGHT, seeding.SPREAD)
     layers = layers_of(model.weights, model.config, whole[: filled * sum(wanted)], halves=halves)
     none = np.zeros(0, np.int64)
     frames = _frames(model.features, model.weights)
@@ -155,6 +159,7 @@ def _frames(features: PoseFeatures, weights: Mapping[str, NDArray[np.float32]]) 
         n_orientation=features.n_orientation,
         octaves=WAVES,
         reach=float(features.arm.reach or 1.0),
+        charts=features.charts,
         near_axis=NEAR_AXIS,
         centre=weights["centre"],
         spread=weights["spread"],

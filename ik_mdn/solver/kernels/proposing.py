@@ -30,6 +30,7 @@ class Reading(NamedTuple):
         components: K.
         filled: K, filled up to a multiple of 8.
         joints: n.
+        sines: Of each joint, at which number of a component the sine of its mean stands; 0 where the mean is said as it is.
         measure: Address of the emitted function.
         numbers: Floor of standard deviations, weight and standard deviation of a component from which on it has sigma
             points (a weight of more than 1 means never), float32.
@@ -40,6 +41,7 @@ class Reading(NamedTuple):
     components: int
     filled: int
     joints: int
+    sines: IntArray
     measure: int
     numbers: NDArray[np.float32]
     least_weight: float
@@ -81,15 +83,16 @@ def head_order(components: int, sizes: tuple[int, ...]) -> IntArray:
     return order.ravel()
 
 
-def measure_for(joints: int, n_scales: int, n_tangles: int, filled: int) -> int:
-    """Address of the code for a head."""
-    shape = (joints, n_scales, n_tangles, filled)
+def measure_for(sizes: tuple[int, ...], filled: int) -> int:
+    """Address of the code for a head of so many numbers of each kind, see `MixtureShape.sizes`."""
+    shape = (*sizes[1:], filled)
     return address_of("measure", shape, "fff", lambda builder, *given: _measure(builder, shape, *given))
 
 
-def _measure(builder: Any, shape: tuple[int, int, int, int], raw: Any, numbers: Any, out: Any) -> None:
+def _measure(builder: Any, shape: tuple[int, ...], raw: Any, numbers: Any, out: Any) -> None:
     """Write each component's weight, its standard deviation along its longest axis, 0 where it is narrow, and that axis."""
-    n, n_scales, n_tangles, filled = shape
+    n, n_sines, n_scales, n_tangles, filled = shape
+    first = 1 + n + n_sines
     o, groups = Vectors(builder, _LANES, SINGLE), filled // _LANES
     logits = [o.load(raw, g) for g in range(groups)]
     top = logits[0]
@@ -107,8 +110,8 @@ def _measure(builder: Any, shape: tuple[int, int, int, int], raw: Any, numbers: 
         heavy = ~o.less(weight, share)
         with builder.if_then(_any(o, heavy)):
             at = partial(_attribute, o, raw, groups, g)
-            scales = [scale_of(o, floor, at(1 + n + i % n_scales)) for i in range(n)]
-            tangles = [at(1 + n + n_scales + i) for i in range(n_tangles)]
+            scales = [scale_of(o, floor, at(first + i % n_scales)) for i in range(n)]
+            tangles = [at(first + n_scales + i) for i in range(n_tangles)]
             M = _scaled_inverse(n, scales, tangles)
             wide = heavy & ~o.less(total([x * x for row in M for x in row]), least * least)
             with builder.if_then(_any(o, wide)):
@@ -325,6 +328,8 @@ def _write_seed(proposer: Proposer, row: int, what: int, draft: Draft, q: Double
     others, shift = ahead(q, proposer.first), ahead(draft.shift, 2 * (row + there))
     for i in range(reading.joints):
         others[i] = raw[(1 + i) * filled + k]
+        if reading.sines[i] > 0:
+            others[i] = np.arctan2(raw[reading.sines[i] * filled + k], others[i])
         if side > 0:
             others[i] += step * axis[(2 + i) * filled + k]
     others[0] += shift[0]

@@ -44,6 +44,8 @@ class Link(NamedTuple):
         strata: How many values stand for the density.
         is_last: Whether it is the last one of those that are left, or the first.
         slides: Whether it slides.
+        by_sines: Whether its network says means by a cosine and a sine.
+        components: How many it has, a multiple of 8.
         beyond: The inverse of the transform behind the joint, or before it, (4, 4).
     """
 
@@ -56,31 +58,32 @@ class Link(NamedTuple):
     strata: int
     is_last: bool
     slides: bool
+    by_sines: bool
+    components: int
     beyond: FloatArray
 
 
 link_in = unpacking(Link)
 
 
-def density_for(components: int, *, slides: bool) -> int:
+def density_for(components: int, *, slides: bool, by_sines: bool) -> int:
     """Address of the code for the density of a joint."""
-    shape = (components, slides)
-    return address_of("density", shape, "ffff", lambda builder, *given: _density(builder, *shape, *given))
+    shape = (components, slides, by_sines)
+    return address_of("density", shape, "ffff", lambda builder, *given: _density(builder, shape, *given))
 
 
-def _density(builder: Any, components: int, slides: bool, raw: Any, numbers: Any, first: Any, out: Any) -> None:
+def _density(builder: Any, shape: tuple[int, bool, bool], raw: Any, numbers: Any, first: Any, out: Any) -> None:
     """Write the density at the points of the grid, but for a factor.
 
     Args:
         builder: Where instructions go.
-        components: How many, a multiple of 8.
-        slides: Whether the joint slides.
+        shape: How many components, a multiple of 8; whether the joint slides; whether sines lie behind the means.
         raw: Logits, means and logarithms of standard deviations.
         numbers: See `Link`.
         first: The first points of the grid, as many as a vector holds, as the network sees them.
         out: Written: (GRID,).
     """
-    o, rounds = Vectors(builder, _LANES, SINGLE), GRID // _LANES
+    (components, slides, by_sines), o, rounds = shape, Vectors(builder, _LANES, SINGLE), GRID // _LANES
     floor, step, turn = (o.number(numbers, i) for i in range(3))
     points = [o.load(first, 0) + step * float(_LANES * j) for j in range(rounds)]
     top = cgutils.alloca_once_value(builder, o.number(raw, 0).ir)
@@ -92,7 +95,7 @@ def _density(builder: Any, components: int, slides: bool, raw: Any, numbers: Any
         builder.store(o.larger(Vector(o, builder.load(top)), of(0, k)).ir, top)
 
     def add(k: Any) -> None:
-        per_scale = 1.0 / scale_of(o, floor, of(2, k))
+        per_scale = 1.0 / scale_of(o, floor, of(2 + by_sines, k))
         mean, weight = of(1, k), o.exp(o.larger(of(0, k) - Vector(o, builder.load(top)), _LIGHTEST)) * per_scale
         for j in range(rounds):
             away = points[j] - mean
@@ -117,12 +120,15 @@ def stratify(link: Link, raw: Singles, shift: Doubles, place: Singles, values: D
 
     Args:
         link: The joint.
-        raw: What its network gives.
+        raw: What its network gives; cosines of means become means.
         shift: Azimuth and roll [rad].
         place: Room for a vector and GRID numbers.
         values: Written: as many as there are strata.
     """
     low, density, whole = link.low - shift[1 if link.is_last else 0], ahead(place, _LANES), 0.0
+    if link.by_sines:
+        for k in range(link.components, 2 * link.components):
+            raw[k] = np.arctan2(raw[link.components + k], raw[k])
     for i in range(_LANES):
         place[i] = low + (i + 0.5) * link.step
     invoke(link.density, (raw, link.numbers, place, density))
