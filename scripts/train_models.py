@@ -28,11 +28,12 @@ SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_siz
 REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
-    | dict.fromkeys(("ur5e", "puma560", "xarm6"), SQUARE)
+    | dict.fromkeys(("ur5e", "puma560"), SQUARE)
+    | {"xarm6": replace(SQUARE, components=32)}  # it has up to 16 solutions
     | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
 )
 # steps of mixtures trained since in batches of 1,024: sharper
-SMALLER = {"ur5e": 160_000, "panda": 150_000}
+SMALLER = {"ur5e": 110_000, "xarm6": 110_000, "panda": 150_000}
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
 PROPOSER, REACH, CARD = "proposer", "reach", "card"
 
