@@ -47,8 +47,9 @@ class ChainModel(nn.Module):
         super().__init__()
         self.arm, self.task, self.split = arm, load_task(arm, task), split
         self.features = features_for(arm, self.task, config)
-        period = torch.tensor(arm.period[[split.joint]])
-        self.first = ConditionalNetwork(self.features.size, period, replace(config, covariance="diagonal"))
+        self.first = ConditionalNetwork(
+            self.features.size, arm.period[[split.joint]], replace(config, covariance="diagonal")
+        )
         self._one = arm.part(split.joint, split.joint + 1)  # the joint drawn first, for its limits
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))

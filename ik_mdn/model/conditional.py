@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ik_mdn.mixture import GaussianMixture, angular_frequency, mse, sample_mean
 from ik_mdn.model.config import Kind, ModelConfig, shape_of
 from ik_mdn.model.network import MixtureHead, MixtureParts, PointHead, Trunk
+from sim.arrays import FloatArray
 from sim.errors import ShapeError
 
 
@@ -25,15 +26,16 @@ class ConditionalNetwork(nn.Module):
     y_centre: Tensor
     period: Tensor
 
-    def __init__(self, n_in: int, period: Tensor, config: ModelConfig) -> None:
+    def __init__(self, n_in: int, period: Tensor | FloatArray, config: ModelConfig) -> None:
         super().__init__()
+        shape, period = shape_of(config, period), period if isinstance(period, Tensor) else torch.tensor(period)
         self.config = config
         self.floor = config.floor  # annealed by training
         dims = len(period)
         self.trunk = Trunk(n_in, config.width, config.blocks)
         self.head: MixtureHead | PointHead
         if config.kind == "mdn":
-            self.head = MixtureHead(config.width, shape_of(config, period), period)
+            self.head = MixtureHead(config.width, shape, period)
         else:
             self.head = PointHead(config.width, dims, as_cos_sin=config.targets == "cos_sin")
         self.register_buffer("period", period.double(), persistent=False)

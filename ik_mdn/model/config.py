@@ -38,7 +38,7 @@ class ModelConfig:
         blocks: Number of its residual blocks.
         floor: Smallest standard deviation after training [rad or m].
         symmetries: Divide the arm's symmetries out of the features.
-        charts: Of the azimuth and of the roll: 1, or 2 with a flag that says which holds; see `PoseFeatures`.
+        charts: Of the azimuth that is divided out; see `PoseFeatures`.
         drawn_first: Joints whose densities come before that of the others, counted from 0, each at an end of what is left
             of the chain; -1 takes as many as a redundant arm has to spare, nothing none. See `ChainModel`.
         reach_width: Width of the network that tells, of each joint drawn first, where the others can follow; 0 is none.
@@ -97,7 +97,7 @@ class MixtureShape:
         components: K.
         dims: D, the number of joints.
         covariance: "isotropic" (one scale per component), "diagonal", or "full".
-        sines: How many coordinates have their means said by a cosine and a sine.
+        turning: Coordinates whose means are said by a cosine and a sine.
 
     Raises:
         ShapeError: K or D below one, or an unknown covariance.
@@ -106,7 +106,7 @@ class MixtureShape:
     components: int
     dims: int
     covariance: Covariance
-    sines: int = 0
+    turning: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.components < 1 or self.dims < 1:
@@ -121,7 +121,7 @@ class MixtureShape:
         """Numbers per component: logit, means or their cosines, sines of means, log-scales, off-diagonals."""
         scales = 1 if self.covariance == "isotropic" else self.dims
         tangles = self.dims * (self.dims - 1) // 2 if self.covariance == "full" else 0
-        return 1, self.dims, self.sines, scales, tangles
+        return 1, self.dims, len(self.turning), scales, tangles
 
 
 def reach_config(width: int) -> ModelConfig:
@@ -132,5 +132,5 @@ def reach_config(width: int) -> ModelConfig:
 def shape_of(config: ModelConfig, period: Iterable[float]) -> MixtureShape:
     """The size of the mixtures of a network over coordinates of these periods (D,), inf where one is not circular."""
     turns = [math.isfinite(each) for each in period]
-    sines = sum(turns) if config.targets == "cos_sin" else 0
-    return MixtureShape(config.components, len(turns), config.covariance, sines)
+    turning = tuple(i for i, turn in enumerate(turns) if turn and config.targets == "cos_sin")
+    return MixtureShape(config.components, len(turns), config.covariance, turning)

@@ -59,11 +59,8 @@ class MixtureHead(nn.Module):
 
     Args:
         width: Of the hidden state.
-        shape: K, D and covariance type, and 0 or all circular coordinates as `sines`.
+        shape: K, D, covariance type, and how means are said.
         period: (D,) periods of circular coordinates, inf elsewhere.
-
-    Raises:
-        ShapeError: Some circular coordinates have sines and others none.
     """
 
     period: Tensor
@@ -71,10 +68,6 @@ class MixtureHead(nn.Module):
     def __init__(self, width: int, shape: MixtureShape, period: Tensor) -> None:
         super().__init__()
         self.shape = shape
-        turning = torch.isfinite(period).nonzero()[:, 0].tolist()
-        if shape.sines not in (0, len(turning)):
-            raise ShapeError(f"{len(turning)} coordinates are circular; sines must be 0 or as many; got {shape.sines}")
-        self.turning: list[int] = turning if shape.sines else []
         self.out = nn.Linear(width, shape.components * sum(shape.sizes))
         self.register_buffer("period", period.float(), persistent=False)
         with torch.no_grad():
@@ -90,9 +83,10 @@ class MixtureHead(nn.Module):
         """
         with torch.no_grad():
             _, mean, sine, log_scale, _ = self._split(self.out.bias[None])
-            angle = means[:, self.turning] * self._frequency
+            turning = list(self.shape.turning)
+            angle = means[:, turning] * self._frequency
             mean.copy_(means)
-            mean[..., self.turning] = angle.cos()
+            mean[..., turning] = angle.cos()
             sine.copy_(angle.sin())
             log_scale.fill_(math.log(scale))
 
@@ -121,19 +115,19 @@ class MixtureHead(nn.Module):
     def parts(self, hidden: Tensor) -> MixtureParts:
         """What the mixtures for hidden states (B, width) are made of."""
         logits, mean, sine, log_scale, tangle = self._split(self.out(hidden))
-        if self.turning:
-            angle = torch.atan2(sine, mean[..., self.turning]) / self._frequency
-            if len(self.turning) == self.shape.dims:
-                mean = angle
-            else:
-                mean = mean.clone()
-                mean[..., self.turning] = angle
+        if turning := list(self.shape.turning):
+            angle = torch.atan2(sine, mean[..., turning]) / self._frequency
+            mean = (
+                angle
+                if len(turning) == self.shape.dims
+                else mean.index_copy(-1, torch.tensor(turning, device=mean.device), angle)
+            )
         return MixtureParts(logits, mean, log_scale, tangle)
 
     @property
     def _frequency(self) -> Tensor:
         """Radians per unit of the coordinates whose means are said by a cosine and a sine."""
-        return angular_frequency(self.period[self.turning])
+        return angular_frequency(self.period[list(self.shape.turning)])
 
     def _split(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """Views of the head's output; blockwise, so that no reshape can mix components."""

@@ -35,7 +35,7 @@ class PoseModel(ConditionalNetwork):
     def __init__(self, arm: Arm, task: Task | str | None = None, config: ModelConfig | None = None) -> None:
         config, task = replace(config or ModelConfig(), drawn_first=()), load_task(arm, task)
         features = features_for(arm, task, config)
-        super().__init__(features.size, torch.tensor(arm.period), config)
+        super().__init__(features.size, arm.period, config)
         self.arm, self.task, self.features = arm, task, features
         self.report = ReportCard()
         self.postures: Postures | None = None  # p(q), where it is not uniform

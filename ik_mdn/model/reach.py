@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 
 from ik_mdn.model.conditional import ConditionalNetwork
@@ -24,7 +24,7 @@ class ReachNetwork(ConditionalNetwork):
     """
 
     def __init__(self, n_in: int, width: int) -> None:
-        super().__init__(n_in, torch.tensor([math.inf]), reach_config(width))
+        super().__init__(n_in, np.array([math.inf]), reach_config(width))
 
     def log_reach(self, features: Tensor) -> Tensor:
         """Log probability that the target can be met, (B,), float64, for features (B, n_in)."""

@@ -117,14 +117,14 @@ def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray
     return Link(
         _frames(features, weights),
         layers_of(weights, model.config, order, halves=halves),
-        density_for(len(order) // sum(shape.sizes), slides=slides, by_sines=shape.sines > 0),
+        density_for(len(order) // sum(shape.sizes), slides=slides, by_sines=len(shape.turning) > 0),
         np.array([model.config.floor, step, period], np.float32),
         low,
         step,
         MOST_STRATA,
         is_last=joint > 0,
         slides=slides,
-        by_sines=shape.sines > 0,
+        by_sines=len(shape.turning) > 0,
         components=len(order) // sum(shape.sizes),
         beyond=np.linalg.inv(arm.offsets[-1 if joint else 0]),
     )
@@ -135,8 +135,8 @@ def _last_of(model: SavedModel, *, with_axes: bool, halves: bool) -> Proposer:
     assert model.kind == "mdn"
     shape = model.shape
     joints, wanted = shape.dims, shape.sizes if with_axes else (*shape.sizes[:3], 0, 0)
-    turning = np.isfinite(model.arm.period) & (shape.sines > 0)
-    sines = np.where(turning, joints + turning.cumsum(), 0)
+    sines = np.zeros(joints, np.int64)
+    sines[list(shape.turning)] = 1 + joints + np.arange(len(shape.turning))
     whole = head_order(shape.components, shape.sizes)
     filled = len(whole) // sum(shape.sizes)
     numbers = np.array([model.config.floor, seeding.LEAST_WEIGHT, seeding.LEAST_STD], np.float32)

@@ -49,7 +49,7 @@ def test_it_does_not_change_with_the_model() -> None:
 
 def test_weights_that_are_not_those_of_its_config_are_refused_by_name() -> None:
     saved = model_of(blocks=1).saved()
-    with pytest.raises(ValueError, match=r"head\.out\.bias has the shape \(84,\); its config declares \(112,\)"):
+    with pytest.raises(ValueError, match=r"head\.out\.bias has the shape \(102,\); its config declares \(136,\)"):
         replace(saved, config=replace(saved.config, components=4))
     with pytest.raises(ValueError, match=r"trunk\.blocks\.0\.0\.bias has the shape \(8,\); its config declares None"):
         replace(saved, config=replace(saved.config, blocks=0))

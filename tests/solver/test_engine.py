@@ -79,7 +79,8 @@ def assert_same_seeds(ours: Seeds, theirs: Seeds) -> None:
         rows, others = (slice(*seeds.start[pose : pose + 2]) for seeds in (ours, theirs))
         weight = np.sort(theirs.weight[others])[::-1]
         np.testing.assert_allclose(ours.weight[rows], weight, rtol=2e-3, atol=1e-6)
-        cost = np.abs(ours.q[rows][:, None] - theirs.q[others][None]).max(axis=2)
+        away = ours.q[rows][:, None] - theirs.q[others][None]
+        cost = np.abs((away + np.pi) % (2 * np.pi) - np.pi).max(axis=2)  # a mean beside half a turn is on either side
         size = 1 + np.abs(ours.q[rows]).max(axis=1)  # an untrained component may be hundreds of turns wide
         assert (cost.min(axis=1) / size).max() < 1e-3  # float32 network, and five steps of power iteration
 

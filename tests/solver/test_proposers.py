@@ -64,15 +64,17 @@ def test_compiled_code_proposes_what_the_model_in_torch_does(arm: Any, task: str
         rows, others = (slice(*seeds.start[pose : pose + 2]) for seeds in (ours, theirs))
         a, b = (np.column_stack([s.q[r], s.weight[r]]) for s, r in ((ours, rows), (theirs, others)))
         assert abs(len(a) - len(b)) <= 2  # as light as the threshold
-        away = np.abs(a[:, None] - b[None]).max(axis=2).min(axis=1)
+        away = a[:, None] - b[None]
+        away[..., :-1] = model.arm.nearest_image(away[..., :-1])
+        away = np.abs(away).max(axis=2).min(axis=1)
         assert np.sort(away)[: min(len(a), len(b))].max() < 2e-3
 
 
 def test_a_joint_drawn_first_goes_where_its_density_has_equal_shares() -> None:
     model = chain_of("panda", None)
     with torch.no_grad():  # wide against the cells of the grid, narrow against a turn
-        model.first.head._split(model.first.head.out.bias[None]).log_scale.fill_(-0.7)
-        model.first.head._split(model.first.head.out.weight.T).log_scale.zero_()
+        model.first.head._split(model.first.head.out.bias[None])[3].fill_(-0.7)
+        model.first.head._split(model.first.head.out.weight.T)[3].zero_()
     T = targets(model, 20)
     problem = Problem(model.arm, model.task, T, None, 1e-8)
     seeds = CompiledEngine(problem, CompiledModel(model, halves=False)).propose(np.arange(20), 400)

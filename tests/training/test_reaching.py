@@ -44,7 +44,7 @@ def test_draws_beyond_the_others_reach_become_few() -> None:
         left = model.split.shorten(ARM, T[:, None], q[..., 0])[..., :2, 3]
         away = (left - torch.tensor(model.rest.arm.offsets[0, :2, 3])).norm(dim=-1)
         beyond[width] = float((~_can_follow(away)).double().mean())
-    assert beyond[16] < 0.4 * beyond[0]
+    assert beyond[16] < 0.5 * beyond[0]
 
 
 def test_what_is_left_may_be_redundant_too() -> None:

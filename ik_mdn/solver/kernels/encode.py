@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ik_mdn.model.features import ON_AXIS
 from ik_mdn.solver.kernels.compilation import part, piece
 from ik_mdn.solver.kernels.pointers import Doubles, Singles, ahead
 from sim.arrays import FloatArray
@@ -22,7 +23,7 @@ class Frames(NamedTuple):
         n_orientation: How many numbers describe the orientation: 0, 3 or 6.
         octaves: How many octaves of waves there are.
         reach: Of the arm [m].
-        charts: Of azimuth and roll.
+        charts: Of the azimuth.
         near_axis: Radius below which a pose is near the base axis, of two charts [reaches].
         centre, spread: Scaling of the inputs, (size,).
     """
@@ -67,9 +68,8 @@ def encode(T: Doubles, count: int, frames: Frames, size: int, x: Singles, shift:
                 row[coordinates * (1 + 2 * k) + i] = sine
                 row[coordinates * (2 + 2 * k) + i] = cosine
                 sine, cosine = 2 * sine * cosine, cosine * cosine - sine * sine
-        if frames.charts == 2:
-            row[size - 2] = 1.0 if near_axis else -1.0
-            row[size - 1] = 1.0 if frames.rolls and X[2][2] < 0 else -1.0
+        row[size - frames.charts] = 1.0 if near_axis else -1.0
+        row[size - 1] = 1.0 if frames.rolls and X[2][2] < 0 else -1.0
         for i in range(size):
             row[i] = (row[i] - frames.centre[i]) / frames.spread[i]
 
@@ -118,13 +118,12 @@ def _divide_out(X: Any, frames: Frames, place: Doubles, shift: Doubles) -> bool:
         radius = np.sqrt(px * px + py * py)
         if frames.charts == 2 and frames.rotates and radius < frames.near_axis:
             near_axis = np.sqrt(z0 * z0 + z1 * z1) > radius
-        phi = np.arctan2(z1, z0) if near_axis else np.arctan2(py, px)
+        phi = np.arctan2(z1, z0) if near_axis else np.arctan2(py, px) if radius >= ON_AXIS else 0.0
     c, s = np.cos(phi), np.sin(phi)
     px, py, x0, x1 = c * px + s * py, c * py - s * px, c * x0 + s * x1, c * x1 - s * x0
     y0, y1, z0, z1 = c * y0 + s * y1, c * y1 - s * y0, c * z0 + s * z1, c * z1 - s * z0
     if frames.roll:
-        south = frames.charts == 1 or (frames.rolls and z2 < 0)
-        psi = np.arctan2(x1 + y0, y1 - x0) if south else np.arctan2(x1 - y0, x0 + y1)
+        psi = np.arctan2(x1 + y0, y1 - x0) if frames.rolls and z2 < 0 else np.arctan2(x1 - y0, x0 + y1)
         c, s = np.cos(psi), np.sin(psi)
         x0, x1, x2 = c * x0 + s * y0, c * x1 + s * y1, c * x2 + s * y2
     for i, value in enumerate((px, py, pz / frames.reach, z0, z1, z2, x0, x1, x2)):
