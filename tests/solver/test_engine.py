@@ -69,7 +69,7 @@ def test_both_engines_propose_the_same_seeds(name: str, task: str, count: int) -
     arm = sim.load_arm(name)
     T = targets(arm, count)
     compiled, reference = engines(arm, task, T)
-    ours, theirs = compiled.propose(np.arange(count), 12), reference.propose(np.arange(count), 12)
+    ours, theirs = compiled.propose(np.arange(count), 18), reference.propose(np.arange(count), 18)  # all of them
     assert_same_seeds(ours, theirs)
 
 
