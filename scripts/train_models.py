@@ -33,7 +33,7 @@ RECIPES = (
     | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
 )
 # steps of mixtures trained since in batches of 1,024: sharper
-SMALLER = {"ur5e": 110_000, "xarm6": 110_000, "panda": 150_000}
+SMALLER = {"ur5e": 160_000, "xarm6": 90_000, "panda": 150_000}
 KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
 PROPOSER, REACH, CARD = "proposer", "reach", "card"
 
