@@ -59,12 +59,13 @@ def test_equal_features_and_shift_mean_an_equal_pose() -> None:
         assert (changed > 1e-4).double().mean() > 0.95
 
 
-def test_features_are_continuous_within_a_chart_near_a_downward_approach() -> None:
-    """Straight down is the pose of every table top: the roll chart must be smooth there."""
+@pytest.mark.parametrize("up", [-1.0, 1.0])
+def test_features_and_shifts_are_continuous_where_the_tool_points_straight_down_or_up(up: float) -> None:
+    """Straight down is the pose of every table top, straight up that of a table's below a hanging arm."""
     arm = sim.load_arm("xarm6")
     features = PoseFeatures(arm, sim.default_task(arm))
     T = torch.eye(4, dtype=torch.float64).repeat(200, 1, 1)
-    T[:, :3, :3] = torch.diag(torch.tensor([1.0, -1.0, -1.0], dtype=torch.float64))
+    T[:, :3, :3] = torch.diag(torch.tensor([1.0, up, up], dtype=torch.float64))
     T[:, :3, 3] = torch.tensor([0.4, 0.1, 0.2], dtype=torch.float64)
     tilt = torch.linspace(0, 2 * np.pi, 200, dtype=torch.float64)
     small = 1e-4
@@ -86,6 +87,30 @@ def test_a_tip_on_the_base_axis_gives_finite_features() -> None:
     encoded = features.encode(T)
     assert encoded.features.isfinite().all()
     assert encoded.shift.isfinite().all()
+
+
+def test_on_the_base_axis_the_azimuth_is_not_what_rounding_makes_of_it() -> None:
+    arm = sim.load_arm("ur5e")
+    features = PoseFeatures(arm, sim.load_task(arm, "position_axis"))
+    T = np.tile(np.linalg.inv(features.frames[0]), (3, 1, 1))
+    T[:, :3, 3] += np.array([[0.0, 0.0, 0.4], [1e-16, -1e-17, 0.4], [-1e-17, 1e-16, 0.4]])
+    encoded = features.encode(T)
+    assert (encoded.shift == 0).all()
+    np.testing.assert_allclose(encoded.features, encoded.features[:1].repeat(3, 0), atol=1e-6)
+
+
+@pytest.mark.parametrize(("charts", "jumps"), [(1, False), (2, True)])
+def test_one_chart_of_the_azimuth_has_no_jump_beside_the_base_axis(charts: int, jumps: bool) -> None:
+    """Poses on a line past the base axis at a twentieth of the reach: inputs move as far as poses do, or at most a quarter turn."""
+    arm = sim.load_arm("ur5e")
+    features = PoseFeatures(arm, sim.default_task(arm), charts=charts)
+    T = sim.forward_kinematics(arm, np.tile([0.3, -1.2, 1.5, -0.4, 1.1, 0.2], (4001, 1)))
+    X = features.frames[0] @ T @ features.frames[1]
+    X[:, :2, 3] = arm.reach * np.column_stack([np.linspace(-0.2, 0.2, 4001), np.full(4001, 0.05)])
+    T = np.linalg.inv(features.frames[0]) @ X @ np.linalg.inv(features.frames[1])
+    steps = np.abs(np.diff(features.encode(T).shift[:, 0]))
+    steps = np.minimum(steps, 2 * np.pi - steps)
+    assert (steps.max() > 0.1) == jumps
 
 
 def test_without_symmetries_nothing_is_shifted() -> None:

@@ -6,9 +6,10 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from ik_mdn.model.conditional import ConditionalNetwork
-from ik_mdn.model.config import ModelConfig, Targets
+from ik_mdn.model.config import ModelConfig, Targets, shape_of
 from ik_mdn.model.network import MixtureHead, MixtureShape, Trunk, spread_means
 from sim.errors import ShapeError
 
@@ -54,6 +55,39 @@ def test_starting_means_are_what_the_untrained_head_predicts() -> None:
         mixture.stddev[0].new_tensor(0.5), mixture.scale_tril[0, 0, 0, 0].detach(), rtol=1e-4, atol=0
     )
     torch.testing.assert_close(mixture.weights[0], torch.full((3,), 1 / 3))
+
+
+def test_means_that_wind_have_a_cut_as_angles_and_none_as_cosines_and_sines() -> None:
+    """y goes once around its circle as x does: one component can follow, but an angle has to jump back somewhere."""
+    angle = torch.linspace(-math.pi, math.pi, 513)[:-1]
+    x, y = torch.stack([angle.cos(), angle.sin()], 1), angle[:, None] + 0.7
+    away: dict[str, Tensor] = {}
+    for targets in ("angles", "cos_sin"):
+        torch.manual_seed(0)
+        config = ModelConfig(components=1, width=16, blocks=1, targets=targets, floor=0.02)  # type: ignore[arg-type]
+        model = ConditionalNetwork(2, torch.tensor([TURN]), config)
+        optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
+        for _ in range(400):
+            loss = -model.mixture(x).log_prob(y).mean()
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+        off = (model.mixture(x).loc[:, 0] - y).detach()
+        away[targets] = (off - TURN * torch.round(off / TURN)).abs().amax()
+    assert away["cos_sin"] < 0.1 < 1.0 < away["angles"]
+
+
+def test_lengths_stay_lengths_beside_angles_said_by_cosines_and_sines() -> None:
+    config = ModelConfig(components=3, width=8, blocks=1)
+    head = MixtureHead(4, shape_of(config, [math.inf, TURN, 4.0]), torch.tensor([math.inf, TURN, 4.0]))
+    means = torch.tensor([[7.0, 3.0, -1.9], [-5.0, -3.0, 1.9], [0.0, 0.0, 0.0]])
+    head.start_from(means, scale=0.5)
+    torch.testing.assert_close(head(torch.zeros(1, 4), floor=1e-6).loc[0], means)
+    torch.nn.init.normal_(head.out.weight, std=100.0)
+    loc = head(torch.randn(50, 4, generator=_generator()), floor=1e-6).loc
+    assert loc[..., 0].abs().max() > 10
+    assert loc[..., 1].abs().max() <= math.pi + 1e-6
+    assert loc[..., 2].abs().max() <= 2.0 + 1e-6
 
 
 def test_spread_means_finds_clusters_that_straddle_the_wrap() -> None:

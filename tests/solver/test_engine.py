@@ -95,10 +95,11 @@ def test_every_covariance_gives_the_same_seeds(covariance: Any) -> None:
     assert np.isclose(ours.weight.sum(), theirs.weight.sum())
 
 
-def test_without_symmetries_the_seeds_are_the_same_too() -> None:
+@pytest.mark.parametrize("options", [{"symmetries": False}, {"charts": 2}, {"targets": "angles"}], ids=str)
+def test_with_other_inputs_and_outputs_the_seeds_are_the_same_too(options: Any) -> None:
     arm = sim.load_arm("ur5e")
     T = targets(arm, 30)
-    compiled, reference = engines(arm, "pose", T, symmetries=False)
+    compiled, reference = engines(arm, "pose", T, **options)
     ours, theirs = compiled.propose(np.arange(30), 18), reference.propose(np.arange(30), 18)
     assert_same_seeds(ours, theirs)
 
