@@ -83,7 +83,7 @@ def no_model() -> Proposer:
     some, none, words = np.eye(4), np.empty(0, np.float32), np.empty(0, np.int64)
     frames = Frames(some, some, False, False, False, False, 0, 0, 1.0, 1, 0.0, none, none)
     layers = Layers(none, none, none, *[0] * (len(Layers._fields) - 3))
-    return Proposer(frames, layers, Reading(0, 0, 1, words, 0, none, 0.0, 0.0), words, 0, 0, 1, 0, 0, words, 0)
+    return Proposer(frames, layers, Reading(0, 0, 1, 0, none, 0.0, 0.0), words, 0, 0, 1, 0, 0, words, 0)
 
 
 def _places(model: SavedModel) -> NDArray[np.int64]:
@@ -124,8 +124,6 @@ def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray
         MOST_STRATA,
         is_last=joint > 0,
         slides=slides,
-        by_sines=len(shape.turning) > 0,
-        components=len(order) // sum(shape.sizes),
         beyond=np.linalg.inv(arm.offsets[-1 if joint else 0]),
     )
 
@@ -135,13 +133,11 @@ def _last_of(model: SavedModel, *, with_axes: bool, halves: bool) -> Proposer:
     assert model.kind == "mdn"
     shape = model.shape
     joints, wanted = shape.dims, shape.sizes if with_axes else (*shape.sizes[:3], 0, 0)
-    sines = np.zeros(joints, np.int64)
-    sines[list(shape.turning)] = 1 + joints + np.arange(len(shape.turning))
     whole = head_order(shape.components, shape.sizes)
     filled = len(whole) // sum(shape.sizes)
     numbers = np.array([model.config.floor, seeding.LEAST_WEIGHT, seeding.LEAST_STD], np.float32)
-    code = measure_for(wanted, filled)
-    reading = Reading(shape.components, filled, joints, sines, code, numbers, MIN_WEIGHT, seeding.SPREAD)
+    code = measure_for(joints, shape.turning, *wanted[3:], filled)
+    reading = Reading(shape.components, filled, joints, code, numbers, MIN_WEIGHT, seeding.SPREAD)
     layers = layers_of(model.weights, model.config, whole[: filled * sum(wanted)], halves=halves)
     none = np.zeros(0, np.int64)
     frames = _frames(model.features, model.weights)

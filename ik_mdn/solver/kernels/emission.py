@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
 
@@ -190,6 +191,21 @@ class Vectors:
         scale = b.shl(b.add(b.fptosi(power.ir, self.ints), self._ints(127)), self._ints(23))
         return value * Vector(self, b.bitcast(scale, self.kind))
 
+    def direction(self, y: Value, x: Value) -> Vector:
+        """The angle of (x, y) to the positive x axis, -π to π, to about 3e-7; 0 where both are 0.
+
+        After Cephes (Moshier, 1989, atanf.c).
+        """
+        along, across = self.size(x), self.size(y)
+        slope = self.smaller(along, across) / self.larger(self.larger(along, across), 1e-30)
+        is_steep = self.less(0.41421356, slope)  # tan(π/8)
+        slope = self.where(is_steep, (slope - 1.0) / (slope + 1.0), slope)
+        square = slope * slope
+        angle = polynomial(square, _ARCTANGENT) * square * slope + slope + self.where(is_steep, 0.25 * np.pi, 0.0)
+        angle = self.where(self.less(along, across), 0.5 * np.pi - angle, angle)
+        angle = self.where(self.less(x, 0.0), np.pi - angle, angle)
+        return self.where(self.less(y, 0.0), -angle, angle)
+
     def _negated(self, x: Vector, turns: Any) -> Vector:
         """The value, negated where bit 1 of an integer is set."""
         b = self.builder
@@ -261,6 +277,12 @@ _COSINE = (
     4.16666666666666019037e-02,
     -0.5,
     1.0,
+)
+_ARCTANGENT = (
+    8.05374449538e-2,
+    -1.38776856032e-1,
+    1.99777106478e-1,
+    -3.33329491539e-1,
 )
 _EXPONENTIAL = (
     1.9875691500e-4,

@@ -15,7 +15,7 @@ from ik_mdn.solver.kernels.machine import address_of, invoke
 from ik_mdn.solver.kernels.network import ROWS, Layers, forward
 from ik_mdn.solver.kernels.pointers import Doubles, Ints, Singles, ahead, as_ints, as_singles, bare
 from ik_mdn.solver.kernels.space import copy
-from ik_mdn.solver.kernels.strata import PLACE, expand, link_in, scale_of
+from ik_mdn.solver.kernels.strata import PLACE, expand, link_in, scale_of, write_means
 from sim.arrays import FloatArray, IntArray
 
 _LANES = 8
@@ -30,7 +30,6 @@ class Reading(NamedTuple):
         components: K.
         filled: K, filled up to a multiple of 8.
         joints: n.
-        sines: Of each joint, at which number of a component the sine of its mean stands; 0 where the mean is said as it is.
         measure: Address of the emitted function.
         numbers: Floor of standard deviations, weight and standard deviation of a component from which on it has sigma
             points (a weight of more than 1 means never), float32.
@@ -41,7 +40,6 @@ class Reading(NamedTuple):
     components: int
     filled: int
     joints: int
-    sines: IntArray
     measure: int
     numbers: NDArray[np.float32]
     least_weight: float
@@ -83,17 +81,22 @@ def head_order(components: int, sizes: tuple[int, ...]) -> IntArray:
     return order.ravel()
 
 
-def measure_for(sizes: tuple[int, ...], filled: int) -> int:
-    """Address of the code for a head of so many numbers of each kind, see `MixtureShape.sizes`."""
-    shape = (*sizes[1:], filled)
+def measure_for(joints: int, turning: tuple[int, ...], n_scales: int, n_tangles: int, filled: int) -> int:
+    """Address of the code for a head; of `turning` joints it says sines beside the means."""
+    shape = (joints, turning, n_scales, n_tangles, filled)
     return address_of("measure", shape, "fff", lambda builder, *given: _measure(builder, shape, *given))
 
 
-def _measure(builder: Any, shape: tuple[int, ...], raw: Any, numbers: Any, out: Any) -> None:
-    """Write each component's weight, its standard deviation along its longest axis, 0 where it is narrow, and that axis."""
-    n, n_sines, n_scales, n_tangles, filled = shape
-    first = 1 + n + n_sines
+def _measure(builder: Any, shape: tuple[int, tuple[int, ...], int, int, int], raw: Any, numbers: Any, out: Any) -> None:
+    """Write each component's weight, its standard deviation along its longest axis, 0 where it is narrow, and that axis.
+
+    In `raw` cosines of means become means.
+    """
+    n, turning, n_scales, n_tangles, filled = shape
+    first = 1 + n + len(turning)
     o, groups = Vectors(builder, _LANES, SINGLE), filled // _LANES
+    for place, joint in enumerate(turning):
+        write_means(o, raw, groups, 1 + joint, 1 + n + place)
     logits = [o.load(raw, g) for g in range(groups)]
     top = logits[0]
     for logit in logits[1:]:
@@ -328,8 +331,6 @@ def _write_seed(proposer: Proposer, row: int, what: int, draft: Draft, q: Double
     others, shift = ahead(q, proposer.first), ahead(draft.shift, 2 * (row + there))
     for i in range(reading.joints):
         others[i] = raw[(1 + i) * filled + k]
-        if reading.sines[i] > 0:
-            others[i] = np.arctan2(raw[reading.sines[i] * filled + k], others[i])
         if side > 0:
             others[i] += step * axis[(2 + i) * filled + k]
     others[0] += shift[0]

@@ -44,8 +44,6 @@ class Link(NamedTuple):
         strata: How many values stand for the density.
         is_last: Whether it is the last one of those that are left, or the first.
         slides: Whether it slides.
-        by_sines: Whether its network says means by a cosine and a sine.
-        components: How many it has, a multiple of 8.
         beyond: The inverse of the transform behind the joint, or before it, (4, 4).
     """
 
@@ -58,8 +56,6 @@ class Link(NamedTuple):
     strata: int
     is_last: bool
     slides: bool
-    by_sines: bool
-    components: int
     beyond: FloatArray
 
 
@@ -102,11 +98,21 @@ def _density(builder: Any, shape: tuple[int, bool, bool], raw: Any, numbers: Any
             z = (away if slides else away - o.round(away * per_turn) * turn) * per_scale
             o.store(out, j, o.load(out, j) + weight * o.exp(o.larger(-0.5 * z * z, _FURTHEST)))
 
+    if by_sines:
+        eight = Vectors(builder, 8, SINGLE)
+        write_means(eight, raw, components // 8, 1, 2)
     for j in range(rounds):
         o.store(out, j, 0.0)
     per_turn = 1.0 / turn
     repeat(builder, components, look)
     repeat(builder, components, add)
+
+
+def write_means(o: Vectors, raw: Any, groups: int, cosines: int, sines: int) -> None:
+    """Write the means of all components of one joint, in groups as large as a vector, over their cosines."""
+    for g in range(groups):
+        there = cosines * groups + g
+        o.store(raw, there, o.direction(o.load(raw, sines * groups + g), o.load(raw, there)))
 
 
 def scale_of(o: Vectors, floor: Vector, logarithm: Vector) -> Vector:
@@ -126,9 +132,6 @@ def stratify(link: Link, raw: Singles, shift: Doubles, place: Singles, values: D
         values: Written: as many as there are strata.
     """
     low, density, whole = link.low - shift[1 if link.is_last else 0], ahead(place, _LANES), 0.0
-    if link.by_sines:
-        for k in range(link.components, 2 * link.components):
-            raw[k] = np.arctan2(raw[link.components + k], raw[k])
     for i in range(_LANES):
         place[i] = low + (i + 0.5) * link.step
     invoke(link.density, (raw, link.numbers, place, density))

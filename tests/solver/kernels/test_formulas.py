@@ -119,19 +119,20 @@ def test_symmetric_systems_are_solved() -> None:
     np.testing.assert_allclose(np.concatenate(transposed_times(rows, list(x[:, None]))), A.T @ x, atol=1e-12)
 
 
-def emitted(name: str, scalar: Any, formula: Any, x: Any) -> Any:
-    """What a formula of one vector gives, emitted and compiled, for an array of whole vectors."""
+def emitted(name: str, scalar: Any, formula: Any, *given: Any) -> Any:
+    """What a formula of vectors gives, emitted and compiled, for arrays of whole vectors."""
     lanes, letter = (8, "d") if scalar is DOUBLE else (16, "f")
 
-    def body(builder: Any, source: Any, target: Any) -> None:
+    def body(builder: Any, *places: Any) -> None:
         o = Vectors(builder, lanes, scalar)
-        o.store(target, 0, formula(o, o.load(source, 0)))
+        o.store(places[-1], 0, formula(o, *(o.load(place, 0) for place in places[:-1])))
 
-    address, out = machine.address_of(name, (), 2 * letter, body), np.empty_like(x)
-    call = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)(address)
-    for first in range(0, len(x), lanes):
-        call(x[first:].ctypes.data, out[first:].ctypes.data)
-    return out
+    arrays = [*given, np.empty_like(given[0])]
+    address = machine.address_of(name, (), len(arrays) * letter, body)
+    call = ctypes.CFUNCTYPE(ctypes.c_int64, *[ctypes.c_void_p] * len(arrays))(address)
+    for first in range(0, len(given[0]), lanes):
+        call(*(array[first:].ctypes.data for array in arrays))
+    return arrays[-1]
 
 
 @pytest.mark.parametrize("reach", [1e-8, 1.0, 10.0, 1e5])
@@ -147,6 +148,17 @@ def test_the_emitted_exponential_is_that_of_the_standard_library() -> None:
     x = np.linspace(-80, 80, 4096).astype(np.float32)
     ours = emitted("test_exp", SINGLE, lambda o, v: o.exp(v), x)
     np.testing.assert_allclose(ours, np.exp(x.astype(np.float64)), rtol=3e-7)
+
+
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e6])
+def test_the_emitted_direction_is_that_of_the_standard_library(size: float) -> None:
+    angle = np.linspace(-np.pi, np.pi, 4096)
+    angle[:9] = np.arange(-4, 5) * np.pi / 4
+    y = (size * np.sin(angle)).astype(np.float32)
+    for x in (size * np.cos(angle), np.array([0.0, -0.0, 0.5, -3.0]).repeat(1024)):
+        ours = emitted("test_direction", SINGLE, lambda o, a, b: o.direction(a, b), y, x.astype(np.float32))
+        away = ours - np.arctan2(y.astype(np.float64), x.astype(np.float32).astype(np.float64))
+        assert np.abs(np.remainder(away + np.pi, 2 * np.pi) - np.pi).max() < 4e-7
 
 
 def test_comparisons_are_false_beside_nan() -> None:
