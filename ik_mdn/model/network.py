@@ -64,12 +64,16 @@ class MixtureHead(nn.Module):
     """
 
     period: Tensor
+    _turning: Tensor  # coordinates whose means are said by a cosine and a sine
+    _frequency: Tensor  # theirs, in radians per unit
 
     def __init__(self, width: int, shape: MixtureShape, period: Tensor) -> None:
         super().__init__()
         self.shape = shape
         self.out = nn.Linear(width, shape.components * sum(shape.sizes))
         self.register_buffer("period", period.float(), persistent=False)
+        self.register_buffer("_turning", torch.tensor(shape.turning, dtype=torch.long), persistent=False)
+        self.register_buffer("_frequency", angular_frequency(self.period[self._turning]), persistent=False)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
             self.out.bias.zero_()
@@ -83,10 +87,9 @@ class MixtureHead(nn.Module):
         """
         with torch.no_grad():
             _, mean, sine, log_scale, _ = self._split(self.out.bias[None])
-            turning = list(self.shape.turning)
-            angle = means[:, turning] * self._frequency
+            angle = means[:, self._turning] * self._frequency
             mean.copy_(means)
-            mean[..., turning] = angle.cos()
+            mean[..., self._turning] = angle.cos()
             sine.copy_(angle.sin())
             log_scale.fill_(math.log(scale))
 
@@ -115,19 +118,12 @@ class MixtureHead(nn.Module):
     def parts(self, hidden: Tensor) -> MixtureParts:
         """What the mixtures for hidden states (B, width) are made of."""
         logits, mean, sine, log_scale, tangle = self._split(self.out(hidden))
-        if turning := list(self.shape.turning):
-            angle = torch.atan2(sine, mean[..., turning]) / self._frequency
-            mean = (
-                angle
-                if len(turning) == self.shape.dims
-                else mean.index_copy(-1, torch.tensor(turning, device=mean.device), angle)
-            )
+        if self.shape.turning:
+            is_all = len(self.shape.turning) == self.shape.dims
+            cosine = mean if is_all else mean.index_select(-1, self._turning)
+            angle = torch.atan2(sine, cosine) / self._frequency
+            mean = angle if is_all else mean.index_copy(-1, self._turning, angle)
         return MixtureParts(logits, mean, log_scale, tangle)
-
-    @property
-    def _frequency(self) -> Tensor:
-        """Radians per unit of the coordinates whose means are said by a cosine and a sine."""
-        return angular_frequency(self.period[list(self.shape.turning)])
 
     def _split(self, numbers: Tensor) -> tuple[Tensor, ...]:
         """Views of the head's output; blockwise, so that no reshape can mix components."""
