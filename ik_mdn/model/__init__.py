@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.export import compare_onnx as compare_onnx
     from ik_mdn.model.export import write_onnx as write_onnx
     from ik_mdn.model.features import NEAR_AXIS as NEAR_AXIS
+    from ik_mdn.model.features import ON_AXIS as ON_AXIS
     from ik_mdn.model.features import WAVES as WAVES
     from ik_mdn.model.features import PoseFeatures as PoseFeatures
     from ik_mdn.model.features import features_for as features_for

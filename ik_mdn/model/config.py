@@ -53,7 +53,7 @@ class ModelConfig:
     targets: Targets = "cos_sin"
     width: int = 256
     blocks: int = 4
-    floor: float = 0.01
+    floor: float = 0.002
     symmetries: bool = True
     charts: int = 1
     drawn_first: tuple[int, ...] = AUTOMATIC

@@ -43,7 +43,8 @@ def chain_of(arm: str | Arm, task: str | None) -> ChainModel:
             for parameter in model.parameters():
                 parameter += 0.3 * torch.randn(parameter.shape)
             for name, buffer in model.named_buffers():
-                buffer += 0.1 if name.endswith(("centre", "spread")) else 0.0
+                if name.endswith(("centre", "spread")):
+                    buffer += 0.1
     return model.eval()
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.model.features import ON_AXIS
+from ik_mdn.model import ON_AXIS
 from ik_mdn.solver.kernels.compilation import part, piece
 from ik_mdn.solver.kernels.pointers import Doubles, Singles, ahead
 from sim.arrays import FloatArray
