@@ -10,7 +10,7 @@ from ik_mdn.teaching.answers import draw_elbows, draw_one_component, draw_two_an
 from ik_mdn.teaching.choosing import draw_bias_variance, draw_data_sets
 from ik_mdn.teaching.fitting import draw_floor, draw_gradients, draw_log_sum_exp, draw_responsibilities
 from ik_mdn.teaching.lesson import Lesson
-from ik_mdn.teaching.pitfalls import draw_collapse, draw_label_switching, draw_ordering, draw_shared_mode
+from ik_mdn.teaching.pitfalls import draw_collapse, draw_label_switching, draw_ordering, draw_shared_mode, draw_winding
 from sim.errors import UnknownNameError
 from sim.files import whole_file
 
@@ -98,6 +98,13 @@ LESSONS = (
         "A penalty on neighbours out of order makes every run use the same names while it trains, but may push a run past "
         "an answer, where the negative log-likelihood (NLL) in the title is higher; reordering afterwards costs nothing.",
         draw_ordering,
+    ),
+    Lesson(
+        "winding",
+        "An angle that winds",
+        "The answer is the direction of the point x, which goes once around as x does: a network that says the angle itself "
+        "has to jump back somewhere, one that says its cosine and sine has not.",
+        draw_winding,
     ),
     Lesson(
         "bias_variance",

@@ -1,14 +1,15 @@
-"""What goes wrong, and what prevents it: starvation, shared answers, switched labels."""
+"""What goes wrong, and what prevents it: starvation, shared answers, switched labels, angles that wind."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import torch
 
-from ik_mdn.mixture import GaussianMixture
+from ik_mdn.mixture import GaussianMixture, nearest_image
 from ik_mdn.teaching.lesson import COLOURS, STYLES, config, finish, generator
-from ik_mdn.training import Trainer, descend, fit, starved_start, three_answers, two_sided
+from ik_mdn.training import Toy, Trainer, descend, fit, starved_start, three_answers, two_sided
 from sim.rendering import BLUE, GREY, RED, new_figure
 
 
@@ -134,6 +135,42 @@ def draw_ordering(out: Path, effort: float) -> None:
     for panel in axes[1]:
         panel.set_xlabel("training step [-]")
     finish(figure, out, legend_of=[axes[0][0]])
+
+
+def draw_winding(out: Path, effort: float) -> None:
+    """The direction of a point in the plane, learned as an angle and as a cosine and a sine."""
+
+    def truth(x: torch.Tensor) -> GaussianMixture:
+        direction = torch.atan2(x[:, 1], x[:, 0])[:, None, None]
+        logits, scale = torch.zeros_like(direction[..., 0]), torch.full_like(direction, 0.05)
+        return GaussianMixture(logits, direction, scale=scale, period=turn[None])
+
+    turn = torch.tensor(2 * math.pi)
+    toy = Toy(truth, n_in=2, period=(2 * math.pi,))
+    axis, around = torch.linspace(-1, 1, 201), torch.linspace(-math.pi, math.pi, 721)
+    grid = torch.cartesian_prod(axis, axis)[:, [1, 0]]
+    figure, (*planes, circle) = new_figure(1, 3, figsize=(15, 5))
+    runs = (("angles", "as an angle", RED, "--"), ("cos_sin", "as a cosine and a sine", BLUE, "-"))
+    for panel, (targets, name, colour, style) in zip(planes, runs, strict=True):
+        net = fit(toy, config(effort, components=1, steps=600, targets=targets))
+        with torch.no_grad():
+            mean = nearest_image(net.mixture(grid).loc[:, 0, 0], turn)
+            off = net.mixture(0.7 * torch.stack([around.cos(), around.sin()], dim=1)).loc[:, 0, 0] - around
+        picture = panel.imshow(
+            mean.view(201, 201), cmap="twilight", vmin=-math.pi, vmax=math.pi, origin="lower", extent=(-1, 1, -1, 1)
+        )
+        panel.set(xlabel="x₁ [-]", ylabel="x₂ [-]", title=f"Mean, said {name}")
+        circle.plot(around, nearest_image(off, turn).abs(), style, color=colour, linewidth=2.8, label=f"said {name}")
+    figure.colorbar(picture, ax=planes, label="mean [rad]", shrink=0.8)
+    circle.set(
+        xlabel="true answer y on a circle of radius 0.7 [rad]",
+        ylabel="error of the mean [rad]",
+        title="Around once",
+        yscale="log",
+        ylim=(1e-4, 3),
+    )
+    circle.grid(alpha=0.3)
+    finish(figure, out)
 
 
 def _truth_log_prob(y: torch.Tensor) -> float:
