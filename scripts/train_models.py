@@ -25,7 +25,7 @@ from sim.errors import UnknownNameError
 
 PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001, branches=False)
 SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001, branches=False)
-REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
+REDUNDANT = replace(SQUARE, width=224, steps=31_800)  # of which the proposer takes a fifth
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
     | dict.fromkeys(("ur5e", "puma560"), SQUARE)

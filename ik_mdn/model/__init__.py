@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ik_mdn.model.config import MixtureShape as MixtureShape
     from ik_mdn.model.config import ModelConfig as ModelConfig
     from ik_mdn.model.config import Targets as Targets
+    from ik_mdn.model.config import first_config as first_config
     from ik_mdn.model.config import shape_of as shape_of
     from ik_mdn.model.devices import choose_device as choose_device
     from ik_mdn.model.devices import number_by_torchrun as number_by_torchrun

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
-from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig
+from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig, first_config
 from ik_mdn.model.features import features_for
 from ik_mdn.model.limits import draw_inside, mass_in_limits
 from ik_mdn.model.pose_model import PoseModel
@@ -47,9 +47,7 @@ class ChainModel(nn.Module):
         super().__init__()
         self.arm, self.task, self.split = arm, load_task(arm, task), split
         self.features = features_for(arm, self.task, config)
-        self.first = ConditionalNetwork(
-            self.features.size, arm.period[[split.joint]], replace(config, covariance="diagonal")
-        )
+        self.first = ConditionalNetwork(self.features.size, arm.period[[split.joint]], first_config(config))
         self._one = arm.part(split.joint, split.joint + 1)  # the joint drawn first, for its limits
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))

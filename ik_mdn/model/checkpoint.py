@@ -201,8 +201,12 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:
-    drawn, charts = values.pop("drawn_first", ()), values.pop("charts", 2)  # as before there were chains, or one chart
-    return ModelConfig(**values, drawn_first=tuple(drawn), charts=charts)
+    before: dict[str, Any] = {
+        "drawn_first": (),
+        "charts": 2,
+        "first_components": 0,
+    }  # as it was when a file did not say
+    return ModelConfig(**before | values)
 
 
 def _matching_arm(stored: Arm, given: Arm | None, path: Path) -> Arm:

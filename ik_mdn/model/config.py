@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sim.errors import ShapeError
@@ -18,6 +18,7 @@ LOG_SCALE_RANGE = (-9.0, 3.0)  # of s in σ = floor + exp(s): finite in float32;
 _REACH_BLOCKS = 2  # of the network that `reach_width` is the width of
 LARGEST = {
     "components": 4096,
+    "first_components": 4096,
     "width": 8192,
     "blocks": 256,
     "reach_width": 8192,
@@ -41,6 +42,8 @@ class ModelConfig:
         charts: Of the azimuth that is divided out; see `PoseFeatures`.
         drawn_first: Joints whose densities come before that of the others, counted from 0, each at an end of what is left
             of the chain; -1 takes as many as a redundant arm has to spare, nothing none. See `ChainModel`.
+        first_components: K of the mixture over each of them; 0 is `components`. Along one joint the density has many
+            edges, and components cost next to nothing.
         reach_width: Width of the network that tells, of each joint drawn first, where the others can follow; 0 is none.
 
     Raises:
@@ -57,6 +60,7 @@ class ModelConfig:
     symmetries: bool = True
     charts: int = 1
     drawn_first: tuple[int, ...] = AUTOMATIC
+    first_components: int = 48
     reach_width: int = 0
 
     def __post_init__(self) -> None:
@@ -71,7 +75,7 @@ class ModelConfig:
             raise ShapeError(f"symmetries must be True or False; got {self.symmetries!r}")
         if self.charts not in (1, 2) or isinstance(self.charts, bool):
             raise ShapeError(f"charts must be 1 or 2; got {self.charts!r}")
-        least = {"components": 1, "width": 1, "blocks": 0, "reach_width": 0}
+        least = dict.fromkeys(LARGEST, 0) | {"components": 1, "width": 1}
         for name, most in LARGEST.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not least[name] <= value <= most:
@@ -122,6 +126,11 @@ class MixtureShape:
         scales = 1 if self.covariance == "isotropic" else self.dims
         tangles = self.dims * (self.dims - 1) // 2 if self.covariance == "full" else 0
         return 1, self.dims, len(self.turning), scales, tangles
+
+
+def first_config(config: ModelConfig) -> ModelConfig:
+    """Of the networks of the joints that are drawn first, each a mixture over one coordinate."""
+    return replace(config, covariance="diagonal", components=config.first_components or config.components)
 
 
 def reach_config(width: int) -> ModelConfig:

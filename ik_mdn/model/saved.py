@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.model.config import Kind, MixtureShape, ModelConfig, reach_config, shape_of
+from ik_mdn.model.config import Kind, MixtureShape, ModelConfig, first_config, reach_config, shape_of
 from ik_mdn.model.features import PoseFeatures, features_for
 from ik_mdn.model.postures import Postures
 from ik_mdn.model.recalibration import Recalibration
@@ -90,10 +90,10 @@ class SavedModel:
         arm, config, before = self.arm, self.config, ""
         shapes: dict[str, tuple[int, ...]] = {}
         for joint in config.drawn_first:
-            one = replace(config, covariance="diagonal")
             size = features_for(arm, self.task, config).size
             shapes |= {
-                f"{before}first.{name}": shape for name, shape in _network(one, size, arm.period[[joint]]).items()
+                f"{before}first.{name}": shape
+                for name, shape in _network(first_config(config), size, arm.period[[joint]]).items()
             }
             arm = arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, arm.n_joints - 1)
             if config.reach_width:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ik_mdn.model import NEAR_AXIS, WAVES, PoseFeatures, SavedModel, features_for, seeding, shape_of
+from ik_mdn.model import NEAR_AXIS, WAVES, PoseFeatures, SavedModel, features_for, first_config, seeding, shape_of
 from ik_mdn.solver.engine import MIN_WEIGHT
 from ik_mdn.solver.kernels.encode import Frames
 from ik_mdn.solver.kernels.network import Layers, layers_of
@@ -109,7 +109,7 @@ def _below(weights: Mapping[str, NDArray[np.float32]], prefix: str) -> dict[str,
 
 
 def _link(model: SavedModel, arm: Arm, joint: int, weights: Mapping[str, NDArray[np.float32]], halves: bool) -> Link:
-    features, config = features_for(arm, model.task, model.config), replace(model.config, covariance="diagonal")
+    features, config = features_for(arm, model.task, model.config), first_config(model.config)
     shape, slides = shape_of(config, arm.period[[joint]]), bool(arm.is_prismatic[joint])
     order = head_order(shape.components, shape.sizes)
     low, period = float(arm.sample_min[joint]), float(arm.period[joint])

@@ -17,6 +17,7 @@ from sim.arm import Arm
 from sim.task import Task
 
 _FIRST_SHARE = 0.25  # of the budget for the density of one joint; the others' takes the rest
+_FIRST_FLOOR_START, _FIRST_START_SCALE = 0.05, 0.1  # [rad, m] of that density at most
 _PROPOSER_SHARE = 0.2  # of the whole budget
 _REACH_SHARE = 0.1  # of the whole budget, for where the others can follow the joints drawn first
 
@@ -86,7 +87,7 @@ def stages_of(
         stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first, source=source)
         share = _FIRST_SHARE * (end - start)
         name = f"joint-{first + drawn + 1}"
-        found.append(Stage(name, model.first, stream, _part_of(config, share), start, share))
+        found.append(Stage(name, model.first, stream, _sharp(_part_of(config, share)), start, share))
         first, start, model = first + (drawn == 0), start + share, model.rest
     fresh = dataset is None and source is None and choose_device(config.device).type == "cpu"
     branches = Branches(model) if config.branches and fresh and Branches.known_for(model) else None
@@ -147,6 +148,15 @@ def proposer_stage(
 
 def _has_proposer(model: ArmModel, config: TrainConfig) -> bool:
     return isinstance(model, ChainModel) and 0 < config.proposer_width < config.width
+
+
+def _sharp(config: TrainConfig) -> TrainConfig:
+    """For a mixture over one joint, whose means stand everywhere from the beginning: they need not be led there."""
+    return replace(
+        config,
+        floor_start=min(config.floor_start, _FIRST_FLOOR_START),
+        start_scale=min(config.start_scale, _FIRST_START_SCALE),
+    )
 
 
 def _part_of(config: TrainConfig, share: float) -> TrainConfig:

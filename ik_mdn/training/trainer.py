@@ -263,9 +263,9 @@ class Trainer:
         """Scale the inputs and spread the initial means over a sample."""
         x, y = self.stream.draw(_PREPARE_SAMPLES, self.generator)
         self.model.prepare(x, y)
-        if isinstance(self.model.head, MixtureHead):
-            means = spread_means(y[:4096], self.config.components, self.model.period, generator=self.generator)
-            self.model.head.start_from(means.float(), scale=self.config.start_scale)
+        if isinstance(head := self.model.head, MixtureHead):
+            means = spread_means(y[:4096], head.shape.components, self.model.period, generator=self.generator)
+            head.start_from(means.float(), scale=self.config.start_scale)
 
     def _report(self, progress: Progress, on_progress: Callable[[Progress], None] | None, *, is_row: bool) -> None:
         if self.folder is not None and is_row:
