@@ -71,7 +71,7 @@ def run(
     folders = [folder if len(configs) == 1 else folder / one.targets for one in configs]
     samples = dataset if dataset is None or "://" in dataset else Path(dataset)
     _check_files(out, folders, overwrite=overwrite)
-    _show_chain(loaded, chosen)
+    _show_chain(loaded, chosen, config)
     solvers = [
         _train_one(loaded, chosen, one, samples, where, out) for one, where in zip(configs, folders, strict=True)
     ]
@@ -124,11 +124,11 @@ def _train_one(
     return trained
 
 
-def _show_chain(arm: Arm, task: Task) -> None:
+def _show_chain(arm: Arm, task: Task, config: TrainConfig) -> None:
     """Say on stderr what was understood of the arm, before an hour is spent on the wrong one."""
-    from ik_mdn.model import PoseFeatures
+    from ik_mdn.model import features_for
 
-    features = PoseFeatures(arm, task)
+    features = features_for(arm, task, config.model_config())
     symmetries = [
         f"the turn of {arm.joint_names[0]}" if features.removes_azimuth else "",
         f"the roll of {arm.joint_names[-1]}" if features.removes_roll else "",

@@ -49,6 +49,16 @@ class MixtureParts(NamedTuple):
     tangle: Tensor  # N below the diagonal, row by row, size D (D - 1)/2, or 0
 
 
+class _Numbers(NamedTuple):
+    """What leaves a head, (B, K, size) each; means of turning coordinates as cosines and sines."""
+
+    logits: Tensor
+    mean: Tensor  # their cosines, where coordinates turn
+    sine: Tensor
+    log_scale: Tensor
+    tangle: Tensor
+
+
 class MixtureHead(nn.Module):
     """Turns a hidden state into a `GaussianMixture` (Bishop 1994, Mixture Density Networks).
 
@@ -125,10 +135,10 @@ class MixtureHead(nn.Module):
             mean = angle if is_all else mean.index_copy(-1, self._turning, angle)
         return MixtureParts(logits, mean, log_scale, tangle)
 
-    def _split(self, numbers: Tensor) -> tuple[Tensor, ...]:
+    def _split(self, numbers: Tensor) -> _Numbers:
         """Views of the head's output; blockwise, so that no reshape can mix components."""
         per_component = numbers.view(numbers.shape[0], self.shape.components, sum(self.shape.sizes))
-        return torch.split(per_component, list(self.shape.sizes), dim=-1)
+        return _Numbers(*torch.split(per_component, list(self.shape.sizes), dim=-1))
 
 
 class PointHead(nn.Module):

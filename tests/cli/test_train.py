@@ -82,3 +82,9 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path: Path, capfd
     places = ["--out", str(tmp_path / "m.safetensors"), "--run-folder", str(tmp_path / "run"), "--json", "-"]
     assert main(["train", str(tmp_path / "arm.urdf"), *small, *places]) == 0
     assert ": [/x], slide, spin" in capfd.readouterr().err
+
+
+def test_it_says_what_is_divided_out_of_the_features(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options, said in (([], "the turn of joint1"), (["--no-symmetries"], "nothing")):
+        assert train(tmp_path, *options, run="-".join(["run", *options]), out=f"m{len(options)}.safetensors") == 0
+        assert f"divided out: {said}" in " ".join(capsys.readouterr().err.split())

@@ -14,7 +14,7 @@ from ik_mdn.model import ChainModel, model_for
 from ik_mdn.training.reaching import ReachStream
 
 ARM = sim.load_arm("planar:1,0.7,0.4")  # the first joint is drawn first; two links of 0.7 and 0.4 m are left
-CONFIG = ik_mdn.TrainConfig(steps=600, components=4, width=32, blocks=1, batch_size=256, floor=0.02, reach_width=16)
+CONFIG = ik_mdn.TrainConfig(steps=1200, components=4, width=32, blocks=1, batch_size=256, floor=0.02, reach_width=16)
 
 
 def _can_follow(away: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def test_draws_beyond_the_others_reach_become_few() -> None:
         left = model.split.shorten(ARM, T[:, None], q[..., 0])[..., :2, 3]
         away = (left - torch.tensor(model.rest.arm.offsets[0, :2, 3])).norm(dim=-1)
         beyond[width] = float((~_can_follow(away)).double().mean())
-    assert beyond[16] < 0.5 * beyond[0]
+    assert beyond[16] < 0.25 * beyond[0]
 
 
 def test_what_is_left_may_be_redundant_too() -> None:
