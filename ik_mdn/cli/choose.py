@@ -67,8 +67,11 @@ def run(
 
         from ik_mdn.training import PoseStream, build_model, choose, draw_choice
         from sim.arm import load_arm
+        from sim.files import check_writable
 
         loaded = load_arm(arm, base=base, tip=tip)
+    out = figure or Path(f"{loaded.name.replace(':', '-')}-choice.png")
+    check_writable(out)
     torch.set_num_threads(1)  # the networks are small: threads that wait for each other only slow them down
     config = replace(
         _DEFAULT, steps=steps, width=width, blocks=blocks, floor=floor, learning_rate=learning_rate, seed=seed
@@ -97,7 +100,6 @@ def run(
         write_json(json, {**about, "seed": seed, **choice.to_dict()})
     if json != "-":
         _show(choice, f"{loaded.name}, task {model.task.name}: {folds} folds of {count} samples, {steps} steps each")
-    out = figure or Path(f"{loaded.name.replace(':', '-')}-choice.png")
     with waiting("drawing"):
         draw_choice(choice, out)
     if json != "-":

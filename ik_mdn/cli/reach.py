@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ik_mdn.control import Decision, ReachResult
     from ik_mdn.reach import EpisodeFolder, Record, Stage
 
+_TARGETS = 5  # of a recorded series
 CONFIG = ()  # options keep their prefix: --cost.travel
 Episodes = Annotated[tuple[int, ...], tyro.conf.arg(metavar="EPISODE ...", **OPTIONAL)]
 
@@ -60,7 +61,7 @@ def run(
     speed: float = 1.0,
     gui: bool = False,
     gif: FilmFile = None,
-    targets: Whole = 5,
+    targets: Whole = _TARGETS,
     meshes: bool = True,
     ideal_motors: bool = False,
     base: Base = None,
@@ -96,6 +97,10 @@ def run(
     _check(episodes, seed, targets, explain, record, out)
     if video is not None and not record:
         raise ShapeError("--video is the format of what --record films; give --record too, or leave it out")
+    if targets != _TARGETS and not gif:
+        raise ShapeError("--targets are those that --gif shows; give --gif too, or leave it out")
+    if gui and engine != "local":
+        raise ShapeError(f"--gui shows the one simulator of --engine local; leave it out with --engine {engine}")
     if workers is not None and engine == "local":
         raise ShapeError("--workers are of --engine processes; give that too, or leave it out")
     with waiting("loading"):

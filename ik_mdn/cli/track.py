@@ -25,6 +25,7 @@ from ik_mdn.cli.options import (
     Tip,
 )
 from ik_mdn.cli.targets import doubts_of_joints, joint_vector, pose_matrix, read_targets
+from sim.errors import PoseError, ShapeError
 
 if TYPE_CHECKING:
     from ik_mdn.paths import CartesianPath, Followed, Tracked
@@ -100,6 +101,8 @@ def run(
     given = {"line": line, "circle": circle, "waypoints": waypoints}
     used = {"turn": any(turn), "angle": angle != _ROUND, "tangential": tangential}
     _check([name for name, value in given.items() if value], [name for name in used if used[name]], q_start, pose)
+    if ideal_motors and not (execute or gif):
+        raise ShapeError("--ideal-motors are those of --execute and --gif; give one of them too, or leave it out")
     with waiting("loading"):
         from ik_mdn.solver import solver_for
         from sim.arm import load_arm
@@ -137,8 +140,6 @@ def run(
 
 def _check(paths: list[str], used: list[str], q_start: Numbers, pose: Numbers) -> None:
     """Refuse options that do not go together: one path, one start, and nothing that another kind of path takes."""
-    from sim.errors import PoseError, ShapeError
-
     if len(paths) != 1:
         raise ShapeError(f"give one of --line, --circle and --waypoints; got {len(paths)} of them")
     if paths == ["waypoints"]:
@@ -188,7 +189,6 @@ def _line(start: Any, end: tuple[float, ...], turn: Position, limits: dict[str, 
     from scipy.spatial.transform import Rotation
 
     from ik_mdn.paths import line_path
-    from sim.errors import ShapeError
 
     if len(end) != 3:
         raise ShapeError(f"--line takes the end X Y Z [m]; got {len(end)} numbers")
@@ -204,7 +204,6 @@ def _circle(
     import numpy as np
 
     from ik_mdn.paths import circle_path
-    from sim.errors import ShapeError
 
     if len(numbers) not in (3, 6):
         raise ShapeError(f"--circle takes the centre X Y Z and perhaps the axis AX AY AZ; got {len(numbers)} numbers")

@@ -43,6 +43,16 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_work(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_picture_whose_name_is_not_given_is_refused_before_the_work_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "planar2-choice.png").mkdir()
+    monkeypatch.setattr("ik_mdn.training.choose", lambda *_, **__: pytest.fail("went to work"))
+    assert main(["choose", "planar2"]) == 2
+    assert "is a folder; give the name of a file (planar2-choice.png)" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize("command", ["reach", "track"])
 def test_a_film_in_another_format_is_refused_before_the_work(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "planar2", "--gif", "film.png"]) == 2
@@ -76,6 +86,12 @@ def test_a_picture_that_could_not_be_written_is_refused_before_the_work(
         (["train", "planar2", "--both-targets"], "give --kind mse too"),
         (["reach", "planar2", "--video", "gif"], "give --record too"),
         (["reach", "planar2", "--workers", "4"], "are of --engine processes"),
+        (["reach", "planar2", "--targets", "3"], "give --gif too"),
+        (["reach", "planar2", "--gui", "--engine", "processes"], "leave it out with --engine processes"),
+        (
+            ["track", "planar2", "--line", "1", "0", "0", "--q-start", "0", "1", "--ideal-motors"],
+            "give one of them too",
+        ),
     ],
 )
 def test_an_option_that_would_be_of_no_use_alone_is_refused_before_the_work(
