@@ -23,14 +23,17 @@ from ik_mdn.training import Progress, add_proposer, add_reach
 from ik_mdn.training.config import TrainConfig
 from sim.errors import UnknownNameError
 
-PLANAR = TrainConfig(steps=37_000, components=8, width=64, blocks=2, batch_size=4096, floor=0.001, branches=False)
-SQUARE = TrainConfig(steps=25_400, components=24, width=192, blocks=3, batch_size=4096, floor=0.001, branches=False)
-REDUNDANT = replace(SQUARE, width=224, steps=31_800)  # of which the proposer takes a fifth
+BASE = TrainConfig(batch_size=4096, floor=0.001, branches=False, targets="angles", charts=2, first_components=0)
+PLANAR = replace(BASE, steps=37_000, components=8, width=64, blocks=2)
+SQUARE = replace(BASE, steps=25_400, components=24, width=192, blocks=3)
+REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
+WINDING: dict[str, Any] = {"targets": "cos_sin", "charts": 1}  # the default since, better for these two, not for ur5e
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
     | dict.fromkeys(("ur5e", "puma560"), SQUARE)
-    | {"xarm6": replace(SQUARE, components=32)}  # it has up to 16 solutions
-    | dict.fromkeys(("panda", "iiwa"), REDUNDANT)
+    | {"xarm6": replace(SQUARE, components=32, **WINDING)}  # it has up to 16 solutions
+    | {"panda": replace(REDUNDANT, width=224, first_components=48, **WINDING)}
+    | {"iiwa": REDUNDANT}
 )
 # steps of mixtures trained since in batches of 1,024: sharper
 SMALLER = {"ur5e": 160_000, "xarm6": 90_000, "panda": 150_000}
