@@ -199,3 +199,17 @@ def test_what_is_drawn_first_is_said_by_numbers_of_joints(given: object) -> None
 def test_what_is_drawn_first_may_be_any_sequence() -> None:
     assert ModelConfig(drawn_first=[-1]) == ModelConfig()  # type: ignore[arg-type]
     assert ModelConfig(drawn_first=[]).drawn_first == ()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("given", "expected"), [(48, 48), (6, 6), (0, SMALL.components)])
+def test_a_joint_drawn_first_has_as_many_components_as_the_config_says(
+    given: int, expected: int, tmp_path: Path
+) -> None:
+    model = model_for(sim.load_arm("panda"), None, replace(SMALL, first_components=given))
+    assert isinstance(model, ChainModel)
+    save_model(model, tmp_path / "m.safetensors")
+    for one in (model, load_model(tmp_path / "m.safetensors")):
+        assert isinstance(one, ChainModel)
+        _, T = held_out(one.arm, 3)
+        assert one.first_density(T).loc.shape == (3, expected, 1)
+        assert one.rest.posterior(T).loc.shape == (3, SMALL.components, 6)

@@ -20,7 +20,7 @@ import sim
 from ik_mdn.evaluation.report import held_out
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.tensors import write_tensors
-from ik_mdn.training import Trainer, build_model, train
+from ik_mdn.training import Trainer, build_model, stages_of, train
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.streams import PoseStream
 from sim.errors import TrainingError
@@ -426,3 +426,13 @@ p.start(); p.join(60); print("alive" if p.is_alive() else p.exitcode); p.kill()
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200, check=True)
     assert done.stdout.strip() == "0", done.stderr
+
+
+def test_only_the_density_of_a_joint_drawn_first_starts_sharp() -> None:
+    config = replace(TINY, reach_width=0, proposer_width=0)
+    first, others = stages_of(build_model(sim.load_arm("panda"), config), config)
+    assert (first.config.floor_start, first.config.start_scale) == (0.05, 0.1)
+    assert (others.config.floor_start, others.config.start_scale) == (config.floor_start, config.start_scale)
+    sharper = replace(config, floor_start=0.01, start_scale=0.02)
+    first, _ = stages_of(build_model(sim.load_arm("panda"), sharper), sharper)
+    assert (first.config.floor_start, first.config.start_scale) == (0.01, 0.02)
