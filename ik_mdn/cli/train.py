@@ -128,7 +128,7 @@ def _show_chain(arm: Arm, task: Task, config: TrainConfig) -> None:
     """Say on stderr what was understood of the arm, before an hour is spent on the wrong one."""
     from ik_mdn.model import features_for
 
-    features = features_for(arm, task, config.model_config())
+    features = features_for(arm, task, config)
     symmetries = [
         f"the turn of {arm.joint_names[0]}" if features.removes_azimuth else "",
         f"the roll of {arm.joint_names[-1]}" if features.removes_roll else "",

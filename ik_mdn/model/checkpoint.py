@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 FORMAT = "ik-mdn/1"
 _PROPOSER = "proposer."  # before the names of a proposer's weights
 _FIELDS = ("format", "arm", "fingerprint", "task", "config", "report")
+# what models were made with whose file, of before, does not say
+_UNSAID: dict[str, Any] = {"drawn_first": (), "charts": 2, "first_components": 0}
 SUFFIXES = {"mdn": "", "mse": "-mse", "k1": "-k1"}  # kind of a shipped model → what its name adds to the arm's
 
 
@@ -201,12 +203,7 @@ def _stored_arm(metadata: dict[str, str]) -> Arm:
 
 
 def _config(values: dict[str, Any]) -> ModelConfig:
-    before: dict[str, Any] = {
-        "drawn_first": (),
-        "charts": 2,
-        "first_components": 0,
-    }  # as it was when a file did not say
-    return ModelConfig(**before | values)
+    return ModelConfig(**_UNSAID | values)
 
 
 def _matching_arm(stored: Arm, given: Arm | None, path: Path) -> Arm:
