@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -12,7 +13,7 @@ from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig, first_config
 from ik_mdn.model.features import features_for
-from ik_mdn.model.limits import draw_inside, mass_in_limits
+from ik_mdn.model.limits import condition_on_limits, draw_inside, mass_in_limits
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.postures import Postures
 from ik_mdn.model.reach import ReachNetwork
@@ -51,6 +52,8 @@ class ChainModel(nn.Module):
         self._one = arm.part(split.joint, split.joint + 1)  # the joint drawn first, for its limits
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
+        unseen = self.split.of_rest(self.features.divided_out)
+        self.known = [j for j in self.rest.features.divided_out if j not in unseen]  # joints of the rest, see `_kept`
         self.reach = ReachNetwork(self.rest.features.size, config.reach_width) if config.reach_width else None
         self.config: ModelConfig = replace(config, drawn_first=(split.joint, *self.rest.config.drawn_first))
         self.report = ReportCard()
@@ -86,23 +89,45 @@ class ChainModel(nn.Module):
             - self.mass(T_base_tip, steps=steps).clamp_min(1e-9).log()
         )
 
-    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
-        """`log_prob` before it is divided by `mass`, (*sample, B)."""
+    def log_uncut(
+        self,
+        T_base_tip: Tensor,
+        q: Tensor,
+        *,
+        steps: int = 0,
+        noise: Tensor | float = 0.0,
+        known: Collection[int] = (),
+    ) -> Tensor:
+        """`log_prob` before it is divided by `mass`, (*sample, B); see `PoseModel.log_uncut`."""
         drawn, others = q[..., self.split.joint], self._others(q)
         away = noise + torch.zeros_like(q)
         outer = self.first_density(T_base_tip).log_prob((drawn + away[..., self.split.joint])[..., None])
         T = self.split.shorten(self.arm, T_base_tip, drawn)  # (*sample, B, 4, 4)
         outer = outer + self._log_reach(T)
         rows, away = others.reshape(-1, others.shape[-1]), self._others(away).reshape(-1, others.shape[-1])
-        inner = self.rest.log_uncut(T.reshape(-1, 4, 4), rows, steps=steps, noise=away)
-        return outer + inner.reshape(outer.shape)
+        inner = self.rest.log_uncut(T.reshape(-1, 4, 4), rows, steps=steps, noise=away, known=self.known)
+        return outer + inner.reshape(outer.shape) - self.known_mass(T_base_tip, known, steps=steps).log()
 
-    def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
+    def mass(self, T_base_tip: Tensor, *, steps: int = 0, known: Collection[int] = ()) -> Tensor:
         """See `PoseModel.mass`: that of the first joint, times the mean of the others' over what of it is in limits, (B,)."""
+        others = self._mean_over_strata(T_base_tip, lambda T: self._kept(T, steps))
+        mass = mass_in_limits(self.first_density(T_base_tip), self._one) * others
+        return mass / self.known_mass(T_base_tip, known, steps=steps)
+
+    def known_mass(self, T_base_tip: Tensor, known: Collection[int], *, steps: int = 0) -> Tensor:
+        """See `PoseModel.known_mass`."""
+        mass = T_base_tip.new_ones(len(T_base_tip))
+        if self.split.joint in known:
+            mass = condition_on_limits(self.first_density(T_base_tip), self._one, [0])
+        if others := self.split.of_rest(known):
+            mass = mass * self._mean_over_strata(T_base_tip, lambda T: self.rest.known_mass(T, others, steps=steps))
+        return mass
+
+    def _mean_over_strata(self, T_base_tip: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
+        """The mean of what the others' targets (B, 4, 4) give, (B,), over the density of the first joint in limits, (B,)."""
         drawn, _ = self._strata(T_base_tip, STRATA)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
-        others = self._kept(T.flatten(0, 1), steps).reshape(drawn.shape).mean(-1)
-        return mass_in_limits(self.first_density(T_base_tip), self._one) * others
+        return measure(T.flatten(0, 1)).reshape(drawn.shape).mean(-1)
 
     def sample(
         self, T_base_tip: Tensor, count: int, *, steps: int = 0, generator: torch.Generator | None = None
@@ -194,11 +219,14 @@ class ChainModel(nn.Module):
     def _kept(self, T: Tensor, steps: int) -> Tensor:
         """What of the density at a value of the first joint is kept: where the others reach, and stay in limits, (B,).
 
+        That density has learned limits that the others' has not, of joints that only their features divide out (`known`).
+        Theirs is conditioned on these, so that they count once.
+
         Args:
             T: The others' targets, (B, 4, 4).
             steps: Of the kinematic head.
         """
-        return self.rest.mass(T, steps=steps) * self._log_reach(T).exp()
+        return self.rest.mass(T, steps=steps, known=self.known) * self._log_reach(T).exp()
 
     def _log_reach(self, T: Tensor) -> Tensor:
         """Log probability that the others can meet their targets (..., 4, 4), (...)."""

@@ -44,7 +44,8 @@ def write_onnx(model: ArmModel, path: Path | str) -> list[Path]:
     one, whose name ends in ".rest.onnx" and which takes the values of the joints drawn before as `q_given`. Features and
     symmetries are inside: poses are those of the arm's own links, means its own joint values. The mixtures know no limits:
     the model's density is their product, cut at `q_min` and `q_max`, and for a chain at where the joints drawn last can
-    follow (`ReachNetwork`), and divided by what is left of it there.
+    follow (`ReachNetwork`), and divided by what is left of it there. Before that, a mixture whose metadata name joints in
+    `known_limits` is divided by its own mass in their limits: the factor before it has learned them.
 
     Args:
         model: The model; of kind "mdn".
@@ -239,6 +240,7 @@ def _about(model: ArmModel, level: int) -> dict[str, str]:
     arm: Arm = model.arm
     drawn = [each.arm.joint_names[each.split.joint] for each in before if isinstance(each, ChainModel)]
     joints = list(factor.arm.joint_names)
+    known = [joints[j] for j in before[-1].known] if before and isinstance(before[-1], ChainModel) else []
     if isinstance(factor, ChainModel):
         joints = [joints[factor.split.joint]]
     at = [arm.joint_names.index(name) for name in joints]
@@ -250,6 +252,7 @@ def _about(model: ArmModel, level: int) -> dict[str, str]:
         "task": model.task.name,
         "joints": joints,
         "given": drawn,
+        "known_limits": known,
         "units": ["m" if arm.is_prismatic[j] else "rad" for j in at],
         "q_min": as_json(arm.q_min[at]),
         "q_max": as_json(arm.q_max[at]),

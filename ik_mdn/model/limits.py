@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from ik_mdn.mixture import GaussianMixture
 from sim.arm import Arm
 
 _ROUNDS = 12  # of drawing again what lies outside; what still does then stays
+_LEAST_KNOWN = 0.01  # of a density, where joints are said to be
 _LEAST = 1e-6  # of its weight that a component keeps, so that a pose whose components all lie outside has a density
 
 
@@ -43,19 +44,29 @@ def within_limits(mixture: GaussianMixture, arm: Arm) -> GaussianMixture:
     )
 
 
-def share_in_limits(mixture: GaussianMixture, arm: Arm) -> Tensor:
-    """How much of each component lies in limits, joints taken one by one, (B, K)."""
+def share_in_limits(mixture: GaussianMixture, arm: Arm, joints: Collection[int] | None = None) -> Tensor:
+    """How much of each component lies in the limits of some joints (None: of all), taken one by one, (B, K)."""
     std = mixture.scale.expand_as(mixture.loc)
     share = torch.ones_like(mixture.logits)
     for j in bounded(arm):
+        if joints is not None and j not in joints:
+            continue
         low, high, period = (float(each[j]) for each in (arm.q_min, arm.q_max, arm.period))
         share = share * mass_between(mixture.loc[..., j], std[..., j], low, high, period)
     return share
 
 
-def mass_in_limits(mixture: GaussianMixture, arm: Arm) -> Tensor:
-    """How much of the whole mixture lies in limits, (B,)."""
-    return (mixture.weights * share_in_limits(mixture, arm)).sum(-1)
+def mass_in_limits(mixture: GaussianMixture, arm: Arm, joints: Collection[int] | None = None) -> Tensor:
+    """How much of the whole mixture lies in the limits of some joints (None: of all), (B,)."""
+    return (mixture.weights * share_in_limits(mixture, arm, joints)).sum(-1)
+
+
+def condition_on_limits(mixture: GaussianMixture, arm: Arm, joints: Collection[int]) -> Tensor:
+    """What conditioning on some joints' being in limits divides the mixture by: its mass there, at least a hundredth, (B,).
+
+    Of a mixture that has less there the condition leaves little: it says that these joints cannot be in limits.
+    """
+    return mass_in_limits(mixture, arm, joints).clamp_min(_LEAST_KNOWN)
 
 
 def bounded(arm: Arm) -> list[int]:

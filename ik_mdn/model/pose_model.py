@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import torch
@@ -12,7 +13,7 @@ from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import features_for
 from ik_mdn.model.kinematic import Stepped, step_means
-from ik_mdn.model.limits import draw_inside, mass_in_limits, within_limits
+from ik_mdn.model.limits import condition_on_limits, draw_inside, mass_in_limits, within_limits
 from ik_mdn.model.postures import Postures
 from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
@@ -75,15 +76,42 @@ class PoseModel(ConditionalNetwork):
         mixture = self.uncut(T_base_tip, steps).mixture  # what arrived of it stands in `log_uncut` and in `mass`
         return mixture.log_prob(q + noise) - mass_in_limits(mixture, self.arm).clamp_min(1e-9).log()
 
-    def log_uncut(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
-        """`log_prob` before it is divided by `mass`, (*sample, B)."""
-        mixture, arrived = self.uncut(T_base_tip, steps)
-        return mixture.log_prob(q + noise) + arrived.clamp_min(1e-9).log()
+    def log_uncut(
+        self,
+        T_base_tip: Tensor,
+        q: Tensor,
+        *,
+        steps: int = 0,
+        noise: Tensor | float = 0.0,
+        known: Collection[int] = (),
+    ) -> Tensor:
+        """`log_prob` before it is divided by `mass`, (*sample, B).
 
-    def mass(self, T_base_tip: Tensor, *, steps: int = 0) -> Tensor:
-        """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach."""
+        Args:
+            T_base_tip: See `log_prob`.
+            q: See `log_prob`.
+            steps: See `log_prob`.
+            noise: See `log_prob`.
+            known: Joints whose being in limits it is conditioned on.
+        """
         mixture, arrived = self.uncut(T_base_tip, steps)
-        return arrived * mass_in_limits(mixture, self.arm)
+        log_p = mixture.log_prob(q + noise) + arrived.clamp_min(1e-9).log()
+        return log_p - condition_on_limits(mixture, self.arm, known).log()
+
+    def mass(self, T_base_tip: Tensor, *, steps: int = 0, known: Collection[int] = ()) -> Tensor:
+        """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach.
+
+        Args:
+            T_base_tip: Targets, (B, 4, 4), float64.
+            steps: Of the kinematic head.
+            known: Joints whose being in limits it is conditioned on.
+        """
+        mixture, arrived = self.uncut(T_base_tip, steps)
+        return arrived * mass_in_limits(mixture, self.arm) / condition_on_limits(mixture, self.arm, known)
+
+    def known_mass(self, T_base_tip: Tensor, known: Collection[int], *, steps: int = 0) -> Tensor:
+        """What conditioning on these joints' being in limits divides the density by, (B,); see `mass`."""
+        return condition_on_limits(self.uncut(T_base_tip, steps).mixture, self.arm, known)
 
     def uncut(self, T_base_tip: Tensor, steps: int = 0) -> Stepped:
         """The mixture as if no joint had limits, (B,), and what of it arrived at the target after steps; see `posterior`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,10 @@ class Split:
     def at(cls, arm: Arm, joint: int) -> Split:
         """The split of one end joint, 0 or n - 1, from the others."""
         return cls(joint, arm.part(1, arm.n_joints) if joint == 0 else arm.part(0, joint))
+
+    def of_rest(self, joints: Iterable[int]) -> list[int]:
+        """The numbers that joints of the arm have in the rest; that of the split has none."""
+        return [j - (self.joint == 0) for j in joints if j != self.joint]
 
     def shorten(self, arm: Arm, T_base_tip: Tensor, q: Tensor) -> Tensor:
         """Targets (..., 4, 4) for the other joints, given the first one's values (...)."""

@@ -30,6 +30,7 @@ from ik_mdn.model import (
     write_tensors,
 )
 from ik_mdn.model.features import Encoded
+from ik_mdn.model.limits import share_in_limits
 from ik_mdn.model.split import find_split
 from sim.errors import ShapeError
 from sim.files import data_folder
@@ -135,14 +136,40 @@ def test_within_limits_the_density_integrates_to_one_and_draws_follow_it() -> No
     draws = model.sample(T, 20_000, generator=torch.Generator().manual_seed(1))
     expected = (p[..., None] * torch.cos(grid)).sum(0) / p.sum(0)[:, None]
     torch.testing.assert_close(torch.cos(draws).mean(1), expected, atol=0.03, rtol=0)
-    with torch.no_grad():  # inside, it is the density of the networks as they are, but for one factor
+    # inside, it is the density of the networks but for one factor; the first has learned the second joint's limits
+    with torch.no_grad():
         some = grid[:: n * n + 7]
         first = model.first_density(T)
         places = model.split.shorten(model.arm, T, some[..., 0]).reshape(-1, 4, 4)
         assert isinstance(model.rest, PoseModel)
-        others = model.rest.uncut(places).mixture.log_prob(some[..., 1:].reshape(-1, 2)).reshape(some.shape[:2])
+        mixture = model.rest.uncut(places).mixture
+        inside_known = (mixture.weights * share_in_limits(mixture, model.rest.arm, [0])).sum(-1)
+        others = (mixture.log_prob(some[..., 1:].reshape(-1, 2)) - inside_known.log()).reshape(some.shape[:2])
         excess = model.log_prob(T, some) - first.log_prob(some[..., :1]) - others
     torch.testing.assert_close(excess, excess[:1].expand_as(excess), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["planar3", "planar:0.5,0.4,0.3,0.2,0.1", "panda"])
+def test_limits_that_the_density_of_the_joint_drawn_first_has_learned_count_once(name: str) -> None:
+    """Samples that it is trained on are in them, the features of the others' density do not tell it of them."""
+    free = sim.load_arm(name)
+    model = _chain(name, "planar_position" if name == "planar3" else None)
+    e = model.split.joint
+    next_to_it = 1 if e == 0 else free.n_joints - 2
+    q_min, q_max = np.full(free.n_joints, -np.pi), np.full(free.n_joints, np.pi)
+    q_min[next_to_it], q_max[next_to_it] = -1.0, 0.5
+    limited = _chain(sim.Arm(**{**vars(free), "q_min": q_min, "q_max": q_max}), model.task.name)
+    q, T = held_out(limited.arm, 200)
+    with torch.no_grad():
+        outer = limited.first_density(T)
+        left = limited.split.shorten(limited.arm, T, q[:, e])
+        inner = limited.rest.log_prob(left, limited._others(q))  # its own limits cut, and divided by what is left
+        # but for values of that joint that the others are said to leave their limits for
+        torch.testing.assert_close(limited.log_prob(T, q) - inner, outer.log_prob(q[:, [e]]), atol=0.05, rtol=0)
+        draws = limited.sample(T, 500, generator=torch.Generator().manual_seed(0))[..., e]
+        expected = outer.sample((500,), generator=torch.Generator().manual_seed(1))[..., 0].T
+    for wave in (torch.cos, torch.sin):
+        assert abs(wave(draws).mean(1) - wave(expected).mean(1)).mean() < 0.05
 
 
 def test_draws_lie_in_limits_and_the_composed_mixture_has_their_moments() -> None:
