@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ik_mdn.model import ArmModel, PoseModel
 
-_SMEARED = 0.2  # [rad, m] that networks smear answers and limits by, where they tell branches apart: measured
+_SMEARED = 0.1  # [rad, m] that networks smear answers and limits by, where they tell branches apart: measured
 _STRANGE = 8.0  # -log of the odds, at its mean, that a component stands for no solution at all
 _TURN = 2 * np.pi
 

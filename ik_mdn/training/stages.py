@@ -16,7 +16,7 @@ from ik_mdn.training.streams import PoseStream, Source
 from sim.arm import Arm
 from sim.task import Task
 
-_FIRST_SHARE = 0.25  # of the budget for the density of one joint; the others' takes the rest
+_FIRST_SHARE = 0.4  # of the budget for the density of one joint, which has many edges; the others' takes the rest
 _FIRST_FLOOR_START, _FIRST_START_SCALE = 0.05, 0.1  # [rad, m] of that density at most
 _PROPOSER_SHARE = 0.2  # of the whole budget
 _REACH_SHARE = 0.1  # of the whole budget, for where the others can follow the joints drawn first
