@@ -27,12 +27,12 @@ BASE = TrainConfig(batch_size=4096, floor=0.001, branches=False, targets="angles
 PLANAR = replace(BASE, steps=37_000, components=8, width=64, blocks=2)
 SQUARE = replace(BASE, steps=25_400, components=24, width=192, blocks=3)
 REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
-WINDING: dict[str, Any] = {"targets": "cos_sin", "charts": 1}  # the default since, better for all but ur5e, as far as tried
+WINDING: dict[str, Any] = {"targets": "cos_sin", "charts": 1}  # the default since, better for these three
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
     | {"ur5e": SQUARE, "puma560": replace(SQUARE, **WINDING)}
     | {"xarm6": replace(SQUARE, components=32, **WINDING)}  # it has up to 16 solutions
-    | {"panda": replace(REDUNDANT, width=224, first_components=48, **WINDING)}
+    | {"panda": replace(REDUNDANT, width=224, first_components=48, first_share=0.4, **WINDING)}
     | {"iiwa": REDUNDANT}
 )
 # steps of mixtures trained since in batches of 1,024: sharper
@@ -58,9 +58,8 @@ def main(
         only: Arms to train for.
         kinds: Of mdn, mse, k1; "proposer" and "reach" train that of a shipped chain anew, and nothing else; "card"
             measures the report cards of what ships anew, and fits the widths of chains.
-        steps: In place of the recipe's, which takes an hour or more per arm on a CPU. (Of iiwa that ships a quarter was
-            for the joint drawn first, and its proposer had 10,000: a fifth of them is its own. What tells where the
-            others follow was trained last, by `reach`.)
+        steps: In place of the recipe's, which takes an hour or more per arm on a CPU. (The proposer of iiwa that ships
+            had 10,000: a fifth of them is its own. What tells where the others follow was trained last, by `reach`.)
         runs: Where states and metrics are kept.
         out: Folder of the models.
 

@@ -16,7 +16,6 @@ from ik_mdn.training.streams import PoseStream, Source
 from sim.arm import Arm
 from sim.task import Task
 
-_FIRST_SHARE = 0.4  # of the budget for the density of one joint, which has many edges; the others' takes the rest
 _FIRST_FLOOR_START, _FIRST_START_SCALE = 0.05, 0.1  # [rad, m] of that density at most
 _PROPOSER_SHARE = 0.2  # of the whole budget
 _REACH_SHARE = 0.1  # of the whole budget, for where the others can follow the joints drawn first
@@ -85,7 +84,7 @@ def stages_of(
     while isinstance(model, ChainModel):
         drawn = model.split.joint
         stream = PoseStream(model, dataset, drawn=drawn, whole=whole, first=first, source=source)
-        share = _FIRST_SHARE * (end - start)
+        share = config.first_share * (end - start)
         name = f"joint-{first + drawn + 1}"
         found.append(Stage(name, model.first, stream, _sharp(_part_of(config, share)), start, share))
         first, start, model = first + (drawn == 0), start + share, model.rest

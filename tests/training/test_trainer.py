@@ -436,3 +436,14 @@ def test_only_the_density_of_a_joint_drawn_first_starts_sharp() -> None:
     sharper = replace(config, floor_start=0.01, start_scale=0.02)
     first, _ = stages_of(build_model(sim.load_arm("panda"), sharper), sharper)
     assert (first.config.floor_start, first.config.start_scale) == (0.01, 0.02)
+
+
+def test_a_joint_drawn_first_has_the_share_that_the_config_says() -> None:
+    config = replace(TINY, steps=100, minutes=0.0, reach_width=0, proposer_width=0)
+    for share in (0.25, 0.4):
+        each = replace(config, first_share=share)
+        first, others = stages_of(build_model(sim.load_arm("panda"), each), each)
+        assert (first.config.steps, others.config.steps) == (round(100 * share), round(100 * (1 - share)))
+    for wrong in (0.0, 1.0, float("nan"), "half"):
+        with pytest.raises(TrainingError, match="first_share"):
+            replace(config, first_share=wrong)  # type: ignore[arg-type]
