@@ -30,7 +30,7 @@ from ik_mdn.model import (
     write_tensors,
 )
 from ik_mdn.model.features import Encoded
-from ik_mdn.model.limits import share_in_limits
+from ik_mdn.model.limits import mass_in_limits
 from ik_mdn.model.split import find_split
 from sim.errors import ShapeError
 from sim.files import data_folder
@@ -143,7 +143,7 @@ def test_within_limits_the_density_integrates_to_one_and_draws_follow_it() -> No
         places = model.split.shorten(model.arm, T, some[..., 0]).reshape(-1, 4, 4)
         assert isinstance(model.rest, PoseModel)
         mixture = model.rest.uncut(places).mixture
-        inside_known = (mixture.weights * share_in_limits(mixture, model.rest.arm, [0])).sum(-1)
+        inside_known = mass_in_limits(mixture, model.rest.arm, [0])
         others = (mixture.log_prob(some[..., 1:].reshape(-1, 2)) - inside_known.log()).reshape(some.shape[:2])
         excess = model.log_prob(T, some) - first.log_prob(some[..., :1]) - others
     torch.testing.assert_close(excess, excess[:1].expand_as(excess), atol=1e-6, rtol=0)

@@ -28,7 +28,7 @@ SMALL = ModelConfig(components=3, width=16, blocks=1)
 
 def _model(arm: sim.Arm, config: ModelConfig = SMALL) -> Any:
     with torch.random.fork_rng():
-        torch.manual_seed(0)
+        torch.manual_seed(1)
         model = model_for(arm, None, config)
         for parameter in model.parameters():  # untrained, but no output is the same for every pose
             torch.nn.init.normal_(parameter, std=0.3)
@@ -62,8 +62,8 @@ def _run(file: Path, **inputs: Tensor) -> GaussianMixture:
     )
 
 
-def _check(off: dict[str, float], rounding: dict[str, float]) -> None:
-    assert off["means"] < max(1e-5, 2 * rounding["means"])  # both programs round: short directions say angles less well
+def _check(off: dict[str, float]) -> None:
+    assert off["means"] < 1e-5
     assert off["log_weights"] < 1e-5
     assert off["precision_tril"] < 1e-4  # 1/σ = exp(-s): an error of 1e-5 of s = -6 is one of 6e-5 of it
 
@@ -80,7 +80,7 @@ def test_a_square_model_is_one_graph_that_says_what_torch_says(tmp_path: Path, a
     torch.testing.assert_close(_run(file, T_base_tip=T).log_prob(q), model.log_uncut(T, q), atol=1e-4, rtol=1e-5)
     for some in (T, T[:1], T[:0]):  # any size of batch
         assert _run(file, T_base_tip=some).loc.shape[0] == len(some)
-    _check(*compare_onnx(model, [file], T))
+    _check(compare_onnx(model, [file], T)[0])
 
 
 @pytest.mark.slow
@@ -108,7 +108,7 @@ def test_a_chain_is_a_graph_per_factor_whose_product_is_the_density(tmp_path: Pa
         names = [*names, *json.loads(about["joints"])]
     assert sorted(names) == sorted(model.arm.joint_names)
     torch.testing.assert_close(total, model.log_uncut(T, q), atol=1e-4, rtol=1e-5)
-    _check(*compare_onnx(model, files, T))
+    _check(compare_onnx(model, files, T)[0])
 
 
 def test_the_arctangent_is_that_of_double_precision() -> None:
@@ -139,5 +139,5 @@ def test_the_command_says_how_near_it_is(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["export", arm, "--onnx", str(tmp_path / "out.onnx"), "--json", "-"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["files"] == [str(tmp_path / "out.onnx")]
-    _check(values["difference"], values["rounding"])
+    _check(values["difference"])
     assert all(1e-8 < values["rounding"][name] < 1e-4 for name in values["difference"])
