@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,10 +112,25 @@ def test_a_full_disk_is_named_with_the_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_threads_that_write_one_file_at_once_leave_one_of_theirs_whole(tmp_path: Path) -> None:
+    path, together = tmp_path / "model.json", threading.Barrier(2)
+
+    def write_slowly(letter: str) -> None:
+        with whole_file(path) as temporary:
+            together.wait(10)
+            temporary.write_text(letter * 1000)
+            together.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write_slowly, "ab"))
+    assert path.read_text() in ("a" * 1000, "b" * 1000)
+    assert [each.name for each in tmp_path.iterdir()] == ["model.json"]
+
+
 def test_what_killed_processes_left_of_this_file_is_removed_and_nothing_else(tmp_path: Path) -> None:
     dead, alive = dead_pid(), os.getppid()
-    others = [f".model.{alive}.tmp.json", f".other.{dead}.tmp.json", f".model.{dead}.tmp.png", ".model.tmp.json"]
-    for name in [f".model.{dead}.tmp.json", *others]:
+    others = [f".model.{alive}.1.tmp.json", f".other.{dead}.1.tmp.json", f".model.{dead}.1.tmp.png", ".model.tmp.json"]
+    for name in [f".model.{dead}.1.tmp.json", *others]:
         (tmp_path / name).write_text("half")
     write(tmp_path / "model.json")
     assert {p.name for p in tmp_path.iterdir()} == {"model.json", *others}

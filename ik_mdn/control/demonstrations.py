@@ -98,17 +98,22 @@ def record_demonstrations(
 
     Raises:
         ShapeError: episodes or seed is out of range.
-        DatasetError: The folder holds demonstrations of something else.
+        DatasetError: The folder holds demonstrations of something else; it comes with the first episode.
     """
+    if episodes < 1 or seed < 0:
+        raise ShapeError(f"episodes must be at least 1 and seed at least 0; got {episodes} and {seed}")
+    return _record(Path(folder), settings, episodes, seed, model)
+
+
+def _record(
+    folder: Path, settings: Mapping[str, Any], episodes: int, seed: int, model: str | None
+) -> Iterator[Episode]:
     import gymnasium
 
     from ik_mdn.control.expert import Expert
     from sim.environment import ENV_ID, register_environments
 
-    if episodes < 1 or seed < 0:
-        raise ShapeError(f"episodes must be at least 1 and seed at least 0; got {episodes} and {seed}")
     register_environments()
-    folder = Path(folder)
     with closing(gymnasium.make(ENV_ID, **settings)) as env:
         about = _describe(env.unwrapped, settings, seed, model)
         claim_folder(folder / _MANIFEST, about, what="demonstrations", error=DatasetError)

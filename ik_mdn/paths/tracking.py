@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, follow_branches, is_outside
+from ik_mdn.paths.continuation import JOINT_STEP, TOLERANCE, Course, Stop, follow_branches, is_outside
 from ik_mdn.paths.path import CartesianPath
 from ik_mdn.paths.timing import Schedule, schedule, shortest_time
 from ik_mdn.paths.tracked import PathStatus, Tracked
@@ -64,8 +64,9 @@ def track_many(
     singularity, with the path kept exactly. A path that stops short is followed to its last good place, where the
     arm comes to rest.
 
-    Without `q_start` every solution of the first pose is followed. The one that gets furthest is taken; among equals
-    the one that is held back least; then the solver's first.
+    Without `q_start` every solution of the first pose is followed; where a joint comes to a limit that it could have
+    begun a full turn away from, from there too. The one that gets furthest is taken; among equals the one that is held
+    back least; then the solver's first.
 
     Args:
         solver: Of the arm, for its task; for an arm alone, `solver_for` it.
@@ -101,6 +102,8 @@ def track_many(
     owner, starts, statuses = _starts(solver, paths, q_start)
     arm = _make_room(solver.arm, starts)
     courses = follow_branches(arm, solver.task, paths, owner, starts, on_step=on_step)
+    if q_start is None:
+        owner, courses = _turn_back(arm, solver.task, paths, owner, courses)
     job = _Job(solver, arm, body, speed)
     results = []
     for i, path in enumerate(paths):
@@ -151,6 +154,41 @@ def _starts(
         )
     rounded = np.abs(exact - near).max(axis=-1, keepdims=True, initial=0.0) <= LIMIT_SLACK
     return np.arange(len(paths)), np.where(rounded, near, exact), [Status.SOLVED] * len(paths)
+
+
+def _turn_back(
+    arm: Arm, task: Task, paths: Sequence[CartesianPath], owner: NDArray[np.int64], courses: list[Course]
+) -> tuple[NDArray[np.int64], list[Course]]:
+    """The courses and the path of each, and those that begin full turns away from the limits that others came to."""
+    owners, every = owner.tolist(), list(courses)
+    known = {_begin(i, course.q[0]) for i, course in zip(owners, every, strict=True)}
+    new = list(zip(owners, every, strict=True))
+    while new:
+        starts = {_begin(i, q): q for i, course in new for q in _turned_back(arm, course)}
+        starts = {begin: q for begin, q in starts.items() if begin not in known}
+        if not starts:
+            break
+        known |= starts.keys()
+        rows = [begin[0] for begin in starts]
+        more = follow_branches(arm, task, paths, np.array(rows), np.array(list(starts.values())))
+        new = list(zip(rows, more, strict=True))
+        owners, every = owners + rows, every + more
+    return np.array(owners, dtype=np.int64), every
+
+
+def _begin(path: int, q: FloatArray) -> tuple[int, tuple[float, ...]]:
+    """A path and where it begins, to look up."""
+    return path, tuple(q.round(6).tolist())
+
+
+def _turned_back(arm: Arm, course: Course) -> FloatArray:
+    """Where a course that came to a limit could begin instead: one joint that is near a limit there turned back, (K, n)."""
+    end = course.q[-1]
+    up = arm.q_max - end <= JOINT_STEP
+    down = end - arm.q_min <= JOINT_STEP
+    turns = np.where(arm.is_prismatic | (course.stop is not Stop.LIMIT), 0, down.astype(int) - up)
+    starts: FloatArray = course.q[0] + np.diag(2 * np.pi * turns)[turns != 0]
+    return starts[~is_outside(arm, starts)]
 
 
 def _make_room(arm: Arm, starts: FloatArray) -> Arm:

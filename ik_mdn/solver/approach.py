@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from ik_mdn.solver.engine import Problem
-from ik_mdn.solver.solutions import Closest, SolutionBatch
+from ik_mdn.solver.solutions import STATUSES, Closest, SolutionBatch, Status
 from sim.arm import Arm
 from sim.arrays import BoolArray, FloatArray
 from sim.jacobians import scaled_task_error, scaled_task_jacobian
@@ -27,7 +27,7 @@ _DONE = 1e-12  # change of the cost, and step [rad, arm lengths], below which a 
 
 
 def with_closest(problem: Problem, batch: SolutionBatch, *, seed: int) -> SolutionBatch:
-    """The batch, with the closest approach of every target that has no solution, as long as there is time.
+    """The batch, with the closest approach of every target without solutions, near or far, as long as there is time.
 
     Args:
         problem: What was solved.
@@ -37,7 +37,7 @@ def with_closest(problem: Problem, batch: SolutionBatch, *, seed: int) -> Soluti
     Returns:
         The same solutions.
     """
-    missing = (batch.count == 0).nonzero()[0].tolist()
+    missing = ((batch.count == 0) & (batch.status_index != STATUSES.index(Status.TOO_FAR))).nonzero()[0].tolist()
     arm, task, T, deadline = problem.arm, problem.task, problem.T, problem.deadline
     near = {i: closest_approach(arm, task, T[i], seed=seed, deadline=deadline) for i in missing if not problem.is_late}
     return replace(batch, closest=near)

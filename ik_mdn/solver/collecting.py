@@ -42,8 +42,8 @@ def collect(engine: Engine, problem: Problem, outcome: Outcome, law: Law, order:
     rank, windings, max_jump, max_solutions, _, postures = order
     found, targets = outcome.found, np.arange(len(problem.T) + 1)
     status = np.where(outcome.met, _place(Status.OUT_OF_LIMITS), _place(Status.UNREACHABLE))
-    status[outcome.late] = _place(Status.TIMED_OUT)
     status[found.pose] = _place(Status.TOO_FAR)
+    status[outcome.late] = _place(Status.TIMED_OUT)  # a nearer one might have been found
     weight, condition = found.weight, None
     curved: BoolArray = np.zeros(len(problem.T), np.bool_)
     weighed = law is not Law.PROPOSALS

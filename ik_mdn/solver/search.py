@@ -257,6 +257,7 @@ class _Search:
         low, high = (np.clip(near + side, *self._limits) for side in (-jump, jump))
         for part in range(0, len(rows.pose), self.rows):
             if self._is_late():
+                self.late[rows.pose[part:]] = True
                 break
             pose = rows.pose[part : part + self.rows]
             q = pull_inside(self.problem, pose, rows.q[part : part + self.rows], low[pose], high[pose])

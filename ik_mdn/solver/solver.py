@@ -236,7 +236,7 @@ class IKSolver:
                 three rounds in a row have found no new branch, and try longer before a target is given up. Points of
                 a curve of solutions (status `continuum`) are not counted as branches. Where the arm is redundant
                 only the latter holds; see `ik_mdn.self_motion`.
-            closest: Where nothing is found, give the joint vector in limits that comes nearest, with its errors
+            closest: Where nothing is found, near `q_seed` or far, give the joint vector in limits that comes nearest, with its errors
                 (some ten milliseconds per target and up to 0.2 s for seven joints; as far as `timeout` allows).
             timeout: Come to an end after so many seconds, but for what compiling takes at the first call; targets that
                 are not finished then and have no solution get the status `timed_out`.

@@ -139,7 +139,7 @@ def teach(
     effort: float = 1.0,
     on_lesson: Callable[[Lesson, Path], None] | None = None,
 ) -> list[Path]:
-    """Draw the figures of the lessons, and write their captions to `captions/README.md`.
+    """Draw the figures of the lessons, and write the captions of all that are there to `captions/README.md`.
 
     Args:
         out: Folder to write to.
@@ -165,9 +165,15 @@ def teach(
         for lesson in wanted:
             files.append(out / f"{lesson.name}.png")
             lesson.draw(files[-1], effort)
+            _write_captions(out)
             if on_lesson is not None:
                 on_lesson(lesson, files[-1])
-    captions = [f"## {each.title}\n\n![{each.title}](../{each.name}.png)\n\n{each.caption}\n" for each in wanted]
+    return files
+
+
+def _write_captions(out: Path) -> None:
+    """The captions of all figures that lie there, drawn now or before."""
+    there = [lesson for lesson in LESSONS if (out / f"{lesson.name}.png").exists()]
+    captions = [f"## {each.title}\n\n![{each.title}](../{each.name}.png)\n\n{each.caption}\n" for each in there]
     with whole_file(out / "captions" / "README.md") as temporary:
         temporary.write_text("# Mixture density networks in figures\n\n" + "\n".join(captions), encoding="utf-8")
-    return files

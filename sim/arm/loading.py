@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -200,7 +201,7 @@ def _held(robot: Robot, freeze: Mapping[str, float], where: str) -> dict[str, fl
             raise URDFError(f"{where}: no moving joint {name!r} to freeze; there are: {listed(joints)}", joint=name)
         check_reals(**{f"freeze[{name!r}]": value})
         low, high = _limits(joints[name], where)
-        if not low <= value <= high:
+        if not (low <= value <= high and math.isfinite(value)):
             raise URDFError(
                 f"{where}: joint {name!r} cannot be frozen at {value}; its limits are [{low}, {high}]", joint=name
             )

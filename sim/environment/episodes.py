@@ -10,6 +10,7 @@ import numpy as np
 from sim.arrays import FloatArray
 from sim.environment.goals import GoalSpace
 from sim.errors import ShapeError, WorldError
+from sim.inputs import as_numbers
 from sim.task import as_targets
 from sim.world import ArmBody, home
 
@@ -70,7 +71,7 @@ class Episodes:
         Raises:
             ShapeError: It is not n numbers within limits, or the arm collides there.
         """
-        arm, q = self.body.arm, np.array(q_start, dtype=np.float64)
+        arm, q = self.body.arm, as_numbers(q_start, "q_start")
         if q.shape != arm.q_min.shape or not bool(np.all((q >= arm.q_min) & (q <= arm.q_max))):
             raise ShapeError(
                 f"q_start must be {arm.n_joints} numbers within the limits of {', '.join(arm.joint_names)}, "

@@ -28,6 +28,7 @@ from sim.environment.goals import goal_space
 from sim.environment.registration import register_environments
 from sim.environment.rewards import Reward
 from sim.errors import ShapeError, UnknownNameError
+from sim.inputs import as_numbers
 from sim.rendering import camera_for, floor_height
 from sim.scenes import Scene, load_scene
 from sim.task import Task, load_task
@@ -303,7 +304,7 @@ class ReachEnv(gymnasium.Env[Observation, NDArray[np.float32]]):
         }
 
     def _action_given(self, action: Any) -> FloatArray:
-        values = np.asarray(action, dtype=np.float64)
+        values = as_numbers(action, "an action")
         if values.shape != self.action_space.shape or not np.isfinite(values).all():
             raise ShapeError(
                 f"an action is {len(self.control.names)} finite numbers in [-1, 1] ({', '.join(self.control.names)}); "

@@ -72,6 +72,7 @@ def test_a_joint_with_equal_limits_is_fixed_there(kind: str, moved: float) -> No
         ({"joint9": 0.0}, "no moving joint 'joint9' to freeze; there are: joint1, .*joint6"),
         ({"joint3": 3.0}, r"'joint3' cannot be frozen at 3.0; its limits are \[-3.92.*, 0.19.*\]"),
         ({"joint3": float("nan")}, "'joint3' cannot be frozen at nan"),
+        ({"joint3": float("inf")}, "'joint3' cannot be frozen at inf"),
         ({f"joint{i}": -0.1 for i in range(1, 7)}, "no moving joint between"),
     ],
 )

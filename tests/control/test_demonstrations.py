@@ -81,7 +81,7 @@ def test_other_settings_and_damaged_files_are_told(folder: Path, tmp_path: Path)
     with pytest.raises(DatasetError, match="other demonstrations: settings is"):
         next(record_demonstrations(folder, {**SETTINGS, "reward": "dense"}, episodes=4, seed=3))
     with pytest.raises(ShapeError, match="at least 1"):
-        next(record_demonstrations(tmp_path, SETTINGS, episodes=0))
+        record_demonstrations(tmp_path, SETTINGS, episodes=0)  # at once, not with the first episode
     damaged = episode_path(tmp_path, 0)
     damaged.parent.mkdir()
     damaged.write_bytes(episode_path(folder, 0).read_bytes()[:-100])

@@ -314,6 +314,9 @@ def test_wrong_use_is_told() -> None:
             bare.reset(options={"target": np.eye(4)})
         with pytest.raises(IKError, match="q_start must be 6 numbers within the limits of joint1"):
             bare.reset(options={"q_start": np.full(6, 9.0)})
+        for ragged in ([0.0, [1.0]], ["a"] * 6):
+            with pytest.raises(IKError, match=r"q_start (is no array of numbers|holds)"):
+                bare.reset(options={"q_start": ragged})
         rng = np.random.default_rng(0)
         draws = rng.uniform(bare.arm.q_min, bare.arm.q_max, (200, 6))
         with pytest.raises(IKError, match="the arm collides at the start"):

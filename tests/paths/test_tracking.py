@@ -245,6 +245,24 @@ def test_at_a_joint_limit_it_stops_inside(puma: IKSolver) -> None:
     np.testing.assert_allclose(tracked.q[:, 1:], np.broadcast_to(q[1:], tracked.q[:, 1:].shape), atol=1e-6)
 
 
+@pytest.mark.parametrize(("angle", "q1"), [(3 * np.pi, 0.5), (-3 * np.pi, -0.5), (3.9 * np.pi, 3.0)])
+def test_a_joint_begins_full_turns_back_where_the_path_winds_it_to_a_limit(angle: float, q1: float) -> None:
+    arm = sim.load_arm("ur5e")
+    q = np.array([q1, -1.2, 1.5, -1.0, 1.1, 0.3])  # limits of ±2π
+    T = forward_kinematics(arm, q)
+    middle, out = T[:3, 3] * (0, 0, 1), T[:3, 3] * (1, 1, 0)
+    limits = {"speed": 1.0, "turn_speed": 1.5}
+    path = circle_path(
+        middle, (0, 0, 1), np.hypot(*out[:2]), T[:3, :3], towards=out, angle=angle, tangential=True, **limits
+    )
+    tracked = track(arm, path)
+    assert tracked.status.followed
+    np.testing.assert_allclose(tracked.q[-1] - tracked.q[0], [angle, 0, 0, 0, 0, 0], atol=1e-7)  # the base alone turns
+    asked = track(arm, path, q_start=q)
+    assert asked.status is PathStatus.OUT_OF_LIMITS
+    assert asked.fraction < 1.0
+
+
 def test_the_start_is_the_solution_from_which_most_can_be_followed(planar2: IKSolver) -> None:
     path = circle_path((0, 0, 0), (0, 0, 1), 1.2, np.eye(3), towards=(-1, -0.6, 0), angle=3.4)
     each = on_every_branch(planar2, path)

@@ -28,11 +28,11 @@ NEAR = np.full((5, 2), 0.3)
 
 
 def collected(rank: Any = "weight", *, rows: Any = slice(None), poses: int = 5, **options: Any) -> SolutionBatch:
-    """What is collected of the rows, target 1 being met outside the limits, and 4 late; weights are the proposals'."""
+    """What is collected of the rows, target 1 being met outside the limits, and one late; weights are the proposals'."""
     found = Found(POSE[rows], Q[rows], WEIGHT[rows], np.arange(8.0)[rows], np.zeros(8)[rows])
     T = forward_kinematics(ARM, np.zeros((poses, 2)))
     problem = Problem(ARM, TASK, T, NEAR[:poses], 1e-8)
-    met, late = np.arange(poses) == 1, np.arange(poses) == 4
+    met, late = np.arange(poses) == 1, np.arange(poses) == options.pop("late", 4)
     return collect(
         TorchEngine(problem, None),
         problem,
@@ -82,6 +82,8 @@ def test_solutions_too_far_away_are_left_out_and_said() -> None:
     assert len(batch[0]) == 1
     assert collected("distance", max_jump=1e-6)[0].status is Status.TOO_FAR
     assert collected("distance", max_jump=1e-6)[1].status is Status.OUT_OF_LIMITS
+    late = collected("distance", max_jump=1e-6, late=0)
+    assert late[0].status is Status.TIMED_OUT  # a nearer one might have been found
 
 
 def test_a_stretched_arm_is_singular() -> None:

@@ -72,6 +72,9 @@ def test_nothing_further_than_max_jump_is_given() -> None:
     far = solver.solve(T[:5], q_seed=near[:5] + 0.5, max_jump=1e-3)
     assert far.count.tolist() == [0] * 5
     assert [one.status for one in far] == [Status.TOO_FAR] * 5
+    far = solver.solve(T[:1], q_seed=near[:1] + 0.5, max_jump=1e-3, closest=True)[0]
+    assert far.status is Status.TOO_FAR
+    assert far.closest is None
 
 
 def test_the_most_probable_one_within_max_jump_is_looked_for_beyond_the_first_that_is_found() -> None:

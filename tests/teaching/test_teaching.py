@@ -83,7 +83,15 @@ def test_captions_are_printed_as_their_figures_are_written(
         assert main(["teach", "--out", str(tmp_path)]) == 130
     finally:
         torch.set_num_threads(threads)
+    captions = tmp_path / "captions" / "README.md"
     assert first.caption in capsys.readouterr().out
+    assert first.caption in captions.read_text(encoding="utf-8")
+    third = replace(LESSONS[7], name="third", caption="Another one.", draw=first.draw)
+    monkeypatch.setattr("ik_mdn.teaching.lessons.LESSONS", (first, third))
+    teach(tmp_path, only=["third"])
+    text = captions.read_text(encoding="utf-8")
+    assert first.caption in text
+    assert third.caption in text
 
 
 def test_the_worked_example_has_the_variance_that_its_caption_says() -> None:
