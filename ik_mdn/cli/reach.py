@@ -61,7 +61,7 @@ def run(
     speed: float = 1.0,
     gui: bool = False,
     gif: FilmFile = None,
-    targets: Whole = _TARGETS,
+    targets: Annotated[OptionalWhole, tyro.conf.arg(**OPTIONAL)] = None,
     meshes: bool = True,
     ideal_motors: bool = False,
     base: Base = None,
@@ -89,20 +89,22 @@ def run(
         speed: Share of the arm's velocity limits to use.
         gui: Show Bullet's window (needs a display).
         gif: Also record a series of reaches into this file.
-        targets: How many targets that recording shows.
+        targets: How many targets that recording shows; without it, 5.
         meshes: Load the arm's meshes; without them there is nothing to see or to collide with.
         ideal_motors: Let the motors be as strong as it takes; without, targets that the URDF's effort limits cannot hold
             against gravity are refused.
     """
-    _check(episodes, seed, targets, explain, record, out)
-    if video is not None and not record:
-        raise ShapeError("--video is the format of what --record films; give --record too, or leave it out")
-    if targets != _TARGETS and not gif:
-        raise ShapeError("--targets are those that --gif shows; give --gif too, or leave it out")
-    if gui and engine != "local":
-        raise ShapeError(f"--gui shows the one simulator of --engine local; leave it out with --engine {engine}")
-    if workers is not None and engine == "local":
-        raise ShapeError("--workers are of --engine processes; give that too, or leave it out")
+    shown, local = _TARGETS if targets is None else targets, engine == "local"
+    _check(episodes, seed, shown, explain, record)
+    for is_in_vain, why in (
+        (record and out is None, "--record writes films into the folder of the suite; say which with --out FOLDER"),
+        (video and not record, "--video is the format of what --record films; give --record too, or leave it out"),
+        (targets and not gif, "--targets are those that --gif shows; give --gif too, or leave it out"),
+        (gui and not local, f"--gui shows the one simulator of --engine local; leave it out with --engine {engine}"),
+        (workers is not None and local, "--workers are of --engine processes; give that too, or leave it out"),
+    ):
+        if is_in_vain:
+            raise ShapeError(why)
     with waiting("loading"):
         from ik_mdn.reach import Stage, check_suite, film_name
         from ik_mdn.solver import solver_for
@@ -134,7 +136,7 @@ def run(
         _film(stage, record, suite=suite, seed=seed, folder=str(out), video=video)
     if gif:
         with stage.open(gui=gui) as (world, controller):
-            record_series(gif, controller, world, targets=targets, seed=seed)
+            record_series(gif, controller, world, targets=shown, seed=seed)
 
 
 def run_suite_with_progress(
@@ -272,9 +274,7 @@ def _report(
         print_line(f"{out}: episodes.jsonl, summary.json, episodes.csv, figures")
 
 
-def _check(
-    episodes: int, seed: int, targets: int, explain: int | None, record: tuple[int, ...], out: str | None
-) -> None:
+def _check(episodes: int, seed: int, targets: int, explain: int | None, record: tuple[int, ...]) -> None:
     if episodes < 1 or seed < 0 or targets < 1:
         raise ShapeError(
             f"--episodes and --targets must be at least 1, --seed at least 0; got {episodes}, {targets} and {seed}"
@@ -283,5 +283,3 @@ def _check(
         raise ShapeError(f"--explain takes the number of an episode, 0 to {episodes - 1}; got {explain}")
     if any(not 0 <= index < episodes for index in record):
         raise ShapeError(f"--record takes numbers of episodes, 0 to {episodes - 1}; got {list(record)}")
-    if record and out is None:
-        raise ShapeError("--record writes films into the folder of the suite; say which with --out FOLDER")

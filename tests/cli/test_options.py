@@ -86,7 +86,7 @@ def test_a_picture_that_could_not_be_written_is_refused_before_the_work(
         (["train", "planar2", "--both-targets"], "give --kind mse too"),
         (["reach", "planar2", "--video", "gif"], "give --record too"),
         (["reach", "planar2", "--workers", "4"], "are of --engine processes"),
-        (["reach", "planar2", "--targets", "3"], "give --gif too"),
+        (["reach", "planar2", "--targets", "5"], "give --gif too"),  # the default, said aloud
         (["reach", "planar2", "--gui", "--engine", "processes"], "leave it out with --engine processes"),
         (
             ["track", "planar2", "--line", "1", "0", "0", "--q-start", "0", "1", "--ideal-motors"],
