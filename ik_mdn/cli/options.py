@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -44,6 +45,14 @@ def _read_number(word: str) -> float:
         raise ValueError(f"{word!r} is no number") from None
 
 
+def _read_finite(word: str) -> float:
+    """One number of several: of a pose or a joint vector."""
+    value = _read_number(word)
+    if not math.isfinite(value):
+        raise ValueError(f"{word!r} is no finite number")
+    return value
+
+
 def _read_output(word: str) -> str:
     """The name of a file to write, found out before the work whether it can be."""
     from sim.files import check_writable
@@ -69,7 +78,7 @@ def _read_figure(word: str) -> Path:
 OPTIONAL = {"help_behavior_hint": ""}  # says nothing of a default where the help says what happens without it
 
 _WHOLE = _primitive(_read_whole, "N")
-_NUMBERS = _primitive(_read_number, "X", several=True)
+_NUMBERS = _primitive(_read_finite, "X", several=True)
 
 Whole = Annotated[int, _WHOLE]
 OptionalWhole = Annotated[int | None, _WHOLE]

@@ -167,6 +167,8 @@ def test_numbers_may_be_joined_by_commas(typed: list[str], capsys: pytest.Captur
         (["--point", "1", "0", "--max-solutions", "9" * 30], "is too large"),
         (["--point", "1", "0", "--max-jump", "0.1"], "give --q-seed"),
         (["--point", "1", "0", "--tolerance", "nan"], "--tolerance nan"),
+        (["--point", "1", "inf"], "'inf' is no finite number"),
+        (["--point", "1", "0", "--q-seed", "0", "nan"], "'nan' is no finite number"),
         (["--point", "1", "0", "--q-seed", "1"], "--q-seed takes 2 numbers (joint1, joint2); got 1"),
         (["--point", "1", "0", "--json", "/"], "is a folder; give the name of a file (/)"),
         (["--point", "1", "0", "--model", "none", "--no-refine"], "error: --no-refine shows a model's raw modes"),
