@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ class Collisions:
     Neighbours are left out: links joined rigidly or by one joint, or one in another by slides in one direction, as in a
     telescope. So are pairs that touch in at least 95 % of
     100 sampled configurations, which is a matter of coarse collision shapes (MoveIt's Setup Assistant
-    uses the same rule). Links that stand still with the base may touch obstacles: the base stands on a table.
+    uses the same rule). Links that stand still with the base may touch obstacles, as the base stands on a table, and those
+    of other arms.
     Shapes are what Bullet makes of the URDF: a mesh counts as its convex hull.
 
     Args:
@@ -46,11 +48,11 @@ class Collisions:
             self._ignore(a, b)
         self._ignore_artefacts()
 
-    def stand_on(self, obstacle: int) -> None:
-        """Let the links that stand still with the base touch an obstacle, by Bullet's number."""
-        for link in self.standing:
-            for part in range(-1, self.client.getNumJoints(obstacle)):
-                self.client.setCollisionFilterPair(self.number, obstacle, link, part, 0)
+    def stand_on(self, body: int, parts: Iterable[int] | None = None) -> None:
+        """Let the links that stand still with the base touch a body, by Bullet's number, or some parts of it alone."""
+        every = range(-1, self.client.getNumJoints(body)) if parts is None else parts
+        for link, part in product(self.standing, every):
+            self.client.setCollisionFilterPair(self.number, body, link, part, 0)
 
     def put(self, q: FloatArray) -> None:
         """Put the joints at q, shape (n,), at rest, without time passing and without a command to the motors."""

@@ -125,6 +125,8 @@ class World:
             self._warn_of_units(body)
             for obstacle in self._obstacles:
                 body.collisions.stand_on(obstacle)
+            for other in self._arms:
+                body.collisions.stand_on(other.collisions.number, other.collisions.standing)
         self._arms.append(body)
         return body
 

@@ -109,6 +109,21 @@ def test_what_stands_still_with_the_base_may_touch_obstacles(rod: Arm, arm_first
         assert body.contacts() == set()
 
 
+def test_the_bases_of_two_arms_may_touch_and_their_hands_may_not() -> None:
+    """Each foot, of radius 0.3 m, is fixed to a base without shape: Bullet itself passes over bases alone."""
+    base = """<link name="base"/><joint name="stand" type="fixed"><parent link="base"/><child link="foot"/></joint>"""
+    rod = sim.load_arm(ROD.replace("</robot>", base + "</robot>"))
+    with World() as world:
+        one, other = world.add_arm(rod), world.add_arm(rod, place(0.5, 0, 0))
+        apart, meeting = np.full(1, -1.5), np.full(1, np.arccos(0.25))
+        other.set_q(apart)
+        assert not one.collides(apart)
+        world.step()
+        assert one.contacts() == other.contacts() == set()
+        other.set_q(np.pi - meeting)
+        assert one.contacts_at(meeting) == (("hand", "rod.hand"),)
+
+
 def test_contacts_are_named_by_link_scene_and_obstacle(shelf: ArmBody) -> None:
     q = draw(shelf.arm, 300)
     hits = shelf.collides(q)
