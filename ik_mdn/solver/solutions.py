@@ -58,7 +58,8 @@ class Solutions:
     Args:
         q: Joint vectors [rad, m for prismatic], shape (m, n), float64; m = 0 when there is none.
         weight: How probable each solution is given the pose, shape (m,); `law` says by what. Sums to 1 over all that were
-            found; a solution stands for all its windings where these have no rows of their own.
+            found (less by the law of proposals, some of which lead nowhere); a solution stands for all its windings where
+            these have no rows of their own.
         err_pos: Distance of the tip from the target by forward kinematics [m], shape (m,).
         err_rot: Angle between tip and target by forward kinematics [rad], shape (m,).
         proposal_weight: Share of the proposals (a model's components by their weight, or random seeds) that led to each
