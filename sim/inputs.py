@@ -102,6 +102,17 @@ def check_reals(**values: Any) -> None:
             raise ShapeError(f"{name} must be one number; got {shown(value)}")
 
 
+def check_speed(speed: Any) -> None:
+    """Refuse what is no share of the velocity limits.
+
+    Raises:
+        ShapeError: It is not in (0, 1].
+    """
+    check_reals(speed=speed)
+    if not 0.0 < speed <= 1.0:
+        raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
+
+
 def check_kinds(*kinds: type, **values: Any) -> None:
     """Refuse what is of none of some kinds.
 

@@ -17,7 +17,7 @@ from ik_mdn.solver import refine
 from sim.arm import Arm, clip_measured
 from sim.arrays import FloatArray
 from sim.errors import IKError, ShapeError, shown
-from sim.inputs import check_kinds, check_reals
+from sim.inputs import check_kinds, check_speed
 from sim.task import Task, as_targets
 from sim.world import ArmBody, Drive
 
@@ -108,7 +108,7 @@ class Controller:
         speed: Share of the velocity limits to use.
 
     Raises:
-        IKError: The solver is for another arm.
+        IKError: The solver is for another arm, or an option is of another kind or out of range.
     """
 
     def __init__(
@@ -132,7 +132,9 @@ class Controller:
                 "make both from one arm"
             )
         self.body, self.solver, self.refine = body, solver, refine
-        check_reals(speed=speed)
+        check_kinds(Tolerance, type(None), tolerance=tolerance)
+        check_kinds(CostWeights, type(None), weights=weights)
+        check_speed(speed)
         self.tolerance, self.weights, self.speed = tolerance or Tolerance(), weights or CostWeights(), speed
 
     def __repr__(self) -> str:

@@ -51,7 +51,8 @@ class Tolerance:
     tie: float = 1e-2
 
     def __post_init__(self) -> None:
-        if not min(self.pos, self.rot, self.tie) > 0:
+        check_reals(pos=self.pos, rot=self.rot, tie=self.tie)
+        if not all(value > 0 for value in (self.pos, self.rot, self.tie)):
             raise ShapeError(f"tolerances must be positive; got pos={self.pos}, rot={self.rot}, tie={self.tie}")
 
     def miss(self, err_pos: FloatArray, err_rot: FloatArray) -> FloatArray:

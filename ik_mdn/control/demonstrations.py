@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.errors import DatasetError, IKError, ShapeError
+from sim.errors import DatasetError, IKError
 from sim.files import claim_folder, locked, whole_file
+from sim.inputs import check_counts
 
 if TYPE_CHECKING:
     from ik_mdn.control.expert import Expert
@@ -100,8 +101,8 @@ def record_demonstrations(
         ShapeError: episodes or seed is out of range.
         DatasetError: The folder holds demonstrations of something else; it comes with the first episode.
     """
-    if episodes < 1 or seed < 0:
-        raise ShapeError(f"episodes must be at least 1 and seed at least 0; got {episodes} and {seed}")
+    check_counts(1, episodes=episodes)
+    check_counts(0, seed=seed)
     return _record(Path(folder), settings, episodes, seed, model)
 
 
@@ -310,6 +311,8 @@ def _describe(env: Any, settings: Mapping[str, Any], seed: int, model: str | Non
         "seed": seed,
         "model": model,
         "fingerprint": env.arm.fingerprint,
+        "description_fingerprint": env.arm.description_fingerprint,
+        "scene_fingerprint": "" if env.scene is None else env.scene.fingerprint,
         "task": env.task.name,
         "observation": list(env.observation_names),
         "goal": list(env.goals.names),

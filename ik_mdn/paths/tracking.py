@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,13 +17,13 @@ from ik_mdn.solver import IKSolver, Status, refine, solver_for
 from sim.arm import LIMIT_NOISE, LIMIT_SLACK, Arm, clip_measured
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, TaskError, WorldError
-from sim.inputs import as_numbers, check_kinds, check_reals
+from sim.inputs import as_numbers, check_kinds, check_speed
 from sim.kinematics import forward_kinematics
 from sim.task import Task, default_task, error_norms, task_error
-from sim.world import ArmBody
+from sim.world import ArmBody, fill_in
 
 _START_TOLERANCE = 1e-3  # [rad, m] by which a start may be off the path before it is refined onto it
-_COARSE = 8  # every eighth knot is checked for collision first
+_COARSE = 8  # every eighth joint vector is checked for collision first
 
 
 def track(
@@ -42,7 +43,7 @@ def track(
         >>> tracked.status.about, tracked.fraction, tracked.q.shape
         ("followed at the path's own pace", 1.0, (451, 6))
     """
-    start = None if q_start is None else as_numbers(q_start, "q_start")[None]
+    start = None if q_start is None else as_numbers(q_start, "q_start")
     return track_many(solver, [path], q_start=start, body=body, speed=speed, on_step=on_step)[0]
 
 
@@ -90,16 +91,20 @@ def track_many(
     solver = solver_for(solver) if isinstance(solver, Arm) else solver
     check_kinds(IKSolver, solver=solver)
     _check_task(solver.arm, solver.task)
+    check_kinds(Iterable, paths=paths)
+    paths = list(paths)
     for path in paths:
         check_kinds(CartesianPath, path=path)
-    check_reals(speed=speed)
-    if not 0.0 < speed <= 1.0:
-        raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
+    check_speed(speed)
     if body is not None and body.arm.fingerprint != solver.arm.fingerprint:
         raise WorldError(f"the body is of arm {body.arm.name!r}, the solver for {solver.arm.name!r}; use one arm")
     if not len(paths):
         return []
     owner, starts, statuses = _starts(solver, paths, q_start)
+    wide = is_outside(solver.arm, starts)
+    if wide.any() and len(paths) > 1:  # a start beyond a limit makes room for its own path alone
+        each = zip(paths, starts, strict=True)
+        return [track(solver, path, q_start=q, body=body, speed=speed, on_step=on_step) for path, q in each]
     arm = _make_room(solver.arm, starts)
     courses = follow_branches(arm, solver.task, paths, owner, starts, on_step=on_step)
     if q_start is None:
@@ -140,7 +145,12 @@ def _starts(
     exact = end.q
     off = np.maximum(np.abs(exact - q).max(axis=-1), 0.0)
     missed = np.maximum(end.err_pos, end.err_rot) > TOLERANCE
-    for i in np.flatnonzero(missed | (off > _START_TOLERANCE)):
+    for i in np.flatnonzero(missed):
+        raise PoseError(
+            f"q_start of path {i} leads to no joint vector where the path starts: refined from there, the tip stays "
+            f"{end.err_pos[i]:.3g} m and {end.err_rot[i]:.3g} rad away; is that pose in reach?"
+        )
+    for i in np.flatnonzero(off > _START_TOLERANCE):
         raise PoseError(
             f"q_start is not where path {i} starts: the nearest joint vector that is there is {off[i]:.3g} rad away "
             f"(allowed {_START_TOLERANCE:g}); move the arm there first, or leave q_start out"
@@ -200,13 +210,21 @@ def _make_room(arm: Arm, starts: FloatArray) -> Arm:
     )
 
 
+class _Hit(NamedTuple):
+    """A collision: number of the first joint vector that is not got to without it, and what touches."""
+
+    place: int
+    contacts: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, eq=False)
 class _Cut:
-    """A course, cut where it collides, and the contacts there."""
+    """A course, cut where it collides, the contacts there, and its knots that were left in time."""
 
     course: Course
     contacts: tuple[tuple[str, str], ...] = ()
     collides: bool = False
+    timed: Schedule | None = None  # None where no knot is left
 
     @property
     def reach(self) -> float:
@@ -233,15 +251,16 @@ class _Job:
                 break
             choice = self._cut(course)
             if best is None or choice.reach > best.reach:
+                choice = self._time(path, choice)
+            if best is None or choice.reach > best.reach:
                 best = choice
         return best
 
     def finish(self, path: CartesianPath, choice: _Cut) -> Tracked:
-        """The chosen course in time, with its statuses."""
-        arm = self.solver.arm
-        if not len(choice.course.u):
+        """The chosen course with its statuses."""
+        arm, timed = self.solver.arm, choice.timed
+        if timed is None:
             return _nowhere(arm, path, PathStatus.COLLISION, choice.contacts)
-        timed, choice = self._time(path, choice)
         status, q_elsewhere = self._judge(path, choice, timed)
         q, err_pos, err_rot = timed.q, timed.err_pos, timed.err_rot
         if self.arm is not arm:  # back from the room beyond the limits
@@ -264,40 +283,36 @@ class _Job:
             q_elsewhere=q_elsewhere,
         )
 
-    def _time(self, path: CartesianPath, choice: _Cut) -> tuple[Schedule, _Cut]:
-        """The schedule; where it meets a limit or a collision between the knots, of the course cut before that."""
+    def _time(self, path: CartesianPath, choice: _Cut) -> _Cut:
+        """The choice with its schedule; where that meets a limit or a collision, of the course cut before that."""
         arm, task = self.arm, self.solver.task
-        while True:
+        while len(choice.course.u):
             course = choice.course
             timed = schedule(arm, task, path, course, speed=self.speed)
             hit = self._first_hit(timed.q[: timed.fault])
-            bad = timed.fault if hit is None else hit
+            bad = timed.fault if hit is None else hit.place
             if bad is None or len(course.u) < 2:
-                return timed, choice
+                return replace(choice, timed=timed)
             count = min(max(1, int(np.searchsorted(course.u, timed.u[bad]))), len(course.u) - 1)
             stop = Stop.LIMIT if hit is None and is_outside(arm, timed.q[bad : bad + 1])[0] else Stop.LOST
-            contacts = () if hit is None else self._contacts(timed.q[hit])
-            choice = _Cut(Course(course.u[:count], course.q[:count], stop), contacts, hit is not None)
+            choice = _Cut(replace(course.until(count), stop=stop), () if hit is None else hit.contacts, hit is not None)
+        return choice
 
     def _cut(self, course: Course) -> _Cut:
         hit = self._first_hit(course.q)
         if hit is None:
             return _Cut(course)
-        return _Cut(Course(course.u[:hit], course.q[:hit], Stop.LOST), self._contacts(course.q[hit]), True)
+        return _Cut(replace(course.until(hit.place), stop=Stop.LOST), hit.contacts, True)
 
-    def _first_hit(self, q: FloatArray) -> int | None:
-        """Number of the first joint vector that collides, or None."""
-        if self.body is None:
+    def _first_hit(self, q: FloatArray) -> _Hit | None:
+        """The first collision on the way through joint vectors, no point of the arm moving more than 2 cm unseen."""
+        if self.body is None or not len(q):
             return None
-        collides = self.body.collides
-        hits = np.flatnonzero(collides(q[::_COARSE]))
-        stop = int(hits[0]) * _COARSE + 1 if len(hits) else len(q)
-        fine = np.flatnonzero(collides(q[:stop]))
-        return int(fine[0]) if len(fine) else None
-
-    def _contacts(self, q: FloatArray) -> tuple[tuple[str, str], ...]:
-        assert self.body is not None
-        return self.body.contacts_at(q)
+        rows, leads_to = fill_in(self.arm, q)
+        hits = np.flatnonzero(self.body.collides(rows[::_COARSE]))
+        stop = int(hits[0]) * _COARSE + 1 if len(hits) else len(rows)
+        fine = np.flatnonzero(self.body.collides(rows[:stop]))
+        return _Hit(int(leads_to[fine[0]]), self.body.contacts_at(rows[fine[0]])) if len(fine) else None
 
     def _judge(self, path: CartesianPath, choice: _Cut, timed: Schedule) -> tuple[PathStatus, FloatArray | None]:
         """The status of a course that was timed, and where another branch goes on."""

@@ -219,6 +219,13 @@ class Arm:
         parts = json.dumps([list(self.joint_types), *(a.tolist() for a in numbers)])
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
+    @cached_property
+    def description_fingerprint(self) -> str:
+        """A hash of what decides the dynamics as well: the URDF's whole text, and velocity and effort limits."""
+        path, xml = self.urdf_path, self.urdf_xml
+        text = xml.encode() if xml is not None else b"" if path is None else path.read_bytes()
+        return hashlib.sha256(text + self.dq_max.tobytes() + self.effort_max.tobytes()).hexdigest()[:16]
+
     def part(self, first: int, last: int) -> Arm:
         """The chain of the joints from `first` up to, and without, `last`; its poses are T = C_first J(q_first) … C_last.
 

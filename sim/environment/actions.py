@@ -9,7 +9,8 @@ import numpy as np
 
 from sim.arm import Arm
 from sim.arrays import FloatArray
-from sim.errors import ShapeError, UnknownNameError
+from sim.errors import UnknownNameError
+from sim.inputs import check_speed
 from sim.jacobians import scaled_task_jacobian, task_units
 from sim.task import Task
 from sim.world import TIME_STEP, speed_limits
@@ -56,8 +57,7 @@ class JointControl:
     speed: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.speed <= 1.0:
-            raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {self.speed}")
+        check_speed(self.speed)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sim.environment.goals import GoalSpace
 from sim.errors import ShapeError, UnknownNameError
+from sim.inputs import check_reals
 
 REWARDS = ("sparse", "dense")
 
@@ -42,7 +43,10 @@ class Reward:
     def __post_init__(self) -> None:
         if self.kind not in REWARDS:
             raise UnknownNameError(f"unknown reward {self.kind!r}; allowed: {', '.join(REWARDS)}", name=self.kind)
-        if not min(self.tolerance_pos, self.tolerance_rot) > 0 or not self.contact_penalty >= 0:
+        check_reals(
+            tolerance_pos=self.tolerance_pos, tolerance_rot=self.tolerance_rot, contact_penalty=self.contact_penalty
+        )
+        if not (self.tolerance_pos > 0 and self.tolerance_rot > 0 and self.contact_penalty >= 0):
             raise ShapeError(
                 "tolerance_pos [m] and tolerance_rot [rad] must be positive, contact_penalty at least 0; "
                 f"got {self.tolerance_pos}, {self.tolerance_rot} and {self.contact_penalty}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -148,6 +149,11 @@ class Scene:
         """Plain JSON types: `load_scene` makes the same scene of them."""
         head = {"name": self.name, "description": self.description, "unit": self.unit}
         return {**head, "obstacles": [obstacle.to_dict() for obstacle in self.obstacles]}
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of all that `to_dict` says."""
+        return hashlib.sha256(repr(self.to_dict()).encode()).hexdigest()[:16]
 
 
 def scene_names() -> tuple[str, ...]:

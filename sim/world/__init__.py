@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sim.world.routes import MARGIN as MARGIN
     from sim.world.routes import Route as Route
     from sim.world.routes import Ways as Ways
+    from sim.world.routes import fill_in as fill_in
     from sim.world.routes import find_route as find_route
     from sim.world.world import Colour as Colour
     from sim.world.world import Marker as Marker

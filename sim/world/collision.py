@@ -74,7 +74,8 @@ class Collisions:
         self.put(q)
         self.client.performCollisionDetection()
         for point in self.client.getContactPoints(self.number):  # some of what is nearer than 2 cm is among them
-            if point[8] < 0.0 or (point[8] < margin and point[1] != point[2]):
+            link = point[3] if point[1] == self.number else point[4]
+            if point[8] < 0.0 or (point[8] < margin and point[1] != point[2] and link not in self.standing):
                 return True
         return margin > 0.0 and any(
             point[3] not in self.standing

@@ -11,7 +11,7 @@ import numpy as np
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, WorldError
-from sim.inputs import as_numbers, check_reals
+from sim.inputs import as_numbers, check_speed
 
 if TYPE_CHECKING:
     from ruckig import Trajectory
@@ -70,9 +70,7 @@ def plan_motion(arm: Arm, q_start: FloatArray, q_target: FloatArray, *, speed: f
         WorldError: No motion was found (a velocity limit of the URDF is unusable).
     """
     start, target = (_check(arm, name, q) for name, q in (("q_start", q_start), ("q_target", q_target)))
-    check_reals(speed=speed)
-    if not 0.0 < speed <= 1.0:
-        raise ShapeError(f"speed is the share of the velocity limits to use, in (0, 1]; got {speed}")
+    check_speed(speed)
     if np.array_equal(start, target):
         return Motion(q=start[None].copy(), dq=np.zeros((1, arm.n_joints)))
     seconds = np.abs(target - start) / (speed_limits(arm) * speed)

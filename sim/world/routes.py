@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.arm import NEAR_SLIDE, Arm
-from sim.arrays import FloatArray
+from sim.arrays import FloatArray, IntArray
 from sim.errors import ShapeError
 from sim.world.body import ArmBody
 from sim.world.motion import route_time
@@ -127,6 +127,25 @@ def find_route(
         return ()
     ways.checks = ways.looked_at + checks
     return tuple(_cut_corners(ways, points, rng)[1:])
+
+
+def fill_in(arm: Arm, q: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Joint vectors and those between them on straight ways, no point of the arm moving more than 2 cm from one to the next.
+
+    Args:
+        arm: The arm.
+        q: Joint vectors, shape (N, n), N > 0.
+
+    Returns:
+        Joint vectors (M, n), the first that of q, and which of q each leads to, (M,), ascending.
+    """
+    ways = np.diff(q, axis=0)
+    steps = np.maximum(1, np.ceil(np.abs(ways) @ levers(arm) / _STEP).astype(np.int64))
+    leads_to = np.arange(1, len(q)).repeat(steps)
+    done = np.arange(1, len(leads_to) + 1) - (np.cumsum(steps) - steps).repeat(steps)
+    left = 1.0 - done / steps.repeat(steps)
+    rows = q[leads_to] - left[:, None] * ways[leads_to - 1]
+    return np.concatenate([q[:1], rows]), np.concatenate([[0], leads_to])
 
 
 def levers(arm: Arm) -> FloatArray:

@@ -322,6 +322,12 @@ def test_wrong_use_is_told(xarm: Arm, body: ArmBody) -> None:
         controller.decide(np.full((4, 4), np.nan))
     with pytest.raises(ShapeError, match="tolerances must be positive"):
         Tolerance(pos=0.0)
+    for name in ("pos", "rot", "tie"):
+        with pytest.raises(ShapeError, match="tolerances must be positive"):
+            Tolerance(**{name: np.nan})
+    for option in ({"tolerance": 1e-3}, {"weights": {"travel": 2.0}}, {"speed": 2.0}):
+        with pytest.raises(ShapeError, match=next(iter(option))):
+            Controller(body, Given(xarm, []), **option)  # type: ignore[arg-type]
     with pytest.raises(ShapeError, match="count from 0"):
         make_task(body, -1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from ik_mdn.control.demonstrations import (
     record_demonstrations,
 )
 from sim.errors import DatasetError, IKError, ShapeError
+from sim.files import data_folder
 
 SETTINGS: dict[str, Any] = {"arm": "planar3", "tolerance_pos": 0.02}
 
@@ -80,8 +82,15 @@ def test_other_settings_and_damaged_files_are_told(folder: Path, tmp_path: Path)
         next(record_demonstrations(folder, SETTINGS, episodes=4, seed=4))
     with pytest.raises(DatasetError, match="other demonstrations: settings is"):
         next(record_demonstrations(folder, {**SETTINGS, "reward": "dense"}, episodes=4, seed=3))
-    with pytest.raises(ShapeError, match="at least 1"):
+    with pytest.raises(ShapeError, match="episodes >= 1"):
         record_demonstrations(tmp_path, SETTINGS, episodes=0)  # at once, not with the first episode
+    scene = tmp_path / "scenes" / "room.yaml"
+    scene.parent.mkdir()
+    for name, message in (("table", ""), ("shelf", "scene_fingerprint is")):  # another scene under the same name
+        scene.write_bytes((data_folder("scenes") / f"{name}.yaml").read_bytes())
+        recording = record_demonstrations(tmp_path / "room", {**SETTINGS, "scene": str(scene)}, episodes=1)
+        with pytest.raises(DatasetError, match=message) if message else nullcontext():
+            next(recording)
     damaged = episode_path(tmp_path, 0)
     damaged.parent.mkdir()
     damaged.write_bytes(episode_path(folder, 0).read_bytes()[:-100])

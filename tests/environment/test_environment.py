@@ -289,6 +289,8 @@ def test_closing_twice_is_allowed_and_using_it_afterwards_is_told() -> None:
         ({"start": "anywhere"}, "allowed: random, home"),
         ({"render_mode": "ascii"}, "allowed: None, human, rgb_array"),
         ({"tolerance_pos": 0.0}, "must be positive"),
+        ({"tolerance_rot": np.nan}, "must be positive"),
+        ({"tolerance_rot": "wide"}, "tolerance_rot"),
         ({"contact_penalty": -1.0}, "at least 0"),
         ({"speed": 2.0}, r"in \(0, 1\]"),
         ({"speed": 2.0, "control": "tip"}, r"in \(0, 1\]"),

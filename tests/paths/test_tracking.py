@@ -24,6 +24,7 @@ from ik_mdn.solver.solver import IKSolver
 from sim.arm.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import PoseError, ShapeError, TaskError, WorldError
+from sim.files import data_folder
 from sim.kinematics import forward_kinematics, jacobian
 from sim.scenes.scene import load_scene
 from sim.task import Task, error_norms, task_error
@@ -345,6 +346,60 @@ def test_an_obstacle_on_the_way_stops_the_arm_before_it_and_is_named(xarm: Arm) 
         assert others.status is PathStatus.COLLISION
 
 
+def with_ball(arm: Arm, at: Any) -> World:
+    """A world with a ball of 6 mm and the arm in it."""
+    ball = {"name": "ball", "shape": "sphere", "radius": 0.003, "position": [*at, 0.0]}
+    world = World()
+    world.add_scene(load_scene({"name": "room", "unit": "metre", "obstacles": [ball]}), arm)
+    return world
+
+
+@pytest.fixture(scope="module")
+def stick() -> IKSolver:
+    """Planar2 with a thin second link to collide with."""
+    text = (data_folder("arms") / "planar2.urdf").read_text()
+    shape = """<collision><origin xyz="0.5 0 0"/><geometry><box size="1 0.02 0.02"/></geometry></collision>"""
+    before, after = text.split('<link name="link2">')
+    return IKSolver(sim.load_arm(f'{before}<link name="link2">{shape}{after}'))
+
+
+def test_nothing_is_passed_through_between_samples_far_apart(stick: IKSolver) -> None:
+    q = np.array([0.2, 1.0])
+    start = forward_kinematics(stick.arm, q)
+    end = start.copy()
+    end[:2, 3] += (-0.6, 0.4)
+    path = line_path(start, end, rate=10, speed=1.0)  # 8 cm from sample to sample
+    free = track(stick, path, q_start=q)
+    for share in np.linspace(0.2, 0.8, 13):
+        at = np.abs(free.u - share * (len(path) - 1)).argmin()
+        heading = free.q[at].sum()
+        tip = path.pose_at(np.array([share * (len(path) - 1)]))[0, :2, 3]
+        with with_ball(stick.arm, tip - 0.03 * np.array([np.cos(heading), np.sin(heading)])) as world:
+            tracked = track(stick, path, q_start=q, body=world.add_arm(stick.arm))
+        assert tracked.status is PathStatus.COLLISION
+        assert tracked.contacts == (("link2", "room.ball"),)
+
+
+def test_another_start_is_taken_where_the_best_one_collides_between_its_knots(stick: IKSolver) -> None:
+    path = circle_path((0, 0, 0), (0, 0, 1), 1.8, np.eye(3), angle=1.2)
+    with with_ball(stick.arm, (0.60894, 1.40968)) as world:
+        body = world.add_arm(stick.arm)
+        each = [track(stick, path, q_start=q, body=body).fraction for q in stick.solve(path.T_base_tip[0])[0].q]
+        assert min(each) < 1.0
+        assert track(stick, path, body=body).fraction == max(each) == 1.0
+
+
+def test_a_start_beyond_a_limit_makes_no_room_for_other_paths() -> None:
+    arm = sim.load_arm("ur5e")
+    turns = [np.linspace(2 * np.pi + 9e-4, 2 * np.pi - 0.3, 60), np.linspace(2 * np.pi - 0.3, 2 * np.pi + 5e-4, 60)]
+    q = np.array([[[turn, -1.2, 1.5, -1.0, 1.1, 0.3] for turn in each] for each in turns])
+    paths = [CartesianPath(forward_kinematics(arm, each), 0.05) for each in q]
+    found = track_many(IKSolver(arm), paths, q_start=q[:, 0])
+    assert [each.status.followed for each in found] == [True, False]
+    assert found[1].status is PathStatus.OUT_OF_LIMITS
+    assert found[1].worst[0] < 1e-8
+
+
 def test_motors_follow_a_tracked_circle_within_a_tenth_of_a_millimetre(xarm: Arm, body: ArmBody) -> None:
     T = forward_kinematics(xarm, WORKING)
     circle = circle_path(T[:3, 3] - (0.06, 0, 0), (0, 0, 1), 0.06, T[:3, :3])
@@ -422,10 +477,16 @@ def test_what_cannot_be_tracked_is_refused_with_a_reason(planar2: IKSolver, body
     path = line_path(place(1.5, -0.8), place(0.2, 0.9))
     with pytest.raises(ShapeError, match=r"share of the velocity limits to use, in \(0, 1\]; got 2"):
         track(planar2, path, speed=2.0)
-    with pytest.raises(ShapeError, match=r"q_start must be finite, of shape \(2,\) or \(1, 2\); got \(1, 3\)"):
+    with pytest.raises(ShapeError, match=r"q_start must be finite, of shape \(2,\) or \(1, 2\); got \(3,\)"):
         track(planar2, path, q_start=[0.0, 0.0, 0.0])
     with pytest.raises(PoseError, match="q_start is not where path 0 starts"):
         track(planar2, path, q_start=[0.0, 0.5])
+    with pytest.raises(
+        PoseError, match=r"leads to no joint vector .* stays 1e-05 m and 0 rad away; is that pose in reach"
+    ):
+        track(planar2, line_path(place(2 + 1e-5, 0), place(1, 0)), q_start=[0.0, 0.0])
+    with pytest.raises(ShapeError, match="paths must be Iterable"):
+        track_many(planar2, path)  # type: ignore[arg-type]
     found = planar2.solve(path.T_base_tip[0])[0].q[0]
     with pytest.raises(PoseError, match="outside the joint limits"):
         track(planar2, path, q_start=found + 2 * np.pi)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -314,6 +315,9 @@ def test_settings_tell_apart_what_changes_the_numbers(stage: Stage) -> None:
     free = Stage(stage.arm, stage.solver)
     other = free.settings(suite="easy", seed=0)
     assert {name for name in plain if plain[name] != other[name]} == {"scene", "scene_fingerprint"}
+    slower = Stage(replace(stage.arm, dq_max=0.5 * stage.arm.dq_max), stage.solver, stage.scene)
+    other = slower.settings(suite="easy", seed=0)
+    assert {name for name in plain if plain[name] != other[name]} == {"description_fingerprint"}
 
 
 def test_a_candidate_without_limits_is_plain_json(stage: Stage) -> None:

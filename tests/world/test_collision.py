@@ -25,6 +25,8 @@ ROD = """<robot name="rod">
   <joint name="turn" type="revolute"><parent link="foot"/><child link="hand"/><axis xyz="0 0 1"/>
     <limit lower="-3.1" upper="3.1" velocity="2" effort="100"/></joint>
 </robot>"""
+_BASE = """<link name="base"/><joint name="stand" type="fixed"><parent link="base"/><child link="foot"/></joint>"""
+STANDING_ROD = ROD.replace("</robot>", f"{_BASE}</robot>")
 DOOR = """<robot name="cabinet">
   <link name="frame"><collision><geometry><box size="0.1 0.1 2"/></geometry></collision></link>
   <link name="door"><inertial><mass value="5"/><inertia ixx="1" iyy="1" izz="1" ixy="0" ixz="0" iyz="0"/></inertial>
@@ -110,9 +112,8 @@ def test_what_stands_still_with_the_base_may_touch_obstacles(rod: Arm, arm_first
 
 
 def test_the_bases_of_two_arms_may_touch_and_their_hands_may_not() -> None:
-    """Each foot, of radius 0.3 m, is fixed to a base without shape: Bullet itself passes over bases alone."""
-    base = """<link name="base"/><joint name="stand" type="fixed"><parent link="base"/><child link="foot"/></joint>"""
-    rod = sim.load_arm(ROD.replace("</robot>", base + "</robot>"))
+    """Each foot is fixed to a base without shape: Bullet itself passes over bases alone."""
+    rod = sim.load_arm(STANDING_ROD)
     with World() as world:
         one, other = world.add_arm(rod), world.add_arm(rod, place(0.5, 0, 0))
         apart, meeting = np.full(1, -1.5), np.full(1, np.arccos(0.25))
@@ -122,6 +123,16 @@ def test_the_bases_of_two_arms_may_touch_and_their_hands_may_not() -> None:
         assert one.contacts() == other.contacts() == set()
         other.set_q(np.pi - meeting)
         assert one.contacts_at(meeting) == (("hand", "rod.hand"),)
+
+
+def test_another_arm_just_beside_the_base_is_in_nobodys_way() -> None:
+    rod = sim.load_arm(STANDING_ROD)
+    with World() as world:
+        one, other = world.add_arm(rod), world.add_arm(rod, place(1.4015, 0, 0))
+        other.set_q(np.full(1, np.pi - 1e-3))  # its hand is 1.5 mm from the foot
+        assert world.step() is None
+        assert other.clearance(np.full(1, np.pi - 1e-3))[1] == pytest.approx(1.5e-3, abs=1e-3)
+        assert not one.collides(np.array([[1.5], [-2.0]]), margin=0.01).any()
 
 
 def test_contacts_are_named_by_link_scene_and_obstacle(shelf: ArmBody) -> None:
