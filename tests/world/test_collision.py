@@ -126,13 +126,14 @@ def test_the_bases_of_two_arms_may_touch_and_their_hands_may_not() -> None:
 
 
 def test_another_arm_just_beside_the_base_is_in_nobodys_way() -> None:
-    rod = sim.load_arm(STANDING_ROD)
+    arm = sim.load_arm("ur5e")
     with World() as world:
-        one, other = world.add_arm(rod), world.add_arm(rod, place(1.4015, 0, 0))
-        other.set_q(np.full(1, np.pi - 1e-3))  # its hand is 1.5 mm from the foot
-        assert world.step() is None
-        assert other.clearance(np.full(1, np.pi - 1e-3))[1] == pytest.approx(1.5e-3, abs=1e-3)
-        assert not one.collides(np.array([[1.5], [-2.0]]), margin=0.01).any()
+        one, other = world.add_arm(arm), world.add_arm(arm, place(0.85, -0.1155, -0.05))
+        other.set_q(np.array([np.pi, 0.12, 0.0, 0.0, 0.0, 0.0]))  # its forearm is 1.5 mm from the base link
+        q = draw(arm, 20)
+        clear = q[one.clearance(q)[1] > 0.02]
+        assert len(clear) > 5
+        assert not one.collides(clear[~one.self_collides(clear)], margin=0.01).any()
 
 
 def test_contacts_are_named_by_link_scene_and_obstacle(shelf: ArmBody) -> None:
