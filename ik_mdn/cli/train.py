@@ -55,7 +55,7 @@ def run(
         raise ShapeError("--both-targets is of the regressor; give --kind mse too, or leave it out")
     with waiting("loading"):
         from ik_mdn.model import choose_device
-        from ik_mdn.training import rank, train  # noqa: F401 - loads torch while it is said so
+        from ik_mdn.training import rank, suited_to, train  # noqa: F401 - loads torch while it is said so
         from sim.arm import load_arm
         from sim.task import load_task
 
@@ -71,7 +71,7 @@ def run(
     folders = [folder if len(configs) == 1 else folder / one.targets for one in configs]
     samples = dataset if dataset is None or "://" in dataset else Path(dataset)
     _check_files(out, folders, overwrite=overwrite)
-    _show_chain(loaded, chosen, config)
+    _show_chain(loaded, chosen, suited_to(samples, config))
     solvers = [
         _train_one(loaded, chosen, one, samples, where, out) for one, where in zip(configs, folders, strict=True)
     ]

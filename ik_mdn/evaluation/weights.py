@@ -45,6 +45,8 @@ class WeightScores:
 def measure_weights(solver: IKSolver, q: Tensor, T_base_tip: Tensor) -> WeightScores:
     """The log scores of a solver's weights and of its network's own, every winding counted.
 
+    Where p(q) was learned a solution stands for all its windings: a density on the circle cannot tell them apart.
+
     Args:
         solver: With a mixture, of an arm with as many joints as the task has constraints.
         q: Joint vectors [rad, m], shape (B, n).
@@ -53,7 +55,7 @@ def measure_weights(solver: IKSolver, q: Tensor, T_base_tip: Tensor) -> WeightSc
     from ik_mdn.solver import network_weights
 
     assert solver.model is not None
-    found = solver.solve(T_base_tip, windings=True)
+    found = solver.solve(T_base_tip, windings=solver.postures is None)
     return score_weights(solver.arm, found, q.numpy(), network_weights(solver.model, T_base_tip.numpy(), found))
 
 

@@ -26,7 +26,8 @@ from sim.task import Task, load_task
 
 STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
 _ROUNDS = 12  # of drawing the first joint again where the others leave the limits, or do not arrive
-_GRID = 128  # points at which a quantile is looked up
+_COARSE, _FINE = 128, 2048  # bins in which a quantile is looked up: for seeds, and for the density itself
+_AT_ONCE = 1 << 23  # densities at points of that grid; bounds the memory
 
 
 class ChainModel(nn.Module):
@@ -125,7 +126,7 @@ class ChainModel(nn.Module):
 
     def _mean_over_strata(self, T_base_tip: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
         """The mean of what the others' targets (B, 4, 4) give, (B,), over the density of the first joint in limits, (B,)."""
-        drawn, _ = self._strata(T_base_tip, STRATA)
+        drawn, _ = self._strata(T_base_tip, STRATA, _FINE)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
         return measure(T.flatten(0, 1)).reshape(drawn.shape).mean(-1)
 
@@ -137,7 +138,7 @@ class ChainModel(nn.Module):
             drawn = self._draw_first(T_base_tip, count, steps, generator)
             T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
             others = self.rest.sample(T, 1, steps=steps, generator=generator)[:, 0]
-            return self._joined(drawn.reshape(-1), others).reshape(len(T_base_tip), count, -1)
+            return self._joined(drawn.reshape(-1), others).reshape(len(T_base_tip), count, self.arm.n_joints)
 
     def _draw_first(self, T_base_tip: Tensor, count: int, steps: int, generator: torch.Generator | None) -> Tensor:
         """Values of the first joint in limits, (B, count), as far as the others stay in limits, and arrive, from there."""
@@ -163,8 +164,8 @@ class ChainModel(nn.Module):
     def posterior(self, T_base_tip: Tensor, *, steps: int = 0, strata: int = STRATA) -> GaussianMixture:
         """p(q | T) as one mixture: of `strata` values of the first joint, each with the components that follow from it.
 
-        A close copy of the density for moments, modes and pictures: `log_prob` and `sample` are exact. Every value of the
-        first joint stands for the same share of it.
+        A close copy of the density for moments, modes and pictures: `sample` draws from the density itself, and `log_prob` says it
+        but for its mass in limits, a mean over so many values too. Every value of the first joint stands for the same share of it.
 
         Args:
             T_base_tip: Targets, (B, 4, 4), float64.
@@ -174,7 +175,7 @@ class ChainModel(nn.Module):
         Returns:
             Mixture with batch shape (B,), event shape (n,), float64.
         """
-        drawn, width = self._strata(T_base_tip, strata)
+        drawn, width = self._strata(T_base_tip, strata, _FINE)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
         inner = self.rest.posterior(T, steps=steps)
         reached = self._kept(T, steps).clamp_min(1e-9).log()
@@ -186,9 +187,9 @@ class ChainModel(nn.Module):
         factor[..., torch.tensor(rest)[:, None], torch.tensor(rest)] = inner.precision_tril
         factor[..., e, e] = 1 / width.reshape(-1, 1)
         return GaussianMixture(
-            logits=(inner.log_weights + reached[:, None]).reshape(B, -1),
-            loc=loc.reshape(B, -1, loc.shape[-1]),
-            precision_tril=factor.reshape(B, -1, *factor.shape[-2:]),
+            logits=(inner.log_weights + reached[:, None]).reshape(B, strata * K),
+            loc=loc.reshape(B, strata * K, loc.shape[-1]),
+            precision_tril=factor.reshape(B, strata * K, *factor.shape[-2:]),
             period=self.period,
             validate_args=False,
         )
@@ -201,11 +202,13 @@ class ChainModel(nn.Module):
     def propose(self, T_base_tip: Tensor) -> Proposal:
         """Means of the components that follow from some values of the first joint; see `PoseModel.propose`."""
         with torch.no_grad():
-            drawn, _ = self._strata(T_base_tip, strata_for(len(self.config.drawn_first)))
+            drawn, _ = self._strata(T_base_tip, strata_for(len(self.config.drawn_first)), _COARSE)
             T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
             others, weight = self.rest.propose(T)
-            q = self._joined(drawn.reshape(-1, 1).expand_as(weight), others)
-            return Proposal(q.reshape(len(drawn), -1, q.shape[-1]), weight.reshape(len(drawn), -1) / drawn.shape[1])
+            q, seeds = self._joined(drawn.reshape(-1, 1).expand_as(weight), others), drawn.shape[1] * weight.shape[1]
+            return Proposal(
+                q.reshape(len(drawn), seeds, q.shape[-1]), weight.reshape(len(drawn), seeds) / drawn.shape[1]
+            )
 
     def seeds(self, T_base_tip: Tensor) -> Proposal:
         """What refinement is to start from: `propose`."""
@@ -247,12 +250,20 @@ class ChainModel(nn.Module):
             validate_args=False,
         )
 
-    def _strata(self, T: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _strata(self, T: Tensor, count: int, bins: int) -> tuple[Tensor, Tensor]:
         """Values of the first joint in limits, each in the middle of an equal share, (B, count), and their deviations."""
-        density, one = self.first_density(T), self._one
+        density, every = self.first_density(T), torch.arange(len(T), device=T.device)
+        some = max(1, _AT_ONCE // (bins * density.logits.shape[-1]))
+        begins = range(0, max(1, len(T)), some)
+        parts = [self._quantiles(density.take(every[begin : begin + some]), count, bins) for begin in begins]
+        values, deviations = (torch.cat(column) for column in zip(*parts, strict=True))
+        return values, deviations
+
+    def _quantiles(self, density: GaussianMixture, count: int, bins: int) -> tuple[Tensor, Tensor]:
+        one, device = self._one, density.logits.device
         low, high, period = (float(each[0]) for each in (one.sample_min, one.sample_max, one.period))
         high = min(high, low + period)
-        edges = torch.linspace(low, high, _GRID + 1, dtype=torch.float64, device=T.device)
+        edges = torch.linspace(low, high, bins + 1, dtype=torch.float64, device=device)
         middles = ((edges[:-1] + edges[1:]) / 2).float()[:, None]
         away = middles - density.loc[..., 0].float()[:, None]  # (B, grid, K)
         if period < float("inf"):
@@ -261,11 +272,11 @@ class ChainModel(nn.Module):
         log_p = (density.log_weights.float()[:, None] - scale.log() - 0.5 * (away / scale).square()).logsumexp(-1)
         p = torch.softmax(log_p.double(), dim=-1)
         cdf = torch.cat([torch.zeros_like(p[:, :1]), p.cumsum(-1)], dim=-1).contiguous()
-        at = (torch.arange(count, dtype=torch.float64, device=T.device) + 0.5) / count
-        bin_ = torch.searchsorted(cdf, at.expand(len(p), -1).contiguous()).clamp(1, _GRID) - 1
+        at = (torch.arange(count, dtype=torch.float64, device=device) + 0.5) / count
+        bin_ = torch.searchsorted(cdf, at.expand(len(p), count).contiguous()).clamp(1, bins) - 1
         mass = p.gather(1, bin_).clamp_min(1e-12)
         inside_bin = ((at - cdf.gather(1, bin_)) / mass).clamp(0, 1)
-        step = (high - low) / _GRID
+        step = (high - low) / bins
         width = step / (mass * count)  # how far a share of 1/count reaches at this density
         return edges[bin_] + inside_bin * step, (width / 12**0.5).clamp(self.config.floor, (high - low) / 4)
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ik_mdn.training.config import TrainConfig as TrainConfig
     from ik_mdn.training.configurations import OwnConfigurations as OwnConfigurations
     from ik_mdn.training.configurations import read_configurations as read_configurations
+    from ik_mdn.training.configurations import suited_to as suited_to
     from ik_mdn.training.figures import draw_choice as draw_choice
     from ik_mdn.training.figures import plot_training as plot_training
     from ik_mdn.training.model_training import add_proposer as add_proposer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.postures import LEAST_ROWS, LearnedPostures, deal_blocks, learn_postures
 from ik_mdn.training.recordings import read_joints
 from sim.arm import Arm
@@ -70,6 +71,31 @@ class OwnConfigurations:
             "nll": float(-postures.log_prob(self.held_out).mean()),
             "nll_uniform": self.learned.uniform,
         }
+
+
+def suited_to(dataset: Path | str | None, config: TrainConfig) -> TrainConfig:
+    """The config for what is trained on: of joint vectors of one's own no symmetry is divided out.
+
+    An arm that is usually held one way round is not as probable turned about its base, or with its tool rolled: a network that does
+    not see these angles could not tell.
+
+    Args:
+        dataset: See `train`; None: fresh samples.
+        config: As asked for.
+    """
+    return config if dataset is None or _is_generated(dataset) else replace(config, symmetries=False)
+
+
+def describe_dataset(dataset: Path | str | None, own: OwnConfigurations | None) -> Any:
+    """What must agree of what is trained on for a training to go on, JSON types: no path, which may be spelled otherwise.
+
+    Args:
+        dataset: See `train`; None: fresh samples.
+        own: What was read of it, where samples are not uniform in limits.
+    """
+    if own is not None:
+        return own.digest
+    return None if dataset is None else asdict(read_info(dataset))
 
 
 def own_configurations(arm: Arm, dataset: Path | str | None, *, seed: int = 0) -> OwnConfigurations | None:

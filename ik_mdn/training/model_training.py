@@ -11,7 +11,7 @@ import torch
 
 from ik_mdn.model import ArmModel, ChainModel, SavedModel, check_kept, model_for
 from ik_mdn.training.config import TrainConfig
-from ik_mdn.training.configurations import own_configurations
+from ik_mdn.training.configurations import describe_dataset, own_configurations, suited_to
 from ik_mdn.training.processes import rank
 from ik_mdn.training.runs import Progress
 from ik_mdn.training.stages import Stage, build_model, chains_of, proposer_stage, reach_stages, stages_of
@@ -52,7 +52,8 @@ def train(
         config: Budget and model.
         task: Which part of the pose counts; default: `sim.default_task`.
         dataset: Folder written by `ik-mdn generate`, or file or folder of joint vectors of one's own (`read_joints`), of
-            which the density p(q) is learned too (`OwnConfigurations`); default: fresh samples without end.
+            which the density p(q) is learned too (`OwnConfigurations`), and no symmetry is divided out (`suited_to`);
+            default: fresh samples without end.
         run_folder: Where state and metrics are kept; a second call with the same arguments goes on from there.
         out: Write the model here as soon as it is trained, and again with its report card; default: nowhere.
         on_progress: Called every few steps.
@@ -74,13 +75,12 @@ def train(
     check_kinds(TrainConfig, config=config)
     if out is not None:
         check_writable(out)
-    own = own_configurations(arm, dataset, seed=config.seed)
+    own, config = own_configurations(arm, dataset, seed=config.seed), suited_to(dataset, config)
     model = build_model(arm, config, task=task)
     if out is not None:
         check_kept(arm, model.task)
     model.postures = None if own is None else own.learned.postures
-    identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": str(dataset) if dataset else None}
-    identity |= {"rows": own.digest} if own else {}
+    identity = {"arm": arm.fingerprint, "task": model.task.name, "dataset": describe_dataset(dataset, own)}
     given = (None if own else dataset, own.draw if own else None)
     parts, last = stages_of(model, config, *given), proposer_stage(model, config, *given)
     summary = _train_stages([*parts, *([last] if last else [])], run_folder, identity, on_progress)
@@ -113,6 +113,7 @@ def add_proposer(
         config: The whole budget that it was trained with.
         run_folder, on_progress: As for `train`.
     """
+    config = replace(config, symmetries=model.config.symmetries)
     last = proposer_stage(model, config, source=None if model.postures is None else model.postures.sample)
     if last is not None:
         _train_parts([last], model, run_folder, on_progress)

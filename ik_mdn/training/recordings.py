@@ -144,6 +144,11 @@ def _by_name(columns: Mapping[str, NDArray[Any]], arm: Arm, path: Path) -> Float
     others = [name for name in columns if name not in arm.joint_names]
     if others:
         _log.info("%s: columns left out: %s", path, _listed(others))
+    for name in arm.joint_names:
+        if columns[name].size != len(columns[name]):
+            raise DatasetError(
+                f"{path} has an array {columns[name].shape} for {name!r}; give one number per row, positions alone"
+            )
     return np.stack([_reals(columns[name]).reshape(-1) for name in arm.joint_names], axis=1)
 
 

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from ik_mdn.evaluation.report import held_out, is_under_trained
 from ik_mdn.evaluation.weights import measure_weights, score_weights
+from ik_mdn.model import load_model
 from ik_mdn.solver.solver import IKSolver
+from ik_mdn.training.postures import fit_postures
 from sim.arm import load_arm
+from sim.kinematics import forward_kinematics
 
 
 @pytest.mark.parametrize("name", ["ur5e", "puma560"])
@@ -27,6 +31,17 @@ def test_the_exact_law_scores_better_than_the_network_and_no_opinion(name: str) 
     flatter = found.weight**0.5  # any other statement scores worse in the mean
     totals = np.add.reduceat(flatter, found.offsets[:-1]).repeat(found.count)
     assert score_weights(arm, replace(found, weight=flatter / totals), q.numpy(), found.weight).exact > scores.exact
+
+
+def test_windings_are_summed_where_configurations_were_learned() -> None:
+    """Around one posture of an arm with 64 windings of each solution, that one is all but certain."""
+    model = load_model("ur5e")
+    rng, home = np.random.default_rng(0), np.array([0.3, -1.6, 1.5, -1.4, -1.5, 0.2])
+    model.postures = fit_postures(model.arm, torch.from_numpy(home + 0.2 * rng.normal(size=(300, 6))), 1)
+    q = home + 0.2 * rng.normal(size=(30, 6))
+    scores = measure_weights(IKSolver(model.arm, model), torch.from_numpy(q), torch.from_numpy(_poses(q, "ur5e")))
+    assert scores.exact < 0.01
+    assert scores.uniform == pytest.approx(np.log(8), abs=0.3)
 
 
 def test_scores_by_hand() -> None:
@@ -49,10 +64,8 @@ def test_scores_by_hand() -> None:
     assert np.isnan(nowhere.exact)
 
 
-def _poses(q: np.ndarray) -> np.ndarray:
-    from sim.kinematics import forward_kinematics
-
-    return np.asarray(forward_kinematics(load_arm("planar2"), q))
+def _poses(q: np.ndarray, arm: str = "planar2") -> np.ndarray:
+    return np.asarray(forward_kinematics(load_arm(arm), q))
 
 
 def test_a_network_that_stands_for_few_branches_is_called_under_trained() -> None:

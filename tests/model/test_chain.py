@@ -185,6 +185,35 @@ def test_draws_lie_in_limits_and_the_composed_mixture_has_their_moments() -> Non
     torch.testing.assert_close(composed, torch.cos(q[..., e]).mean(1), atol=0.12, rtol=0)
 
 
+@pytest.mark.parametrize("name", ["iiwa", "panda"])
+def test_a_sharp_density_integrates_to_one_over_the_joint_drawn_first(name: str) -> None:
+    """Its narrowest components are a twentieth as wide as the poses' answers are apart: no coarse grid sees them."""
+    model = load_model(name)
+    assert isinstance(model, ChainModel)
+    e, count = model.split.joint, 3000
+    places = torch.linspace(float(model.arm.q_min[e]), float(model.arm.q_max[e]), count, dtype=torch.float64)
+    _, T = held_out(model.arm, 10)
+    found = []
+    with torch.no_grad():
+        for pose in T:
+            left = model.split.shorten(model.arm, pose.expand(count, 4, 4), places)
+            density = model.first_density(pose[None]).log_prob(places[:, None, None])[:, 0].exp()
+            found.append(torch.trapezoid(density * model._kept(left, 0), places))
+        mass = model.mass(T)
+    torch.testing.assert_close(torch.stack(found) / mass, torch.ones(10, dtype=torch.float64), atol=0.05, rtol=0)
+
+
+def test_no_poses_and_no_draws_are_answered_with_none() -> None:
+    model = _chain("panda")
+    none, two = torch.zeros(0, 4, 4, dtype=torch.float64), torch.eye(4, dtype=torch.float64).expand(2, 4, 4)
+    assert model.sample(none, 3).shape == (0, 3, 7)
+    assert model.sample(two, 0).shape == (2, 0, 7)
+    assert model.mean(none).shape == (0, 7)
+    assert model.posterior(none).loc.shape[::2] == (0, 7)
+    assert model.propose(none).q.shape[::2] == (0, 7)
+    assert model.log_prob(none, torch.zeros(0, 7, dtype=torch.float64)).shape == (0,)
+
+
 @pytest.mark.parametrize(("name", "reach_width"), [("iiwa", 0), ("iiwa", 8), ("planar:0.5,0.4,0.3,0.2,0.1", 8)])
 def test_a_chain_is_kept_in_a_file_and_old_files_have_none(name: str, reach_width: int, tmp_path: Path) -> None:
     model = _chain(name, None, reach_width)

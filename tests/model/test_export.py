@@ -84,6 +84,13 @@ def test_a_square_model_is_one_graph_that_says_what_torch_says(tmp_path: Path, a
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("covariance", ["full", "isotropic"])
+def test_an_arm_of_one_joint_is_a_graph_too(tmp_path: Path, covariance: Any) -> None:
+    model = _model(sim.load_arm("planar:0.5"), ModelConfig(components=3, width=16, blocks=1, covariance=covariance))
+    _check(compare_onnx(model, write_onnx(model, tmp_path / "out.onnx"), held_out(model.arm, 100)[1])[0])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("arm", "factors"), [("panda", 2), ("planar:0.5,0.4,0.3,0.2,0.1", 3)])
 def test_a_chain_is_a_graph_per_factor_whose_product_is_the_density(tmp_path: Path, arm: str, factors: int) -> None:
     model = _model(sim.load_arm(arm))

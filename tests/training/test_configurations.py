@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
+import torch
 
 import sim
 from ik_mdn.control.controller import Controller
@@ -141,8 +144,6 @@ def test_few_rows_are_replaced_by_draws_and_many_are_not(
     assert len(many.held_out) == 2000
     rows = {tuple(row) for row in many.rows}
     assert not rows & {tuple(row) for row in many.held_out}
-    import torch
-
     assert {tuple(row) for row in many.draw(50, torch.Generator().manual_seed(0)).numpy()} <= rows
     assert many.digest != own.digest
     np.save(tmp_path / "log.npy", elbow_down(20))
@@ -171,5 +172,31 @@ def test_a_run_goes_on_with_the_same_rows_only(tmp_path: Path, arm: sim.Arm) -> 
     train(arm, short, dataset=data, run_folder=tmp_path / "run")
     train(arm, short, dataset=data, run_folder=tmp_path / "run")
     write(tmp_path / "data", arm, elbow_down(seed=2))
-    with pytest.raises(TrainingError, match="rows"):
+    with pytest.raises(TrainingError, match="dataset is"):
         train(arm, short, dataset=data, run_folder=tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_the_same_generated_samples_only(tmp_path: Path) -> None:
+    arm, short, folder = sim.load_arm("planar2"), replace(SMALL, steps=5), tmp_path / "samples"
+    for seed, message in ((0, ""), (0, ""), (1, "dataset is")):
+        shutil.rmtree(folder, ignore_errors=True)
+        generate(arm, folder, count=400, workers=1, seed=seed)
+        with pytest.raises(TrainingError, match=message) if message else nullcontext():
+            train(arm, short, dataset=folder, run_folder=tmp_path / "run")
+
+
+@pytest.mark.slow
+def test_the_network_itself_knows_how_the_arm_is_held(tmp_path: Path) -> None:
+    """Two postures, which the solutions of each other's poses are not; turned about the base they would be as good."""
+    arm, rng = sim.load_arm("planar2"), np.random.default_rng(0)
+    here, there = np.array([0.5, 1.0]), np.array([-2.0, -1.0])
+    q = np.where(rng.random((60_000, 1)) < 0.5, here, there) + 0.05 * rng.normal(size=(60_000, 2))
+    np.save(tmp_path / "q.npy", q)
+    config = TrainConfig(steps=400, components=4, width=32, blocks=2, batch_size=256, floor=0.02, average=0.98)
+    solver = train(arm, config, dataset=tmp_path / "q.npy")
+    assert solver.model is not None
+    T = forward_kinematics(arm, torch.from_numpy(here)[None])
+    draws = solver.model.sample(T, 1000, generator=torch.Generator().manual_seed(0))[0]
+    assert float((draws[:, 1] < 0).double().mean()) < 0.05
+    assert solver.model.report.values["log_score"]["excess"] < 0.05

@@ -119,6 +119,8 @@ def test_refusals_say_what_was_given_what_is_allowed_and_what_to_do(tmp_path: Pa
         assert "the lists in column 'q' are not all of one length" in refusal(tmp_path / "ragged.parquet")
     np.save(tmp_path / "complex.npy", np.zeros((4, 6), complex))
     assert "joint values are real numbers; got complex ones" in refusal(tmp_path / "complex.npy")
+    np.savez(tmp_path / "two.npz", **{name: np.zeros((4, 2)) for name in NAMES})  # positions and velocities
+    assert "an array (4, 2) for 'shoulder_pan_joint'; give one number per row" in refusal(tmp_path / "two.npz")
     np.save(tmp_path / "pickle.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     assert "cannot read joint vectors in" in refusal(tmp_path / "pickle.npy")
 
