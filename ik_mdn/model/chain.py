@@ -13,7 +13,7 @@ from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig, first_config
 from ik_mdn.model.features import features_for
-from ik_mdn.model.limits import condition_on_limits, draw_inside, mass_in_limits
+from ik_mdn.model.limits import condition_on_limits, draw_inside, kept, mass_in_limits, partly_wound
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.postures import Postures
 from ik_mdn.model.reach import ReachNetwork
@@ -51,6 +51,7 @@ class ChainModel(nn.Module):
         self.features = features_for(arm, self.task, config)
         self.first = ConditionalNetwork(self.features.size, arm.period[[split.joint]], first_config(config))
         self._one = arm.part(split.joint, split.joint + 1)  # the joint drawn first, for its limits
+        self._wound = partly_wound(self._one, [0] if split.joint in self.features.divided_out else [])
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
         unseen = self.split.of_rest(self.features.divided_out)
@@ -102,7 +103,8 @@ class ChainModel(nn.Module):
         """`log_prob` before it is divided by `mass`, (*sample, B); see `PoseModel.log_uncut`."""
         drawn, others = q[..., self.split.joint], self._others(q)
         away = noise + torch.zeros_like(q)
-        outer = self.first_density(T_base_tip).log_prob((drawn + away[..., self.split.joint])[..., None])
+        at = (drawn + away[..., self.split.joint])[..., None]
+        outer = self.first_density(T_base_tip).log_prob(at) + kept(at, self._one, self._wound).log()
         T = self.split.shorten(self.arm, T_base_tip, drawn)  # (*sample, B, 4, 4)
         outer = outer + self._log_reach(T)
         rows, away = others.reshape(-1, others.shape[-1]), self._others(away).reshape(-1, others.shape[-1])
@@ -112,14 +114,14 @@ class ChainModel(nn.Module):
     def mass(self, T_base_tip: Tensor, *, steps: int = 0, known: Collection[int] = ()) -> Tensor:
         """See `PoseModel.mass`: that of the first joint, times the mean of the others' over what of it is in limits, (B,)."""
         others = self._mean_over_strata(T_base_tip, lambda T: self._kept(T, steps))
-        mass = mass_in_limits(self.first_density(T_base_tip), self._one) * others
+        mass = mass_in_limits(self.first_density(T_base_tip), self._one, wound=self._wound) * others
         return mass / self.known_mass(T_base_tip, known, steps=steps)
 
     def known_mass(self, T_base_tip: Tensor, known: Collection[int], *, steps: int = 0) -> Tensor:
         """See `PoseModel.known_mass`."""
         mass = T_base_tip.new_ones(len(T_base_tip))
         if self.split.joint in known:
-            mass = condition_on_limits(self.first_density(T_base_tip), self._one, [0])
+            mass = condition_on_limits(self.first_density(T_base_tip), self._one, [0], self._wound)
         if others := self.split.of_rest(known):
             mass = mass * self._mean_over_strata(T_base_tip, lambda T: self.rest.known_mass(T, others, steps=steps))
         return mass
@@ -148,7 +150,7 @@ class ChainModel(nn.Module):
             return density.take(rows).sample((count,), generator=generator)
 
         rows = torch.arange(len(T_base_tip), device=T_base_tip.device)
-        drawn = draw_inside(draw, rows, self._one)[..., 0].T.contiguous()
+        drawn = draw_inside(draw, rows, self._one, self._wound, generator)[..., 0].T.contiguous()
         pose = rows.repeat_interleave(count)
         flat, left = drawn.view(-1), torch.arange(drawn.numel(), device=drawn.device)
         for _ in range(_ROUNDS):
@@ -157,7 +159,7 @@ class ChainModel(nn.Module):
             left = left[torch.empty_like(reached).uniform_(generator=generator) > reached]
             if not len(left):
                 break
-            again = draw_inside(draw, rows, self._one)[..., 0].T.reshape(-1)
+            again = draw_inside(draw, rows, self._one, self._wound, generator)[..., 0].T.reshape(-1)
             flat[left] = again[left]
         return drawn
 
@@ -270,6 +272,7 @@ class ChainModel(nn.Module):
             away = away - period * torch.round(away / period)
         scale = density.scale[..., 0].float()[:, None]
         log_p = (density.log_weights.float()[:, None] - scale.log() - 0.5 * (away / scale).square()).logsumexp(-1)
+        log_p = log_p + kept(middles, one, self._wound).log()
         p = torch.softmax(log_p.double(), dim=-1)
         cdf = torch.cat([torch.zeros_like(p[:, :1]), p.cumsum(-1)], dim=-1).contiguous()
         at = (torch.arange(count, dtype=torch.float64, device=device) + 0.5) / count

@@ -13,7 +13,7 @@ from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.features import features_for
 from ik_mdn.model.kinematic import Stepped, step_means
-from ik_mdn.model.limits import condition_on_limits, draw_inside, mass_in_limits, within_limits
+from ik_mdn.model.limits import condition_on_limits, draw_inside, kept, mass_in_limits, partly_wound, within_limits
 from ik_mdn.model.postures import Postures
 from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
@@ -38,6 +38,7 @@ class PoseModel(ConditionalNetwork):
         features = features_for(arm, task, config)
         super().__init__(features.size, arm.period, config)
         self.arm, self.task, self.features = arm, task, features
+        self._wound = partly_wound(arm, features.divided_out)  # see `ik_mdn.model.limits`
         self.report = ReportCard()
         self.postures: Postures | None = None  # p(q), where it is not uniform
         self.recalibration = Recalibration()
@@ -61,7 +62,7 @@ class PoseModel(ConditionalNetwork):
         Raises:
             ShapeError: Steps for an arm with more joints than the task has constraints.
         """
-        return within_limits(self.uncut(T_base_tip, steps).mixture, self.arm)
+        return within_limits(self.uncut(T_base_tip, steps).mixture, self.arm, self._wound)
 
     def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
         """log p(q | T), shape (*sample, B): the mixture cut at the limits, over its mass inside them.
@@ -74,7 +75,8 @@ class PoseModel(ConditionalNetwork):
                 condition the others as they are: with the noise on them others would be right.)
         """
         mixture = self.uncut(T_base_tip, steps).mixture  # what arrived of it stands in `log_uncut` and in `mass`
-        return mixture.log_prob(q + noise) - mass_in_limits(mixture, self.arm).clamp_min(1e-9).log()
+        log_p = mixture.log_prob(q + noise) + kept(q + noise, self.arm, self._wound).log()
+        return log_p - mass_in_limits(mixture, self.arm, wound=self._wound).clamp_min(1e-9).log()
 
     def log_uncut(
         self,
@@ -95,8 +97,8 @@ class PoseModel(ConditionalNetwork):
             known: Joints whose being in limits it is conditioned on.
         """
         mixture, arrived = self.uncut(T_base_tip, steps)
-        log_p = mixture.log_prob(q + noise) + arrived.clamp_min(1e-9).log()
-        return log_p - condition_on_limits(mixture, self.arm, known).log()
+        log_p = mixture.log_prob(q + noise) + kept(q + noise, self.arm, self._wound).log()
+        return log_p + arrived.clamp_min(1e-9).log() - condition_on_limits(mixture, self.arm, known, self._wound).log()
 
     def mass(self, T_base_tip: Tensor, *, steps: int = 0, known: Collection[int] = ()) -> Tensor:
         """How much of the network's density lies in limits and, after steps, at the target, (B,), 0 to 1: little out of reach.
@@ -107,11 +109,12 @@ class PoseModel(ConditionalNetwork):
             known: Joints whose being in limits it is conditioned on.
         """
         mixture, arrived = self.uncut(T_base_tip, steps)
-        return arrived * mass_in_limits(mixture, self.arm) / condition_on_limits(mixture, self.arm, known)
+        mass = arrived * mass_in_limits(mixture, self.arm, wound=self._wound)
+        return mass / condition_on_limits(mixture, self.arm, known, self._wound)
 
     def known_mass(self, T_base_tip: Tensor, known: Collection[int], *, steps: int = 0) -> Tensor:
         """What conditioning on these joints' being in limits divides the density by, (B,); see `mass`."""
-        return condition_on_limits(self.uncut(T_base_tip, steps).mixture, self.arm, known)
+        return condition_on_limits(self.uncut(T_base_tip, steps).mixture, self.arm, known, self._wound)
 
     def uncut(self, T_base_tip: Tensor, steps: int = 0) -> Stepped:
         """The mixture as if no joint had limits, (B,), and what of it arrived at the target after steps; see `posterior`."""
@@ -185,10 +188,11 @@ class PoseModel(ConditionalNetwork):
 
             def draw(rows: Tensor, last: bool) -> Tensor:
                 part = whole.take(rows)
-                return (within_limits(part, self.arm) if last else part).sample((count,), generator=generator)
+                part = within_limits(part, self.arm, self._wound) if last else part
+                return part.sample((count,), generator=generator)
 
             rows = torch.arange(len(T_base_tip), device=T_base_tip.device)
-            return draw_inside(draw, rows, self.arm).transpose(0, 1)
+            return draw_inside(draw, rows, self.arm, self._wound, generator).transpose(0, 1)
 
     def mean(self, T_base_tip: Tensor) -> Tensor:
         """The mean of p(q | T) in limits (circular on turning joints), or the regressor's answer.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from scipy.special import ndtr
 
 import sim
 from ik_mdn.mixture import GaussianMixture
-from ik_mdn.model.limits import bounded, draw_inside, inside, mass_between, within_limits
+from ik_mdn.model import ModelConfig, PoseModel
+from ik_mdn.model.limits import bounded, draw_inside, inside, mass_between, partly_wound, within_limits
+from sim.kinematics import forward_kinematics
 
 TAU = 2 * math.pi
 
@@ -49,3 +52,30 @@ def test_a_component_weighs_what_of_it_is_in_limits_and_draws_stay_inside() -> N
     q = draw_inside(lambda rows, last: mixture.sample((4000,), generator)[:, rows], torch.arange(1), arm)
     assert inside(q, arm).all()
     assert float((q[..., 0] > 2).double().mean()) == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_angles_count_by_their_windings_where_the_network_cannot_know_these() -> None:
+    """The first joint, divided out, has room for 1.4 turns: two windings from 1.78 rad on to either side, one between."""
+    arm = replace(sim.load_arm("planar2"), q_min=np.array([-4.5, -3.0]), q_max=np.array([4.5, 3.0]))
+    assert partly_wound(arm, [0, 1]) == [0]
+    assert partly_wound(sim.load_arm("puma560"), range(6)) == [5]
+    assert partly_wound(sim.load_arm("ur5e"), range(6)) == []  # two turns
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = PoseModel(arm, None, ModelConfig(components=3, width=8, blocks=1)).eval()
+    T = forward_kinematics(arm, torch.tensor([[1.2, 1.4]]).double())
+    turn, bend = torch.linspace(-math.pi, math.pi, 801).double()[:-1], torch.linspace(-3.0, 3.0, 801).double()
+    q = torch.cartesian_prod(turn, bend)[:, None]
+    free = PoseModel(
+        replace(arm, q_min=np.array([-4 * math.pi, -3.0]), q_max=np.array([4 * math.pi, 3.0])), None, model.config
+    )
+    free.load_state_dict(model.state_dict())  # whole turns: as if it had no limits
+    with torch.no_grad():
+        density, flat = (each.log_prob(T, q)[:, 0].exp().reshape(800, 801) for each in (model, free.eval()))
+        assert float(torch.trapezoid(density, bend).sum()) * TAU / 800 == pytest.approx(1.0, abs=0.01)
+        windings = 1 + (turn.abs() > TAU - 4.5).double()
+        ratio = density / flat / windings[:, None]  # one number, if each angle counts by its windings
+        torch.testing.assert_close(ratio / ratio.mean(), torch.ones_like(ratio), atol=1e-6, rtol=0)
+        draws = model.sample(T, 20_000, generator=torch.Generator().manual_seed(0))[0, :, 0]
+    share = torch.trapezoid(density, bend)[windings == 2].sum() * TAU / 800
+    assert float((draws.abs() > TAU - 4.5).double().mean()) == pytest.approx(float(share), abs=0.015)
