@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model.conditional import ConditionalNetwork
@@ -16,6 +18,7 @@ from ik_mdn.model.features import features_for
 from ik_mdn.model.limits import condition_on_limits, draw_inside, kept, mass_in_limits, partly_wound
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.postures import Postures
+from ik_mdn.model.quantiles import FINE, equal_shares
 from ik_mdn.model.reach import ReachNetwork
 from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
@@ -26,8 +29,7 @@ from sim.task import Task, load_task
 
 STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
 _ROUNDS = 12  # of drawing the first joint again where the others leave the limits, or do not arrive
-_COARSE, _FINE = 128, 2048  # bins in which a quantile is looked up: for seeds, and for the density itself
-_AT_ONCE = 1 << 23  # densities at points of that grid; bounds the memory
+_AT_ONCE = 1 << 23  # densities that are looked up in one go; bounds the memory
 
 
 class ChainModel(nn.Module):
@@ -128,7 +130,7 @@ class ChainModel(nn.Module):
 
     def _mean_over_strata(self, T_base_tip: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
         """The mean of what the others' targets (B, 4, 4) give, (B,), over the density of the first joint in limits, (B,)."""
-        drawn, _ = self._strata(T_base_tip, STRATA, _FINE)
+        drawn, _ = self._strata(T_base_tip, STRATA)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
         return measure(T.flatten(0, 1)).reshape(drawn.shape).mean(-1)
 
@@ -177,7 +179,7 @@ class ChainModel(nn.Module):
         Returns:
             Mixture with batch shape (B,), event shape (n,), float64.
         """
-        drawn, width = self._strata(T_base_tip, strata, _FINE)
+        drawn, width = self._strata(T_base_tip, strata)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
         inner = self.rest.posterior(T, steps=steps)
         reached = self._kept(T, steps).clamp_min(1e-9).log()
@@ -204,7 +206,7 @@ class ChainModel(nn.Module):
     def propose(self, T_base_tip: Tensor) -> Proposal:
         """Means of the components that follow from some values of the first joint; see `PoseModel.propose`."""
         with torch.no_grad():
-            drawn, _ = self._strata(T_base_tip, strata_for(len(self.config.drawn_first)), _COARSE)
+            drawn, _ = self._strata(T_base_tip, strata_for(len(self.config.drawn_first)), sharp=False)
             T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
             others, weight = self.rest.propose(T)
             q, seeds = self._joined(drawn.reshape(-1, 1).expand_as(weight), others), drawn.shape[1] * weight.shape[1]
@@ -252,36 +254,19 @@ class ChainModel(nn.Module):
             validate_args=False,
         )
 
-    def _strata(self, T: Tensor, count: int, bins: int) -> tuple[Tensor, Tensor]:
+    def _strata(self, T: Tensor, count: int, *, sharp: bool = True) -> tuple[Tensor, Tensor]:
         """Values of the first joint in limits, each in the middle of an equal share, (B, count), and their deviations."""
-        density, every = self.first_density(T), torch.arange(len(T), device=T.device)
-        some = max(1, _AT_ONCE // (bins * density.logits.shape[-1]))
-        begins = range(0, max(1, len(T)), some)
-        parts = [self._quantiles(density.take(every[begin : begin + some]), count, bins) for begin in begins]
-        values, deviations = (torch.cat(column) for column in zip(*parts, strict=True))
-        return values, deviations
-
-    def _quantiles(self, density: GaussianMixture, count: int, bins: int) -> tuple[Tensor, Tensor]:
-        one, device = self._one, density.logits.device
-        low, high, period = (float(each[0]) for each in (one.sample_min, one.sample_max, one.period))
-        high = min(high, low + period)
-        edges = torch.linspace(low, high, bins + 1, dtype=torch.float64, device=device)
-        middles = ((edges[:-1] + edges[1:]) / 2).float()[:, None]
-        away = middles - density.loc[..., 0].float()[:, None]  # (B, grid, K)
-        if period < float("inf"):
-            away = away - period * torch.round(away / period)
-        scale = density.scale[..., 0].float()[:, None]
-        log_p = (density.log_weights.float()[:, None] - scale.log() - 0.5 * (away / scale).square()).logsumexp(-1)
-        log_p = log_p + kept(middles, one, self._wound).log()
-        p = torch.softmax(log_p.double(), dim=-1)
-        cdf = torch.cat([torch.zeros_like(p[:, :1]), p.cumsum(-1)], dim=-1).contiguous()
-        at = (torch.arange(count, dtype=torch.float64, device=device) + 0.5) / count
-        bin_ = torch.searchsorted(cdf, at.expand(len(p), count).contiguous()).clamp(1, bins) - 1
-        mass = p.gather(1, bin_).clamp_min(1e-12)
-        inside_bin = ((at - cdf.gather(1, bin_)) / mass).clamp(0, 1)
-        step = (high - low) / bins
-        width = step / (mass * count)  # how far a share of 1/count reaches at this density
-        return edges[bin_] + inside_bin * step, (width / 12**0.5).clamp(self.config.floor, (high - low) / 4)
+        density, one = self.first_density(T), self._one
+        shares = partial(equal_shares, one=one, count=count, sharp=sharp, wound=self._wound)
+        some = max(1, _AT_ONCE // (FINE * density.logits.shape[-1]))
+        every = torch.arange(len(T), device=T.device)
+        parts = [
+            checkpoint(shares, density.take(every[begin : begin + some]), use_reentrant=False)
+            for begin in range(0, max(1, len(T)), some)  # where gradients are wanted the grid is made again for them
+        ]
+        values, reach = (torch.cat(column) for column in zip(*parts, strict=True))
+        widest = float(min(one.sample_max[0] - one.sample_min[0], one.period[0])) / 4
+        return values, (reach / 12**0.5).clamp(self.config.floor, widest)
 
     def _others(self, q: Tensor) -> Tensor:
         return q[..., 1:] if self.split.joint == 0 else q[..., :-1]
