@@ -10,10 +10,10 @@ import re
 import shutil
 import stat
 import tempfile
-import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ def whole_file(path: Place | str) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(target)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.{threading.get_ident()}.tmp{target.suffix}")
+    temporary = target.with_name(f".{target.stem}.{os.getpid()}.{get_ident()}.tmp{target.suffix}")
     try:
         mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else None
         if mode is not None:  # nobody who may not read the file reads the new one while it is written
@@ -277,7 +277,7 @@ def _remove_stale(target: Path) -> None:
     """Remove what processes that were killed while they wrote this file have left beside it."""
     if os.name != "posix":  # elsewhere there is no harmless question whether a process lives
         return
-    pattern = re.compile(rf"\.{re.escape(target.stem)}\.(\d+)\.\d+\.tmp{re.escape(target.suffix)}")
+    pattern = re.compile(rf"\.{re.escape(target.stem)}\.(\d+)(\.\d+)?\.tmp{re.escape(target.suffix)}")
     for name in os.listdir(target.parent):
         if (match := pattern.fullmatch(name)) and not _is_alive(int(match[1])):
             (target.parent / name).unlink(missing_ok=True)

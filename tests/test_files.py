@@ -130,7 +130,7 @@ def test_threads_that_write_one_file_at_once_leave_one_of_theirs_whole(tmp_path:
 def test_what_killed_processes_left_of_this_file_is_removed_and_nothing_else(tmp_path: Path) -> None:
     dead, alive = dead_pid(), os.getppid()
     others = [f".model.{alive}.1.tmp.json", f".other.{dead}.1.tmp.json", f".model.{dead}.1.tmp.png", ".model.tmp.json"]
-    for name in [f".model.{dead}.1.tmp.json", *others]:
+    for name in [f".model.{dead}.1.tmp.json", f".model.{dead}.tmp.json", *others]:
         (tmp_path / name).write_text("half")
     write(tmp_path / "model.json")
     assert {p.name for p in tmp_path.iterdir()} == {"model.json", *others}

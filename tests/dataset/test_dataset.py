@@ -190,7 +190,7 @@ def test_resuming_makes_missing_truncated_and_half_written_shards_and_no_others(
     shard_path(tmp_path, 0).unlink()
     os.truncate(shard_path(tmp_path, 2), len(whole[2]) - 1)
     os.truncate(shard_path(tmp_path, 3), 0)
-    killed = tmp_path / "shards" / f".shard-00009.{dead_pid()}.tmp.parquet"
+    killed = tmp_path / "shards" / f".shard-00009.{dead_pid()}.1.tmp.parquet"
     shard_path(tmp_path, 9).rename(killed)
     os.truncate(killed, 3000)
     report = generate(planar2, tmp_path, count=9500, shard_size=1000, workers=1)
@@ -290,10 +290,15 @@ def test_ctrl_c_keeps_finished_shards_and_the_same_command_goes_on(tmp_path: Pat
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_full_disk_is_reported_and_finished_shards_stay(
-    workers: int, planar2: sim.Arm, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    workers: int,
+    planar2: sim.Arm,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     generate(planar2, tmp_path, count=400, shard_size=100, shards=[0], workers=1)
-    (tmp_path / "shards" / f".shard-00001.{os.getpid()}.tmp.parquet").symlink_to("/dev/full")
+    monkeypatch.setattr("sim.files.get_ident", lambda: 1)
+    (tmp_path / "shards" / f".shard-00001.{os.getpid()}.1.tmp.parquet").symlink_to("/dev/full")
     with pytest.raises(
         DatasetError, match=r"No space left on device; [123] of 4 shards are finished and kept; make room"
     ):

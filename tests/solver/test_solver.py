@@ -415,7 +415,7 @@ def test_the_command_solves_a_file_of_targets(suffix: str, tmp_path: Path, capsy
         (["--point", "1", "0", "--pose", "1", "0", "0", "0", "0", "0", "1"], "2 targets given"),
         (["--pose", "1", "0", "0", "0", "0", "0", "3"], "length 3"),
         (["--pose", "1", "0"], "takes 7 numbers x y z qx qy qz qw; got 2"),
-        (["--point", "nan", "0"], "NaN"),
+        (["--point", "nan", "0"], "no finite number"),
         (["--pose-file", "missing.npy"], "missing.npy"),
     ],
 )
