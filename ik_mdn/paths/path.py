@@ -217,15 +217,13 @@ def _sample(
     if not min(speed, turn_speed, rate) > 0 or not np.isfinite([speed, turn_speed, rate]).all():
         raise ShapeError(f"speed, turn_speed and rate must be positive; got {speed}, {turn_speed} and {rate}")
     hurry = np.maximum(geometry.length / speed, geometry.angle / turn_speed)  # [s] per piece at full speed
-    if hurry.sum() * rate > _MOST:
-        raise ShapeError(
-            f"the path would take {hurry.sum():.3g} s, more than {_MOST:,} samples; raise speed and turn_speed"
-        )
+    _check_duration(hurry.sum(), rate)
     laws = [
         rest_to_rest(np.zeros(1), np.ones(1), np.array([1.0 / seconds])) if seconds > _SMALL else None
         for seconds in hurry.tolist()
     ]  # of pieces with an extent: from 0 to 1, as joint motions are
     starts = np.cumsum([0.0, *(law.duration if law else 0.0 for law in laws)])
+    _check_duration(starts[-1], rate)  # getting up to speed takes time too
     times = np.arange(int(np.ceil(starts[-1] * rate - 1e-9)) + 1) / rate
     progress = np.full(len(times), float(len(geometry)))
     for i, law in enumerate(laws):
@@ -236,6 +234,14 @@ def _sample(
     piece = np.minimum(progress.astype(np.int64), len(geometry) - 1)
     T = geometry.pose_at(piece, progress - piece)
     return CartesianPath(T, 1.0 / rate, geometry, progress)
+
+
+def _check_duration(seconds: float, rate: float) -> None:
+    if seconds * rate > _MOST:
+        raise ShapeError(
+            f"the path would take {seconds:.3g} s, more than {_MOST:,} samples at {rate:g} Hz; raise speed and turn_speed, or "
+            "lower rate"
+        )
 
 
 def _vector(name: str, value: ArrayLike) -> FloatArray:

@@ -154,7 +154,10 @@ def test_what_makes_no_path_is_refused_with_a_reason() -> None:
         line_path(A, pose((0, 0, 0), (np.pi, 0, 0)))
     with pytest.raises(ShapeError, match="speed, turn_speed and rate must be positive"):
         line_path(A, B, speed=0.0)
-    with pytest.raises(ShapeError, match="more than 1,000,000 samples; raise speed"):
+    there_and_back = [np.eye(4) if i % 2 else pose((0.1, 0, 0), (0, 0, 0)) for i in range(1000)]
+    with pytest.raises(ShapeError, match=r"more than 1,000,000 samples at 2000 Hz"):  # at full speed 799,200
+        polyline_path(there_and_back, rate=2000.0)
+    with pytest.raises(ShapeError, match=r"more than 1,000,000 samples at .* Hz; raise speed"):
         line_path(A, B, speed=1e-6)
     with pytest.raises(ShapeError, match="positive radius"):
         circle_path((0, 0, 0), (0, 0, 1), 0.0, np.eye(3))
