@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -94,9 +93,8 @@ def bounded(arm: Arm) -> list[int]:
 
 def partly_wound(arm: Arm, joints: Collection[int]) -> list[int]:
     """Those of some joints that have room for more than a turn, but for no whole number of them."""
-    room = (arm.q_max - arm.q_min) / arm.period  # 0 for joints that slide
-    finite = np.isfinite(room) & np.isfinite(arm.period)
-    return [j for j in joints if finite[j] and room[j] > 1 and abs(room[j] - round(room[j])) > _WHOLE]
+    turns = {j: float((arm.q_max[j] - arm.q_min[j]) / arm.period[j]) for j in joints if not arm.is_prismatic[j]}
+    return [j for j, room in turns.items() if 1 < room < math.inf and abs(room - round(room)) > _WHOLE]
 
 
 def kept(q: Tensor, arm: Arm, wound: Collection[int]) -> Tensor:

@@ -25,11 +25,9 @@ class Collisions:
     """Contacts and distances of one arm, in every configuration that it is asked for.
 
     Neighbours are left out: links joined rigidly or by one joint, or one in another by slides in one direction, as in a
-    telescope. So are pairs that touch in at least 95 % of
-    100 sampled configurations, which is a matter of coarse collision shapes (MoveIt's Setup Assistant
-    uses the same rule). Links that stand still with the base may touch obstacles, as the base stands on a table, and those
-    of other arms.
-    Shapes are what Bullet makes of the URDF: a mesh counts as its convex hull.
+    telescope. So are pairs that touch in at least 95 % of 100 sampled configurations, which is a matter of coarse collision
+    shapes (MoveIt's Setup Assistant uses the same rule). Links that stand still with the base may touch obstacles, as the
+    base stands on a table, and those of other arms. Shapes are what Bullet makes of the URDF: a mesh counts as its convex hull.
 
     Args:
         arm: Its kinematics.
