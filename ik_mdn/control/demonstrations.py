@@ -112,14 +112,17 @@ def _record(
     import gymnasium
 
     from ik_mdn.control.expert import Expert
+    from ik_mdn.solver import solver_for
     from sim.environment import ENV_ID, register_environments
 
     register_environments()
     with closing(gymnasium.make(ENV_ID, **settings)) as env:
-        about = _describe(env.unwrapped, settings, seed, model)
+        bare: Any = env.unwrapped
+        solver = solver_for(bare.arm, model, task=bare.task)
+        about = _describe(bare, settings, seed, model) | {"model_fingerprint": solver.model_fingerprint}
         claim_folder(folder / _MANIFEST, about, what="demonstrations", error=DatasetError)
         lock = locked(folder / ".lock", what=f"the demonstrations in {folder}", error=DatasetError)
-        with lock, Expert(env, model=model) as expert:
+        with lock, Expert(env, solver=solver) as expert:
             for index in range(episodes):
                 path = episode_path(folder, index)
                 if path.exists():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ik_mdn.model.config import ModelConfig
 from ik_mdn.model.postures import PREFIX, Postures
 from ik_mdn.model.recalibration import NAME, Recalibration
-from ik_mdn.model.saved import ReportCard, SavedModel
+from ik_mdn.model.saved import PROPOSER, ReportCard, SavedModel
 from ik_mdn.model.tensors import read_metadata, read_tensors, write_tensors
 from sim.arm import Arm, builtin_arms, load_arm
 from sim.errors import CheckpointError, IKError, UnknownNameError, shown
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ik_mdn.model.chain import ArmModel
 
 FORMAT = "ik-mdn/1"
-_PROPOSER = "proposer."  # before the names of a proposer's weights
 _FIELDS = ("format", "arm", "fingerprint", "task", "config", "report")
 # what models were made with whose file, of before, does not say
 _UNSAID: dict[str, Any] = {"drawn_first": (), "charts": 2, "first_components": 0}
@@ -84,21 +83,16 @@ def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
     if not isinstance(model, SavedModel):
         model = model.saved()
     check_kept(model.arm, model.task)
-    config, weights = asdict(model.config), dict(model.weights)
-    if model.proposer is not None:
-        config["proposer"] = asdict(model.proposer.config)
-        weights |= {_PROPOSER + name: values for name, values in model.proposer.weights.items()}
     metadata = {
         "format": FORMAT,
         "arm": json.dumps(model.arm.to_dict()),
         "fingerprint": model.arm.fingerprint,
         "task": model.task.name,
-        "config": json.dumps(config),
+        "config": json.dumps(model.declared()),
         "report": json.dumps(model.report.values),
     }
     assert tuple(metadata) == _FIELDS
-    postures = {} if model.postures is None else model.postures.tensors()
-    write_tensors(path, {**weights, **postures, **model.recalibration.tensors()}, metadata)
+    write_tensors(path, model.tensors(), metadata)
 
 
 def load_model(source: Path | str, *, arm: Arm | None = None) -> ArmModel:
@@ -132,9 +126,9 @@ def read_model(source: Path | str, *, arm: Arm | None = None) -> SavedModel:
         arm = _matching_arm(_stored_arm(metadata), arm, path)
         task, proposer = load_task(arm, metadata["task"]), None
         if small := declared.pop("proposer", None):
-            weights = {n.removeprefix(_PROPOSER): w for n, w in tensors.items() if n.startswith(_PROPOSER)}
+            weights = {n.removeprefix(PROPOSER): w for n, w in tensors.items() if n.startswith(PROPOSER)}
             proposer = SavedModel(arm, task, _config(small), weights)
-        weights = {n: w for n, w in tensors.items() if n != NAME and not n.startswith((PREFIX, _PROPOSER))}
+        weights = {n: w for n, w in tensors.items() if n != NAME and not n.startswith((PREFIX, PROPOSER))}
         extras = (report, Postures.of(arm, tensors), Recalibration.of(tensors), proposer)
         return SavedModel(arm, task, _config(declared), weights, *extras)
     except CheckpointError:

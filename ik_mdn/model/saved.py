@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +19,8 @@ from ik_mdn.model.recalibration import Recalibration
 from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.task import Task
+
+PROPOSER = "proposer."  # of its arrays in a model's file
 
 
 @dataclass
@@ -55,7 +59,7 @@ class SavedModel:
     proposer: SavedModel | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        declared = self._declared()
+        declared = self._shapes()
         found = {name: array.shape for name, array in self.weights.items()}
         if declared != found:
             unlike = sorted(name for name in declared | found if declared.get(name) != found.get(name))
@@ -69,6 +73,26 @@ class SavedModel:
         weights = {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
         extras = (model.report, model.postures, model.recalibration, model.proposer)
         return cls(model.arm, model.task, model.config, weights, *extras)
+
+    def declared(self) -> dict[str, Any]:
+        """The configuration of its networks, JSON types, as its file has it."""
+        proposer = {} if self.proposer is None else {"proposer": asdict(self.proposer.config)}
+        return {**asdict(self.config), **proposer}
+
+    def tensors(self) -> dict[str, NDArray[Any]]:
+        """All of its arrays, by the names that they have in its file."""
+        proposer = {} if self.proposer is None else self.proposer.weights
+        postures = {} if self.postures is None else self.postures.tensors()
+        named = {PROPOSER + name: values for name, values in proposer.items()}
+        return {**self.weights, **named, **postures, **self.recalibration.tensors()}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 digits of what its densities and its seeds follow from: its configuration and its arrays."""
+        digest = hashlib.sha256(json.dumps(self.declared(), sort_keys=True).encode())
+        for name, values in sorted(self.tensors().items()):
+            digest.update(f"{name} {values.dtype.str} {values.shape}".encode() + values.tobytes())
+        return digest.hexdigest()[:16]
 
     @cached_property
     def features(self) -> PoseFeatures:
@@ -85,7 +109,7 @@ class SavedModel:
         """The size of its mixtures (mdn)."""
         return shape_of(self.config, self.arm.period)
 
-    def _declared(self) -> dict[str, tuple[int, ...]]:
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, as the config has them."""
         arm, config, before = self.arm, self.config, ""
         shapes: dict[str, tuple[int, ...]] = {}

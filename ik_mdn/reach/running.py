@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
@@ -85,7 +84,7 @@ class Stage:
             "suite": suite,
             "seed": seed,
             "solver": self.how,
-            "model_fingerprint": _model_digest(self.solver),
+            "model_fingerprint": self.solver.model_fingerprint,
             "speed": self.speed,
             **({"ideal_motors": True} if self.ideal_motors else {}),
             **{f"cost.{name}": value for name, value in asdict(self.weights).items()},
@@ -197,14 +196,3 @@ def run_suite(
         restore()
         controller.body.set_q(task.q_start)
         yield task, controller.reach(task.T_base_target)
-
-
-def _model_digest(solver: IKSolver) -> str:
-    if solver.model is None:
-        return ""
-    tensors = sorted(solver.model.state_dict().items())
-    return _digest(*(name.encode() + tensor.numpy().tobytes() for name, tensor in tensors))
-
-
-def _digest(*parts: bytes) -> str:
-    return hashlib.sha256(b"".join(parts)).hexdigest()[:16]

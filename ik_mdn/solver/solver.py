@@ -151,6 +151,14 @@ class IKSolver:
         """The model in torch, which is imported for it; None where seeds are random."""
         return self._engines.network
 
+    @property
+    def model_fingerprint(self) -> str:
+        """16 digits that tell the model from others; nothing where seeds are random."""
+        from ik_mdn.model import SavedModel
+
+        model = self._model
+        return "" if model is None else (model if isinstance(model, SavedModel) else model.saved()).fingerprint
+
     def save(self, path: str | Path) -> None:
         """Write the model to one `.safetensors` file.
 

@@ -20,6 +20,7 @@ from ik_mdn.control.demonstrations import (
     read_episode,
     record_demonstrations,
 )
+from ik_mdn.model import read_model, save_model
 from sim.errors import DatasetError, IKError, ShapeError
 from sim.files import data_folder
 
@@ -91,6 +92,14 @@ def test_other_settings_and_damaged_files_are_told(folder: Path, tmp_path: Path)
         recording = record_demonstrations(tmp_path / "room", {**SETTINGS, "scene": str(scene)}, episodes=1)
         with pytest.raises(DatasetError, match=message) if message else nullcontext():
             next(recording)
+    model = tmp_path / "model.safetensors"
+    for shipped, message in (
+        ("planar3", ""),
+        ("planar3-k1", "model_fingerprint is"),
+    ):  # another model under the same name
+        save_model(read_model(shipped), model)
+        with pytest.raises(DatasetError, match=message) if message else nullcontext():
+            next(record_demonstrations(tmp_path / "modelled", SETTINGS, episodes=1, model=str(model)))
     damaged = episode_path(tmp_path, 0)
     damaged.parent.mkdir()
     damaged.write_bytes(episode_path(folder, 0).read_bytes()[:-100])

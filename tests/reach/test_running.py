@@ -21,6 +21,9 @@ from matplotlib.text import Text
 
 import sim
 from ik_mdn.cli import main
+from ik_mdn.model import load_model, read_model
+from ik_mdn.model.recalibration import Recalibration
+from ik_mdn.model.saved import ReportCard
 from ik_mdn.reach.episodes import COLUMNS, EpisodeFolder
 from ik_mdn.reach.figures import draw_figures
 from ik_mdn.reach.running import Stage, run_stage, run_suite
@@ -318,6 +321,22 @@ def test_settings_tell_apart_what_changes_the_numbers(stage: Stage) -> None:
     slower = Stage(replace(stage.arm, dq_max=0.5 * stage.arm.dq_max), stage.solver, stage.scene)
     other = slower.settings(suite="easy", seed=0)
     assert {name for name in plain if plain[name] != other[name]} == {"description_fingerprint"}
+
+
+def test_settings_tell_apart_models_by_all_that_they_answer_with() -> None:
+    model = read_model("ur5e")
+    others = (
+        None,
+        replace(model, weights={**model.weights, "centre": model.weights["centre"] + np.float32(1e-3)}),
+        replace(model, config=replace(model.config, floor=0.5)),
+        replace(model, recalibration=Recalibration(2.0)),
+        replace(model, proposer=model),
+    )
+    kept = [Stage(model.arm, IKSolver(model.arm, each)).settings(suite="easy", seed=0) for each in (model, *others)]
+    assert len({settings["model_fingerprint"] for settings in kept}) == len(kept)
+    same = replace(model, report=ReportCard())  # says nothing of the numbers
+    assert IKSolver(model.arm, same).model_fingerprint == kept[0]["model_fingerprint"]
+    assert IKSolver(model.arm, load_model("ur5e")).model_fingerprint == kept[0]["model_fingerprint"]  # in torch
 
 
 def test_a_candidate_without_limits_is_plain_json(stage: Stage) -> None:
