@@ -28,16 +28,21 @@ PLANAR = replace(BASE, steps=37_000, components=8, width=64, blocks=2)
 SQUARE = replace(BASE, steps=25_400, components=24, width=192, blocks=3)
 REDUNDANT = replace(SQUARE, width=240, steps=31_800)  # of which the proposer takes a fifth
 WINDING: dict[str, Any] = {"targets": "cos_sin", "charts": 1}  # the default since, better for these three
+CLOSER: dict[str, Any] = {"draws_weight": 50.0}  # of those whose draws missed most
 RECIPES = (
     dict.fromkeys(("planar2", "planar3"), PLANAR)
-    | {"ur5e": SQUARE, "puma560": replace(SQUARE, **WINDING)}
-    | {"xarm6": replace(SQUARE, components=32, **WINDING)}  # it has up to 16 solutions
+    | {"ur5e": replace(SQUARE, **CLOSER), "puma560": replace(SQUARE, **WINDING)}
+    | {"xarm6": replace(SQUARE, components=32, **WINDING, **CLOSER)}  # it has up to 16 solutions
     | {"panda": replace(REDUNDANT, width=224, first_components=48, first_share=0.4, **WINDING)}
     | {"iiwa": REDUNDANT}
 )
 # steps of mixtures trained since in batches of 1,024: sharper
-SMALLER = {"ur5e": 160_000, "puma560": 100_000, "xarm6": 90_000, "panda": 187_500}
-KINDS: dict[str, dict[str, Any]] = {"mdn": {}, "mse": {"kind": "mse"}, "k1": {"components": 1, "drawn_first": ()}}
+SMALLER = {"ur5e": 163_265, "puma560": 100_000, "xarm6": 163_265, "panda": 187_500}
+KINDS: dict[str, dict[str, Any]] = {
+    "mdn": {},
+    "mse": {"kind": "mse"},
+    "k1": {"components": 1, "drawn_first": (), "draws_weight": 0.0},
+}
 PROPOSER, REACH, CARD = "proposer", "reach", "card"
 
 _MODELS = DATA / "models"

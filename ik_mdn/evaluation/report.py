@@ -17,7 +17,7 @@ from ik_mdn.evaluation.metrics import pose_errors, summarise_errors
 from ik_mdn.evaluation.poses import HELD_OUT_SEED, held_out
 from ik_mdn.evaluation.recalibrating import covered
 from ik_mdn.evaluation.weights import measure_weights
-from ik_mdn.model import ArmModel, ChainModel
+from ik_mdn.model import ArmModel, ChainModel, PoseModel
 from sim.arrays import FloatArray
 from sim.kinematics import forward_kinematics
 
@@ -50,7 +50,8 @@ def measure_report(
 
     Returns:
         `training`, `postures`, `law` (what weights are, see `Solutions.law`), the pose set, raw errors of the model's answers
-        (median, p95, max; nothing trimmed), and for a mixture: NLL, errors of draws (`draws`, see `DrawScores`) from the network alone and with the kinematic head, the
+        (median, p95, max; nothing trimmed), and for a mixture: NLL, errors of draws (`draws`, see `DrawScores`) from the network
+        alone and, unless two joints or more are to spare, with the kinematic head, the
         share solved in limits from the mixture's seeds alone (`solved`), the time per pose, and how
         often its 50, 80, 90 and 95 % regions hold the generating configuration blurred by the floor (`coverage`, with the
         blur and the model's `Recalibration` in `calibration`); unless the arm is redundant for
@@ -84,7 +85,10 @@ def measure_report(
         report["effective_components"] = float(model.components(T, q).weight_entropy.exp().mean())
     square = solver.task.n_constraints == solver.arm.n_joints
     report["draws"] = {"network": asdict(score_draws(model, T[:_FEWER]))}
-    if square or isinstance(model, ChainModel):
+    last = (
+        model.rest if isinstance(model, ChainModel) else model
+    )  # with two joints drawn first, draws of it take minutes
+    if isinstance(last, PoseModel) and last.arm.n_joints == last.task.n_constraints:
         report["draws"]["kinematic_head"] = asdict(score_draws(model, T[:_FEWER], steps=HEAD_STEPS))
     blur, width = model.config.floor, model.recalibration
     report["coverage"] = covered(model, T[:_COVERED], q[:_COVERED], blur=blur, seed=1)  # with 0 widths were fitted

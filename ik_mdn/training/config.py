@@ -30,6 +30,8 @@ class TrainConfig(ModelConfig):
         anneal: Share of the training in which the floor reaches its end.
         entropy_weight: λ at the start of the bonus -λ H(weights) against collapse; falls to 0 half way.
         ordering_weight: Of the penalty that keeps component means in order along the first joint; 0 is off.
+        draws_weight: λ of a last stage, which takes a fiftieth of the budget of the joints that are drawn last and adds
+            λ times the mean distance of draws from the target (`distance_of_draws`) to the loss; 0 is none.
         noise: Standard deviation of Gaussian noise on the scaled features (noise regularisation); 0 is off.
         branches: Train on every branch of a sample's pose by its probability, found with the network as it is so far,
             where joints are uniform in limits, as many as the task has constraints, and training is on the CPU.
@@ -60,6 +62,7 @@ class TrainConfig(ModelConfig):
     anneal: float = 0.7
     entropy_weight: float = 0.0
     ordering_weight: float = 0.0
+    draws_weight: float = 0.0
     noise: float = 0.0
     branches: bool = True
     average: float = 0.999
@@ -78,7 +81,16 @@ class TrainConfig(ModelConfig):
         for name in ("batch_size", "learning_rate", "matrix_rate", "clip", "floor_start", "start_scale", "anneal"):
             if not 0 < getattr(self, name) < math.inf:
                 raise TrainingError(f"{name} must be positive and finite; got {getattr(self, name)}")
-        for name in ("seed", "minutes", "steps", "weight_decay", "entropy_weight", "ordering_weight", "noise"):
+        for name in (
+            "seed",
+            "minutes",
+            "steps",
+            "weight_decay",
+            "entropy_weight",
+            "ordering_weight",
+            "draws_weight",
+            "noise",
+        ):
             if not getattr(self, name) >= 0:
                 raise TrainingError(f"{name} must not be negative; got {getattr(self, name)}")
         for name in ("seed", "steps", "batch_size", "proposer_width"):
@@ -102,7 +114,7 @@ class TrainConfig(ModelConfig):
     def for_proposer(self) -> TrainConfig:
         """How the proposer is trained, with the whole budget."""
         floor = max(self.floor, _PROPOSER_FLOOR)
-        whole = replace(self, drawn_first=(), reach_width=0)
+        whole = replace(self, drawn_first=(), reach_width=0, draws_weight=0.0)
         return replace(whole, width=self.proposer_width, blocks=2, covariance="diagonal", floor=floor)
 
     def model_config(self) -> ModelConfig:

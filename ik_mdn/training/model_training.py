@@ -180,6 +180,7 @@ def _train_stages(
             run_folder=folder,
             identity=identity,
             branches=part.branches,
+            goes_on=part.goes_on,
         )
 
         def show(at: Progress, part: Stage = part) -> None:
@@ -187,6 +188,6 @@ def _train_stages(
                 on_progress(at._replace(fraction=part.start + part.share * at.fraction))
 
         trainer.run(show)
-        summaries.append(trainer.summary())
+        summaries.append(trainer.summary() | ({"parameters": 0} if part.goes_on else {}))
     added = ("steps", "samples", "minutes", "parameters")
     return summaries[0] | {name: round(sum(one[name] for one in summaries), 2) for name in added}

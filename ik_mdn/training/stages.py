@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,6 +19,8 @@ from sim.task import Task
 
 _FIRST_FLOOR_START, _FIRST_START_SCALE = 0.05, 0.1  # [rad, m] of that density at most
 _PROPOSER_SHARE = 0.2  # of the whole budget
+_DRAWS_SHARE = 0.02  # of the budget of the joints drawn last, for bringing draws nearer to the target
+_DRAWS_RATE = 0.15  # share of the learning rates then
 _REACH_SHARE = 0.1  # of the whole budget, for where the others can follow the joints drawn first
 
 
@@ -31,6 +34,7 @@ class Stage:
         stream: What it is trained on.
         config: With its part of the budget.
         start, share: Where in the whole budget it begins, and how much of it it takes.
+        goes_on: Whether an earlier stage has trained the network, and this one trains it further.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Stage:
     config: TrainConfig
     start: float
     share: float
+    goes_on: bool = False
 
     @property
     def branches(self) -> Branches | None:
@@ -90,9 +95,14 @@ def stages_of(
         first, start, model = first + (drawn == 0), start + share, model.rest
     fresh = dataset is None and source is None and choose_device(config.device).type == "cpu"
     branches = Branches(model) if config.branches and fresh and Branches.known_for(model) else None
-    stream = PoseStream(model, dataset, whole=whole, first=first, source=source, branches=branches)
-    share = end - start
-    found.append(Stage("others" if found else "", model, stream, _part_of(config, share), start, share))
+    streamed = partial(PoseStream, model, dataset, whole=whole, first=first, source=source)
+    last = _DRAWS_SHARE * (end - start) if config.draws_weight and model.kind == "mdn" else 0.0
+    share = end - start - last
+    part = _part_of(config, share)
+    found.append(Stage("others" if found else "", model, streamed(branches=branches), part, start, share))
+    if last:
+        part = _closer(_part_of(config, last), config.draws_weight)
+        found.append(Stage("draws", model, streamed(), part, start + share, last, goes_on=True))
     return found + reach_stages(chains, config, end)
 
 
@@ -158,7 +168,20 @@ def _sharp(config: TrainConfig) -> TrainConfig:
     )
 
 
+def _closer(config: TrainConfig, draws_weight: float) -> TrainConfig:
+    """For a network that is trained already: from the floor that it has, by smaller steps."""
+    return replace(
+        config,
+        draws_weight=draws_weight,
+        floor_start=config.floor or config.floor_start,
+        learning_rate=_DRAWS_RATE * config.learning_rate,
+        matrix_rate=_DRAWS_RATE * config.matrix_rate,
+        branches=False,
+    )
+
+
 def _part_of(config: TrainConfig, share: float) -> TrainConfig:
+    config = replace(config, draws_weight=0.0)  # but for the stage that is for it
     if share == 1:
         return config
     steps = max(1, round(share * config.steps)) if config.steps else 0

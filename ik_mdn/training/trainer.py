@@ -16,8 +16,9 @@ import torch
 from torch import Tensor
 
 from ik_mdn.mixture import entropy_bonus, nll, ordering_penalty
-from ik_mdn.model import ConditionalNetwork, MixtureHead, choose_device, spread_means
+from ik_mdn.model import ConditionalNetwork, MixtureHead, PoseModel, choose_device, spread_means
 from ik_mdn.training.branches import Branches
+from ik_mdn.training.closeness import distance_of_draws
 from ik_mdn.training.config import TrainConfig
 from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import Answers, compiled_nll, compiles_for
@@ -41,15 +42,17 @@ class Trainer:
     """State of one training run: model, averaged model, optimiser, sample stream, clock.
 
     Args:
-        model: Freshly built.
+        model: Freshly built, or to be trained further.
         config: How to train it.
         stream: What to train it on.
         run_folder: Where to keep state and metrics, or None to keep nothing; no other run may use it until `run` ends.
         identity: What else must agree (JSON types) for a run folder to be taken up again.
         branches: What the stream finds branches by, to be told of the network as it is so far.
+        goes_on: Take the network as it is; it is trained already.
 
     Raises:
-        TrainingError: The run folder holds another run, or a damaged state.
+        TrainingError: The run folder holds another run, or a damaged state; or the distance of draws is asked for of a
+            network without an arm.
     """
 
     def __init__(
@@ -61,7 +64,10 @@ class Trainer:
         run_folder: Path | str | None = None,
         identity: Mapping[str, Any] | None = None,
         branches: Branches | None = None,
+        goes_on: bool = False,
     ) -> None:
+        if config.draws_weight and not isinstance(model, PoseModel):
+            raise TrainingError("draws_weight needs the kinematics of an arm, and this network has none; set it to 0")
         self.device = choose_device(config.device)
         self.model, self.config, self.stream = model.to(self.device), config, stream
         self.branches, self.refreshed = branches, 0
@@ -72,7 +78,8 @@ class Trainer:
             raise TrainingError("several processes must stop together: give steps, and no minutes")
         self.batch_size = self.processes.part_of(config.batch_size)
         self.generator = torch.Generator(self.device).manual_seed(config.seed)
-        self._prepare()
+        if not goes_on:
+            self._prepare()
         self.averaged = {name: value.clone() for name, value in model.state_dict().items()}
         self.optimizers = build_optimizers(model, config)
         self._now = torch.zeros(3, device=self.device)  # floor, share of the learning rates, share of the average
@@ -213,19 +220,22 @@ class Trainer:
             loss = compiled_nll(parts, y, self.model.period, floor, answers)
         else:
             loss = nll(head.mixture_of(parts, floor=float(floor)), y.float(), blur=float(floor))
-        if config.entropy_weight or config.ordering_weight:
+        if config.entropy_weight or config.ordering_weight or config.draws_weight:
             mixture = head.mixture_of(parts, floor=float(floor))
         if config.entropy_weight:
             loss = loss + entropy_bonus(mixture, config.entropy_weight * max(0.0, 1 - 2 * self.fraction))
         if config.ordering_weight:
             loss = loss + ordering_penalty(mixture, config.ordering_weight)
+        if config.draws_weight:
+            assert isinstance(self.model, PoseModel)
+            loss = loss + config.draws_weight * distance_of_draws(self.model, mixture, y, generator=self.generator)
         return loss
 
     @cached_property
     def _take(self) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
         """How a step is taken: recorded where nothing in it changes but tensors."""
         config = self.config
-        changes = config.noise or config.entropy_weight or config.ordering_weight
+        changes = config.noise or config.entropy_weight or config.ordering_weight or config.draws_weight
         fixed = not changes and (self.model.kind == "mse" or compiles_for(self.device))
         if self.device.type == "cpu" or self.processes.size > 1 or not fixed:
             return self._take_step
