@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ik_mdn.model import ArmModel
 
 PROMISED = (0.5, 0.8, 0.9, 0.95)  # probabilities of the regions that are to hold the truth as often
-GOOD = 0.01  # deviation of the coverage at which nothing more is tried
+GOOD = 0.005  # deviation of the coverage at which nothing more is tried
 
 _STEPS = 8  # of the search for the width
 _WIDEST = 3.0

@@ -28,6 +28,7 @@ from sim.arm import Arm
 from sim.task import Task, load_task
 
 STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
+_INNER_STRATA = 4  # values of every next joint drawn before the others that stand for its density in means over such values
 _ROUNDS = 12  # of drawing the first joint again where the others leave the limits, or do not arrive
 _AT_ONCE = 1 << 23  # densities that are looked up in one go; bounds the memory
 
@@ -56,6 +57,9 @@ class ChainModel(nn.Module):
         self._wound = partly_wound(self._one, [0] if split.joint in self.features.divided_out else [])
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
+        self.strata = STRATA  # of a mean over values of the first joint
+        if isinstance(self.rest, ChainModel):
+            self.rest.strata = _INNER_STRATA
         unseen = self.split.of_rest(self.features.divided_out)
         self.known = [j for j in self.rest.features.divided_out if j not in unseen]  # joints of the rest, see `_kept`
         self.reach = ReachNetwork(self.rest.features.size, config.reach_width) if config.reach_width else None
@@ -130,7 +134,7 @@ class ChainModel(nn.Module):
 
     def _mean_over_strata(self, T_base_tip: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
         """The mean of what the others' targets (B, 4, 4) give, (B,), over the density of the first joint in limits, (B,)."""
-        drawn, _ = self._strata(T_base_tip, STRATA)
+        drawn, _ = self._strata(T_base_tip, self.strata, sharp=self.strata == STRATA)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
         return measure(T.flatten(0, 1)).reshape(drawn.shape).mean(-1)
 
