@@ -85,9 +85,7 @@ def measure_report(
         report["effective_components"] = float(model.components(T, q).weight_entropy.exp().mean())
     square = solver.task.n_constraints == solver.arm.n_joints
     report["draws"] = {"network": asdict(score_draws(model, T[:_FEWER]))}
-    last = (
-        model.rest if isinstance(model, ChainModel) else model
-    )  # with two joints drawn first, draws of it take minutes
+    last = model.rest if isinstance(model, ChainModel) else model  # a chain again: draws after steps take many minutes
     if isinstance(last, PoseModel) and last.arm.n_joints == last.task.n_constraints:
         report["draws"]["kinematic_head"] = asdict(score_draws(model, T[:_FEWER], steps=HEAD_STEPS))
     blur, width = model.config.floor, model.recalibration

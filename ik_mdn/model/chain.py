@@ -28,7 +28,7 @@ from sim.arm import Arm
 from sim.task import Task, load_task
 
 STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
-_INNER_STRATA = 4  # values of every next joint drawn before the others that stand for its density in means over such values
+_INNER_STRATA = 4  # the same of every next joint drawn before the others, in means over such values
 _ROUNDS = 12  # of drawing the first joint again where the others leave the limits, or do not arrive
 _AT_ONCE = 1 << 23  # densities that are looked up in one go; bounds the memory
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import ik_mdn
 import sim
-from ik_mdn.evaluation.report import held_out
+from ik_mdn.evaluation.report import held_out, measure_report
 from ik_mdn.model import (
     ChainModel,
     ConditionalNetwork,
@@ -228,6 +228,22 @@ def test_a_chain_is_kept_in_a_file_and_old_files_have_none(name: str, reach_widt
     config.pop("reach_width", None)
     write_tensors(tmp_path / "old.safetensors", tensors, {**metadata, "config": json.dumps(config)})
     assert isinstance(load_model(tmp_path / "old.safetensors"), PoseModel)
+
+
+@pytest.mark.parametrize(("name", "task"), [("ur5e", "position"), ("xarm6", "x,y,z,yaw")])
+def test_a_chain_in_a_chain_has_few_values_in_its_means_and_a_report_without_steps(name: str, task: str) -> None:
+    model = _chain(name, task, reach_width=8)
+    assert isinstance(model.rest, ChainModel)
+    _, T = held_out(model.arm, 20)
+    with torch.no_grad():
+        mass = model.mass(T)
+        model.rest.strata = model.strata  # all of them
+        whole = model.mass(T)
+    model.rest.strata = 4
+    assert float((mass / whole).log().square().mean().sqrt()) < 0.03
+    report = measure_report(ik_mdn.IKSolver(model.arm, model), training={}, count=40)
+    assert list(report["draws"]) == ["network"]
+    assert 0 <= report["near"] <= 1
 
 
 @pytest.mark.slow
