@@ -57,9 +57,11 @@ class ChainModel(nn.Module):
         self._wound = partly_wound(self._one, [0] if split.joint in self.features.divided_out else [])
         left = config.drawn_first if config.drawn_first == AUTOMATIC else config.drawn_first[1:]
         self.rest: ArmModel = model_for(split.rest, self.task, replace(config, drawn_first=left))
-        self.strata = STRATA  # of a mean over values of the first joint
+        self.is_inner = (
+            False  # whether joints of another chain are drawn before: means over values of the joint are coarser
+        )
         if isinstance(self.rest, ChainModel):
-            self.rest.strata = _INNER_STRATA
+            self.rest.is_inner = True
         unseen = self.split.of_rest(self.features.divided_out)
         self.known = [j for j in self.rest.features.divided_out if j not in unseen]  # joints of the rest, see `_kept`
         self.reach = ReachNetwork(self.rest.features.size, config.reach_width) if config.reach_width else None
@@ -134,7 +136,7 @@ class ChainModel(nn.Module):
 
     def _mean_over_strata(self, T_base_tip: Tensor, measure: Callable[[Tensor], Tensor]) -> Tensor:
         """The mean of what the others' targets (B, 4, 4) give, (B,), over the density of the first joint in limits, (B,)."""
-        drawn, _ = self._strata(T_base_tip, self.strata, sharp=self.strata == STRATA)
+        drawn, _ = self._strata(T_base_tip, _INNER_STRATA if self.is_inner else STRATA, sharp=not self.is_inner)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn)
         return measure(T.flatten(0, 1)).reshape(drawn.shape).mean(-1)
 

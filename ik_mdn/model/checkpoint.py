@@ -80,8 +80,7 @@ def save_model(model: SavedModel | ArmModel, path: Path | str) -> None:
     Raises:
         CheckpointError: See `check_kept`.
     """
-    if not isinstance(model, SavedModel):
-        model = model.saved()
+    model = SavedModel.of(model)
     check_kept(model.arm, model.task)
     metadata = {
         "format": FORMAT,

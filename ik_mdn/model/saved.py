@@ -69,7 +69,9 @@ class SavedModel:
 
     @classmethod
     def of(cls, model: Any) -> SavedModel:
-        """A `PoseModel` or `ChainModel` as it is now."""
+        """A `PoseModel` or `ChainModel` as it is now; plain numbers are taken as they are."""
+        if isinstance(model, cls):
+            return model
         weights = {name: value.detach().cpu().numpy().copy() for name, value in model.state_dict().items()}
         extras = (model.report, model.postures, model.recalibration, model.proposer)
         return cls(model.arm, model.task, model.config, weights, *extras)

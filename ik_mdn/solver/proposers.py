@@ -35,7 +35,7 @@ class CompiledModel:
     """
 
     def __init__(self, model: SavedModel | ArmModel, *, with_axes: bool = True, halves: bool = True) -> None:
-        self.saved = model if isinstance(model, SavedModel) else model.saved()
+        self.saved = SavedModel.of(model)
         self._links, last = _taken_apart(self.saved, halves)
         self._last = _last_of(last, with_axes=with_axes and not self._links, halves=halves)
 

@@ -156,8 +156,7 @@ class IKSolver:
         """16 digits that tell the model from others; nothing where seeds are random."""
         from ik_mdn.model import SavedModel
 
-        model = self._model
-        return "" if model is None else (model if isinstance(model, SavedModel) else model.saved()).fingerprint
+        return "" if self._model is None else SavedModel.of(self._model).fingerprint
 
     def save(self, path: str | Path) -> None:
         """Write the model to one `.safetensors` file.

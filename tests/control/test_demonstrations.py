@@ -93,10 +93,7 @@ def test_other_settings_and_damaged_files_are_told(folder: Path, tmp_path: Path)
         with pytest.raises(DatasetError, match=message) if message else nullcontext():
             next(recording)
     model = tmp_path / "model.safetensors"
-    for shipped, message in (
-        ("planar3", ""),
-        ("planar3-k1", "model_fingerprint is"),
-    ):  # another model under the same name
+    for shipped, message in (("planar3", ""), ("planar3-k1", "model_fingerprint is")):  # another under the same name
         save_model(read_model(shipped), model)
         with pytest.raises(DatasetError, match=message) if message else nullcontext():
             next(record_demonstrations(tmp_path / "modelled", SETTINGS, episodes=1, model=str(model)))

@@ -237,9 +237,9 @@ def test_a_chain_in_a_chain_has_few_values_in_its_means_and_a_report_without_ste
     _, T = held_out(model.arm, 20)
     with torch.no_grad():
         mass = model.mass(T)
-        model.rest.strata = model.strata  # all of them
+        model.rest.is_inner = False  # as many and as sharp as of the joint drawn first
         whole = model.mass(T)
-    model.rest.strata = 4
+    model.rest.is_inner = True
     assert float((mass / whole).log().square().mean().sqrt()) < 0.03
     report = measure_report(ik_mdn.IKSolver(model.arm, model), training={}, count=40)
     assert list(report["draws"]) == ["network"]
