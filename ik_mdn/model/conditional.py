@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from ik_mdn.mixture import GaussianMixture, angular_frequency, mse, sample_mean
 from ik_mdn.model.config import Kind, ModelConfig, shape_of
-from ik_mdn.model.network import MixtureHead, MixtureParts, PointHead, Trunk
+from ik_mdn.model.network import MixtureHead, PointHead, Trunk
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
 
@@ -55,10 +55,10 @@ class ConditionalNetwork(nn.Module):
         mixture: GaussianMixture = self.head(self._hidden(x), floor=self.floor)
         return mixture
 
-    def parts(self, x: Tensor) -> MixtureParts:
-        """What the mixture for inputs (B, n_in) is made of, for a likelihood that needs no more."""
+    def numbers(self, x: Tensor) -> Tensor:
+        """What leaves the mixture head for inputs (B, n_in), for a likelihood that needs no more; see `MixtureHead`."""
         assert isinstance(self.head, MixtureHead)
-        return self.head.parts(self._hidden(x))
+        return self.head.numbers(self._hidden(x))
 
     def regress(self, x: Tensor) -> Tensor:
         """The regressor's y (B, D) for inputs (B, n_in)."""

@@ -140,10 +140,10 @@ class _Graph(nn.Module):
         network: ConditionalNetwork = model
         if isinstance(model, ChainModel):
             network, shift = model.first, shift[:, [model.split.joint]]
-        logits, mean, log_scale, tangle = network.parts(features)
+        assert isinstance(network.head, MixtureHead)
+        logits, mean, log_scale, tangle = network.head.parts_of(network.numbers(features))
         scale = network.floor + log_scale.clamp(*LOG_SCALE_RANGE).exp()
         scale = scale * model.recalibration.width + torch.zeros_like(mean)  # one for each joint
-        assert isinstance(network.head, MixtureHead)
         full = network.head.shape.covariance == "full" and network.head.shape.dims > 1
         factor = precision_factor(scale, tangle) if full else torch.diag_embed(scale.reciprocal())
         return logits[..., 0].log_softmax(-1).double(), mean.double() + shift[:, None], factor.double()

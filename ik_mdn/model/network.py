@@ -96,7 +96,7 @@ class MixtureHead(nn.Module):
             scale: Standard deviation [rad or m].
         """
         with torch.no_grad():
-            _, mean, sine, log_scale, _ = self._split(self.out.bias[None])
+            _, mean, sine, log_scale, _ = self._split(self.out.bias.view(1, self.shape.components, -1))
             angle = means[:, self._turning] * self._frequency
             mean.copy_(means)
             mean[..., self._turning] = angle.cos()
@@ -113,7 +113,7 @@ class MixtureHead(nn.Module):
         Returns:
             A mixture, its values unchecked.
         """
-        return self.mixture_of(self.parts(hidden), floor=floor)
+        return self.mixture_of(self.parts_of(self.numbers(hidden)), floor=floor)
 
     def mixture_of(self, parts: MixtureParts, *, floor: float) -> GaussianMixture:
         """The mixture that `parts` describe; see `forward`."""
@@ -125,9 +125,14 @@ class MixtureHead(nn.Module):
         factor = precision_factor(scale, tangle)
         return GaussianMixture(logits=logits, loc=mean, precision_tril=factor, period=self.period, validate_args=False)
 
-    def parts(self, hidden: Tensor) -> MixtureParts:
-        """What the mixtures for hidden states (B, width) are made of."""
-        logits, mean, sine, log_scale, tangle = self._split(self.out(hidden))
+    def numbers(self, hidden: Tensor) -> Tensor:
+        """What leaves the head for hidden states (B, width): (B, K, S), for each component the S numbers of its shape."""
+        numbers: Tensor = self.out(hidden)
+        return numbers.view(hidden.shape[0], self.shape.components, sum(self.shape.sizes))
+
+    def parts_of(self, numbers: Tensor) -> MixtureParts:
+        """What mixtures are made of, from the head's numbers (B, K, S)."""
+        logits, mean, sine, log_scale, tangle = self._split(numbers)
         if self.shape.turning:
             is_all = len(self.shape.turning) == self.shape.dims
             cosine = mean if is_all else mean.index_select(-1, self._turning)
@@ -136,9 +141,8 @@ class MixtureHead(nn.Module):
         return MixtureParts(logits, mean, log_scale, tangle)
 
     def _split(self, numbers: Tensor) -> _Numbers:
-        """Views of the head's output; blockwise, so that no reshape can mix components."""
-        per_component = numbers.view(numbers.shape[0], self.shape.components, sum(self.shape.sizes))
-        return _Numbers(*torch.split(per_component, list(self.shape.sizes), dim=-1))
+        """Views of the head's numbers (B, K, S); blockwise, so that no reshape can mix components."""
+        return _Numbers(*torch.split(numbers, list(self.shape.sizes), dim=-1))
 
 
 class PointHead(nn.Module):

@@ -111,6 +111,11 @@ class TrainConfig(ModelConfig):
             return self.minutes
         return float("inf") if self.steps else 10.0
 
+    @property
+    def adds_to_likelihood(self) -> bool:
+        """Whether anything but the likelihood is in the loss of a mixture."""
+        return bool(self.entropy_weight or self.ordering_weight or self.draws_weight)
+
     def for_proposer(self) -> TrainConfig:
         """How the proposer is trained, with the whole budget."""
         floor = max(self.floor, _PROPOSER_FLOOR)

@@ -1,4 +1,4 @@
-"""The likelihood's pass on a GPU: one program per row, one lane per component; see `likelihood`, whose formulas these are."""
+"""The likelihood's pass on a GPU: one program per row, one lane per component; see `likelihood_numba`, whose formulas these are."""
 
 # ruff: noqa: RUF005 - Triton does not know unpacking
 # mypy: ignore-errors
@@ -14,8 +14,8 @@ from ik_mdn.model import LOG_SCALE_RANGE
 _LOWEST, _HIGHEST = LOG_SCALE_RANGE
 
 
-def on_gpu(raw: Tensor, y: Tensor, turn: Tensor, floor: Tensor, gradient: Tensor, loss: Tensor) -> None:
-    """Fill in the gradient (B, P, K) and the loss (B,) of every row, as `likelihood` does on the CPU."""
+def on_gpu(turn: Tensor, y: Tensor, floor: Tensor, raw: Tensor, gradient: Tensor, loss: Tensor) -> None:
+    """Fill in the gradient (B, P, K) of `likelihood.raw_of` and the loss (B,) of every row."""
     rows, numbers, components = raw.shape
     dims = len(turn)
     block = max(32, triton.next_power_of_2(components))

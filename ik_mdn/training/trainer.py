@@ -24,6 +24,7 @@ from ik_mdn.training.interrupts import interrupts_wait
 from ik_mdn.training.likelihood import Answers, compiled_nll, compiles_for
 from ik_mdn.training.optimizers import build_optimizers, group_of, states_of, step_by
 from ik_mdn.training.processes import Processes
+from ik_mdn.training.products import coarse_gradients
 from ik_mdn.training.recording import RecordedStep
 from ik_mdn.training.runs import Progress, RunFolder
 from ik_mdn.training.streams import Stream
@@ -107,7 +108,7 @@ class Trainer:
             TrainingError: The loss or a gradient is not finite. On this, as on Ctrl-C, the state is saved first.
         """
         try:
-            with interrupts_wait() as check_interrupt, _matrix_precision("high"):
+            with interrupts_wait() as check_interrupt, _fast_matrices():
                 try:
                     self._train(on_progress, check_interrupt)
                 finally:
@@ -198,10 +199,10 @@ class Trainer:
         if self.config.noise:
             noise = torch.randn(x.shape, generator=self.generator, device=x.device)
             x = x + self.config.noise * self.model.spread * noise
-        loss = self._loss(x, y, floor, answers)
+        with coarse_gradients(x.device):
+            loss = self._loss(x, y, floor, answers)
         self.model.zero_grad(set_to_none=True)
-        with _matrix_precision("medium" if self.device.type == "cpu" else "high"):
-            loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]
         self.processes.average(p.grad for p in self.model.parameters() if p.grad is not None)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         if self.device.type == "cpu":  # elsewhere to look is to wait
@@ -215,13 +216,14 @@ class Trainer:
             return self.model.regression_loss(x, y)
         config, head = self.config, self.model.head
         assert isinstance(head, MixtureHead)
-        parts = self.model.parts(x)
-        if compiles_for(x.device):
-            loss = compiled_nll(parts, y, self.model.period, floor, answers)
+        numbers = self.model.numbers(x)
+        is_compiled = compiles_for(x.device)
+        if config.adds_to_likelihood or not is_compiled:
+            mixture = head.mixture_of(head.parts_of(numbers), floor=float(floor))
+        if is_compiled:
+            loss = compiled_nll(head, numbers, y, floor, answers)
         else:
-            loss = nll(head.mixture_of(parts, floor=float(floor)), y.float(), blur=float(floor))
-        if config.entropy_weight or config.ordering_weight or config.draws_weight:
-            mixture = head.mixture_of(parts, floor=float(floor))
+            loss = nll(mixture, y.float(), blur=float(floor))
         if config.entropy_weight:
             loss = loss + entropy_bonus(mixture, config.entropy_weight * max(0.0, 1 - 2 * self.fraction))
         if config.ordering_weight:
@@ -235,7 +237,7 @@ class Trainer:
     def _take(self) -> Callable[[Tensor, Tensor], tuple[Tensor, ...]]:
         """How a step is taken: recorded where nothing in it changes but tensors."""
         config = self.config
-        changes = config.noise or config.entropy_weight or config.ordering_weight or config.draws_weight
+        changes = config.noise or config.adds_to_likelihood
         fixed = not changes and (self.model.kind == "mse" or compiles_for(self.device))
         if self.device.type == "cpu" or self.processes.size > 1 or not fixed:
             return self._take_step
@@ -315,11 +317,10 @@ class Trainer:
 
 
 @contextmanager
-def _matrix_precision(kind: str) -> Iterator[None]:
-    """How exact matrix products of single precision are: "high" is TF32 on a GPU, with which draws came out as good;
-    "medium" bfloat16 on processors that have it, enough for gradients and too little for a sharp density."""
+def _fast_matrices() -> Iterator[None]:
+    """Products of single precision are TF32 on a GPU, with which draws came out as good."""
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(kind)
+    torch.set_float32_matmul_precision("high")
     try:
         yield
     finally:

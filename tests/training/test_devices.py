@@ -21,19 +21,22 @@ _INTERPRETED = """
 import sys
 import torch
 sys.path.insert(0, sys.argv[1])
-from test_likelihood import PERIOD, head_and_targets
-from ik_mdn.training.likelihood import on_cpu, raw_of
+from test_likelihood import PERIOD, TURNING, head_and_targets
+from ik_mdn.training.likelihood import raw_of
+from ik_mdn.training.likelihood_numba import on_cpu
 from ik_mdn.training.likelihood_triton import on_gpu
-for covariance in ("isotropic", "diagonal", "full"):
-    head, hidden, y = head_and_targets(covariance)
-    raw = raw_of(head.parts(hidden[:20]), 4).detach()
-    turn = torch.where(PERIOD.isinf(), 0.0, PERIOD)
+turn = torch.where(PERIOD.isinf(), 0.0, PERIOD)
+for covariance, turning in (("isotropic", TURNING[0]), ("diagonal", TURNING[1]), ("full", TURNING[2])):
+    head, hidden, y = head_and_targets(covariance, turning)
+    numbers, y = head.numbers(hidden[:20]), y[:20].contiguous()
+    raw = raw_of(head.parts_of(numbers), 4)
     results = []
-    for run in (on_cpu, on_gpu):
-        gradient, loss = torch.full_like(raw, torch.nan), torch.full((20,), torch.nan)
-        run(raw, y[:20].contiguous(), turn, torch.tensor(0.15), gradient, loss)
-        results.append((gradient, loss))
-    for on_gpus, on_cpus in zip(*results):
+    for values, run in ((numbers, lambda *out: on_cpu(head.shape, turn, y, 0.15, None, *out)),
+                        (raw, lambda *out: on_gpu(turn, y, torch.tensor(0.15), *out))):
+        gradient, loss = torch.full_like(values, torch.nan), torch.full((20,), torch.nan)
+        run(values.detach(), gradient, loss)
+        results.append((torch.autograd.grad(values, numbers, gradient)[0], loss))
+    for on_cpus, on_gpus in zip(*results):
         torch.testing.assert_close(on_gpus, on_cpus, rtol=1e-4, atol=1e-4)
 """
 

@@ -10,45 +10,73 @@ from torch import Tensor
 
 from ik_mdn.mixture import nll
 from ik_mdn.mixture.losses import GaussianMixture
-from ik_mdn.model import MixtureHead, MixtureParts, MixtureShape
+from ik_mdn.model import MixtureHead, MixtureShape
 from ik_mdn.training.likelihood import Answers, compiled_nll
 
 TAU = 2 * math.pi
-PERIOD = torch.tensor([TAU, math.inf, TAU, TAU])
+PERIOD = torch.tensor([TAU, math.inf, TAU, TAU / 2])
+TURNING = ((), (2,), (0, 2, 3))  # coordinates whose means are said by a cosine and a sine
 
 
-def _head(covariance: str, seed: int = 0) -> tuple[MixtureHead, Tensor]:
+def _head(covariance: str, turning: tuple[int, ...] = (), seed: int = 0) -> tuple[MixtureHead, Tensor]:
     """A head of five components in four dimensions, all narrow against a turn, and hidden states for it."""
     torch.manual_seed(seed)
-    head = MixtureHead(7, MixtureShape(5, 4, covariance), PERIOD)  # type: ignore[arg-type]
+    head = MixtureHead(7, MixtureShape(5, 4, covariance, turning), PERIOD)  # type: ignore[arg-type]
     head.start_from(torch.rand(5, 4) * 4 - 2, scale=0.1)
     with torch.no_grad():
         head.out.weight.mul_(2)
     return head, torch.randn(200, 7)
 
 
-def head_and_targets(covariance: str) -> tuple[MixtureHead, Tensor, Tensor]:
+def head_and_targets(covariance: str, turning: tuple[int, ...] = ()) -> tuple[MixtureHead, Tensor, Tensor]:
     """A head, hidden states, and targets near its components at any number of turns."""
-    head, hidden = _head(covariance)
+    head, hidden = _head(covariance, turning)
     y = head(hidden, floor=0.15).sample().float() + 0.3 * torch.randn(200, 4)
     return head, hidden, y + TAU * torch.randint(-1, 2, (200, 1)) * PERIOD.isfinite()
 
 
+@pytest.mark.parametrize("turning", TURNING)
 @pytest.mark.parametrize("covariance", ["isotropic", "diagonal", "full"])
-def test_value_and_gradient_are_those_of_autograd(covariance: str) -> None:
-    head, hidden, y = head_and_targets(covariance)
+def test_value_and_gradient_are_those_of_autograd(covariance: str, turning: tuple[int, ...]) -> None:
+    head, hidden, y = head_and_targets(covariance, turning)
     results = []
     for compiled in (True, False):
         head.zero_grad()
-        parts = head.parts(hidden)
-        if compiled:
-            loss = compiled_nll(parts, y, PERIOD, 0.15)
-        else:
-            loss = nll(head.mixture_of(parts, floor=0.15), y, blur=0.15)
+        loss = (
+            compiled_nll(head, head.numbers(hidden), y, 0.15)
+            if compiled
+            else nll(head(hidden, floor=0.15), y, blur=0.15)
+        )
         loss.backward()  # type: ignore[no-untyped-call]
         results.append((loss.detach(), head.out.weight.grad.clone()))  # type: ignore[union-attr]
     torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(results[0][1], results[1][1], rtol=1e-3, atol=1e-4 * float(results[1][1].abs().max()))
+
+
+def test_directions_of_any_length_and_quadrant_are_their_angles() -> None:
+    """One narrow component: the loss is least, and flat, where its mean is the target's angle, and tells the distance."""
+    head = MixtureHead(1, MixtureShape(1, 1, "diagonal", (0,)), torch.tensor([TAU]))
+    length = torch.logspace(-15, 15, 61)
+    angle = torch.cat([torch.linspace(-math.pi, math.pi, 1001), torch.pi / 4 * torch.arange(-4, 5)])
+    length, angle = (each.flatten() for each in torch.meshgrid(length, angle, indexing="ij"))
+    numbers = torch.stack([0 * angle, length * angle.cos(), length * angle.sin(), 0 * angle - 3], dim=-1)[:, None]
+    width, floor = math.exp(-3), 0.01
+    for i in range(0, len(angle), 7):
+        away = 0.1 * math.sin(i)
+        loss = compiled_nll(head, numbers[[i]], angle[[i], None] + away, floor)
+        sigma = floor + width
+        expected = math.log(sigma) + 0.5 * (away**2 + floor**2) / sigma**2 + 0.5 * math.log(TAU)
+        assert float(loss) == pytest.approx(expected, abs=2e-5), (length[i], angle[i])
+
+
+def test_a_direction_without_length_has_no_gradient_and_one_that_is_no_number_has_one_that_is_none() -> None:
+    head = MixtureHead(1, MixtureShape(1, 1, "diagonal", (0,)), torch.tensor([TAU]))
+    for cosine, sine, expected in ((0.0, 0.0, 0.0), (math.nan, 1.0, math.nan), (1.0, math.nan, math.nan)):
+        numbers = torch.tensor([[[0.0, cosine, sine, 0.0]]], requires_grad=True)
+        compiled_nll(head, numbers, torch.tensor([[1.0]]), 0.01).backward()  # type: ignore[no-untyped-call]
+        assert numbers.grad is not None
+        found = numbers.grad[0, 0, 1:3]
+        assert bool((found == expected).all()) if expected == 0 else bool(found.isnan().any()), (cosine, sine)
 
 
 def test_several_answers_of_one_input_count_by_their_shares() -> None:
@@ -63,9 +91,9 @@ def test_several_answers_of_one_input_count_by_their_shares() -> None:
     for together in (True, False):
         head.zero_grad()
         if together:
-            loss = compiled_nll(head.parts(hidden), y, PERIOD, 0.15, Answers(ends, share))
+            loss = compiled_nll(head, head.numbers(hidden), y, 0.15, Answers(ends, share))
         else:
-            each = [head.mixture_of(head.parts(hidden[i][None]), floor=0.15) for i in owner.tolist()]
+            each = [head(hidden[i][None], floor=0.15) for i in owner.tolist()]
             losses = [nll(mixture, y[[m]], blur=0.15) for m, mixture in enumerate(each)]
             loss = (share * torch.stack(losses)).sum() / 60
         loss.backward()  # type: ignore[no-untyped-call]
@@ -79,10 +107,11 @@ def test_no_gradient_is_denormal() -> None:
     head, hidden = _head("full")
     hidden = hidden.repeat(20, 1)  # a batch as large as those of training
     head.start_from(torch.rand(5, 4) * 4 - 2, scale=0.02)
-    parts = MixtureParts(*(part.detach().contiguous().requires_grad_() for part in head.parts(hidden)))
+    numbers = head.numbers(hidden).detach().requires_grad_()
     y = head(hidden, floor=0.01).sample().float()
-    compiled_nll(parts, y, PERIOD, 0.01).backward()  # type: ignore[no-untyped-call]
-    size = torch.cat([part.grad.flatten() for part in parts]).abs()  # type: ignore[union-attr]
+    compiled_nll(head, numbers, y, 0.01).backward()  # type: ignore[no-untyped-call]
+    assert numbers.grad is not None
+    size = numbers.grad.abs()
     assert ((size == 0) | (size >= torch.finfo(torch.float32).tiny)).all()
     assert 0.2 < float((size == 0).float().mean()) < 0.9  # components far from the target are left alone
 
@@ -94,7 +123,7 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     try:
         for threads in (1, 2, 3):
             torch.set_num_threads(threads)
-            losses.append(compiled_nll(head.parts(hidden), y, PERIOD, 0.1))
+            losses.append(compiled_nll(head, head.numbers(hidden), y, 0.1))
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(losses[0], loss) for loss in losses[1:])
