@@ -1,4 +1,4 @@
-"""Other learned densities beside ours, at equal training time on the same samples; and what others have published."""
+"""Other learned densities beside ours, at equal training time on the same stream; and what others have published."""
 
 from __future__ import annotations
 
@@ -113,8 +113,9 @@ def check_learned(arm: Arm, seconds: float) -> None:
 def compare_learned(arm: Arm, task: Task, seconds: float, *, seed: int = 0) -> Iterator[LearnedResult]:
     """Our mixture, a circular spline flow (zuko) and the mixture of sbi, each trained for so many seconds.
 
-    All see the same features of a pose and the same targets, joint vectors uniform in limits of which the pose's symmetries
-    are divided out, in one stream of samples by seed. Targets of the others are blurred by the floor, as ours are by its loss.
+    All see the same features of a pose and joint vectors uniform in limits of which the pose's symmetries are divided out, in
+    one stream of samples by seed. Ours trains as by default: of a pose with isolated solutions on all of them, found by
+    solving (`TrainConfig.branches`), while the others have the one that made the pose. Targets of the others are blurred by the floor, as ours are by its loss.
     Flow: `zuko.flows.NCSF`, Durkan et al., NeurIPS 2019, on the circle Rezende et al., ICML 2020. Both with AdamW and a
     cosine schedule, hidden layers as wide as ours.
 

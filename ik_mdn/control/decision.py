@@ -93,7 +93,7 @@ class CostWeights:
         manipulability: For a candidate in a singularity.
         manipulability_wanted: Manipulability from which on it costs nothing; see `Candidate`. A tenth to a third
             of random configurations of six-joint arms lie below the default.
-        weight: For a candidate to which the mixture gives no weight.
+        weight: For a candidate without any weight among the solutions.
         probability: Per nat by which a candidate is less probable than the most probable one: 1 takes on a second of
             travel to be e times as usual. For a model of one's own configurations, whose weights say how the arm is
             usually held (`Decision.law`); off by default.

@@ -14,6 +14,7 @@ from ik_mdn.mixture.factor import PrecisionFactor
 from ik_mdn.mixture.images import Images, list_images, sum_by_row
 from ik_mdn.mixture.parameters import MixtureParameters
 
+_AT_ONCE = 1 << 16  # components at points that are looked at in one go; bounds the memory
 _SADDLE = 1e-6  # how far the curvature may exceed that of a flat top before a point counts as a saddle
 
 
@@ -41,7 +42,7 @@ def find_modes(mixture: MixtureParameters, *, max_steps: int = 500, tol: float =
     y ← (Σₖ rₖ(y) Σₖ⁻¹)⁻¹ Σₖ rₖ(y) Σₖ⁻¹ μₖ (Carreira-Perpiñán, Mode-finding for mixtures of Gaussian distributions, IEEE
     TPAMI 22(11), 2000), which never lowers the density; each component enters by all its images that matter. Long thin
     components that cross have a peak at the crossing, which the ascents from their means may pass by, so the
-    peaks of the products of two components are starts too: the K of them with the highest density. Stationary points whose
+    peaks of the products of two components are starts too: the K of them where the two are densest. Stationary points whose
     Hessian has a positive eigenvalue are dropped, and points nearer to each other than `merge` count once. A
     mixture may have more modes than starts in D > 1. Computed in double precision; memory batch x K² x D².
 
@@ -54,12 +55,14 @@ def find_modes(mixture: MixtureParameters, *, max_steps: int = 500, tol: float =
     flat = _in_double(mixture)
     precision = flat.precision_tril.mT @ flat.precision_tril  # (B, K, D, D)
     y = torch.cat([flat.loc, _crossings(flat, precision)], dim=1).movedim(1, 0).clone()  # (S, B, D), means first
-    live = torch.arange(y.shape[1], device=y.device)
+    starts, live = (torch.arange(size, device=y.device) for size in y.shape[:2])  # where any still moves
     for _ in range(max_steps):
-        _, slope, local, _ = _expansion(flat.take(live), precision[live], y[:, live])
+        at = starts[:, None], live
+        _, slope, local, _ = _expansion(flat.take(live), precision[live], y[at])
         step = torch.linalg.solve(local, slope.unsqueeze(-1)).squeeze(-1)
-        y[:, live] += step
-        live = live[((step * slope).sum(-1) > tol**2).any(0)]
+        y[at] += step
+        moves = (step * slope).sum(-1) > tol**2
+        starts, live = starts[moves.any(1)], live[moves.any(0)]
         if not len(live):
             break
     log_prob, _, local, scatter = _expansion(flat, precision, y)
@@ -87,16 +90,20 @@ def _in_double(mixture: MixtureParameters) -> MixtureParameters:
 
 
 def _crossings(flat: MixtureParameters, precision: Tensor) -> Tensor:
-    """Of all pairs of components the K peaks of products N(y; μᵢ, Σᵢ) N(y; μⱼ, Σⱼ) where p(y) is highest, (B, K, D)."""
+    """Peaks of products N(y; μᵢ, Σᵢ) N(y; μⱼ, Σⱼ): of all pairs the K where the two alone are densest, (B, K, D)."""
     one, other = torch.triu_indices(flat.n_components, flat.n_components, 1, device=flat.loc.device)
     gap = nearest_image(flat.loc[:, other] - flat.loc[:, one], flat.period)
     pull = precision[:, other] @ gap.unsqueeze(-1)
-    y = flat.loc[:, one] + torch.linalg.solve(precision[:, one] + precision[:, other], pull).squeeze(-1)
-    most = min(flat.n_components, len(one))
-    terms = _terms(flat, y.movedim(1, 0))
-    log_prob = sum_by_row(terms.log_share, terms.point, y.shape[0] * y.shape[1]).reshape(y.shape[1], y.shape[0])
-    best = log_prob.T.topk(most, dim=-1).indices
-    highest: Tensor = y.gather(1, best.unsqueeze(-1).expand(-1, -1, y.shape[-1]))
+    away = torch.linalg.solve(precision[:, one] + precision[:, other], pull).squeeze(-1)  # from the first mean
+    height = flat.log_weights + flat.precision_tril.diagonal(dim1=-2, dim2=-1).log().sum(-1)  # at the means
+
+    def log_density(pair: Tensor, residual: Tensor) -> Tensor:
+        z = (flat.precision_tril[:, pair] @ residual.unsqueeze(-1)).squeeze(-1)
+        return height[:, pair] - 0.5 * z.square().sum(-1)
+
+    density = torch.logaddexp(log_density(one, away), log_density(other, away - gap))
+    best = density.topk(min(flat.n_components, len(one)), dim=-1).indices
+    highest: Tensor = (flat.loc[:, one] + away).gather(1, best.unsqueeze(-1).expand(-1, -1, away.shape[-1]))
     return highest
 
 
@@ -125,6 +132,15 @@ def _terms(flat: MixtureParameters, y: Tensor) -> _Terms:
 
 def _expansion(flat: MixtureParameters, precision: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """log p, Σ rₖ gₖ, Σ rₖ Σₖ⁻¹ and Σ rₖ gₖ gₖᵀ with gₖ = Σₖ⁻¹(μₖ - y), at points (S, B, D), over all images."""
+    some = max(1, _AT_ONCE // max(1, flat.logits.numel()))
+    log_prob, slope, local, scatter = zip(
+        *(_expanded(flat, precision, part) for part in torch.split(y, some)), strict=True
+    )
+    return torch.cat(log_prob), torch.cat(slope), torch.cat(local), torch.cat(scatter)
+
+
+def _expanded(flat: MixtureParameters, precision: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """`_expansion` at as many points as are looked at in one go."""
     row, point, tril, z, log_share = _terms(flat, y)
     size = y.shape[-1]
     n_points = y.shape[0] * y.shape[1]

@@ -24,6 +24,7 @@ from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, strata_for
 from ik_mdn.model.split import Split, chosen_split
+from ik_mdn.model.targets import checked_targets
 from sim.arm import Arm
 from sim.task import Task, load_task
 
@@ -94,10 +95,10 @@ class ChainModel(nn.Module):
             steps: Of the kinematic head; see `PoseModel.posterior`.
             noise: See `PoseModel.log_prob`.
         """
-        return (
-            self.log_uncut(T_base_tip, q, steps=steps, noise=noise)
-            - self.mass(T_base_tip, steps=steps).clamp_min(1e-9).log()
-        )
+        T_base_tip = checked_targets(self.task, T_base_tip, steps=steps)
+        q = torch.as_tensor(q, dtype=T_base_tip.dtype, device=T_base_tip.device)
+        uncut = self.log_uncut(T_base_tip, q, steps=steps, noise=noise)
+        return uncut - self.mass(T_base_tip, steps=steps).clamp_min(1e-9).log()
 
     def log_uncut(
         self,
@@ -144,6 +145,7 @@ class ChainModel(nn.Module):
         self, T_base_tip: Tensor, count: int, *, steps: int = 0, generator: torch.Generator | None = None
     ) -> Tensor:
         """Joint vectors drawn from p(q | T), shape (B, count, n), float64; see `PoseModel.sample`."""
+        T_base_tip = checked_targets(self.task, T_base_tip, count=count, steps=steps)
         with torch.no_grad():
             drawn = self._draw_first(T_base_tip, count, steps, generator)
             T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
@@ -174,8 +176,9 @@ class ChainModel(nn.Module):
     def posterior(self, T_base_tip: Tensor, *, steps: int = 0, strata: int = STRATA) -> GaussianMixture:
         """p(q | T) as one mixture: of `strata` values of the first joint, each with the components that follow from it.
 
-        A close copy of the density for moments, modes and pictures: `sample` draws from the density itself, and `log_prob` says it
-        but for its mass in limits, a mean over so many values too. Every value of the first joint stands for the same share of it.
+        For moments, modes and pictures: between those values it is constant in the other joints, where the density itself follows
+        the curve of solutions. So its own draws miss by centimetres and its `log_prob` is tens of nats lower; draw by `sample` and
+        score by `log_prob` of the model. Every value of the first joint stands for the same share of the density.
 
         Args:
             T_base_tip: Targets, (B, 4, 4), float64.
@@ -185,6 +188,7 @@ class ChainModel(nn.Module):
         Returns:
             Mixture with batch shape (B,), event shape (n,), float64.
         """
+        T_base_tip = checked_targets(self.task, T_base_tip, steps=steps)
         drawn, width = self._strata(T_base_tip, strata)
         T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
         inner = self.rest.posterior(T, steps=steps)

@@ -18,6 +18,7 @@ from ik_mdn.model.postures import Postures
 from ik_mdn.model.recalibration import Recalibration
 from ik_mdn.model.saved import ReportCard, SavedModel
 from ik_mdn.model.seeding import Proposal, sigma_points
+from ik_mdn.model.targets import checked_targets
 from sim.arm import Arm
 from sim.task import Task, load_task
 
@@ -52,7 +53,7 @@ class PoseModel(ConditionalNetwork):
         """The density p(q | T) as a mixture over joint vectors, in limits up to the width of a component.
 
         Args:
-            T_base_tip: Targets, shape (B, 4, 4), float64.
+            T_base_tip: Targets, shape (B, 4, 4), float64 (others are made so; `sim.task.as_targets`).
             steps: Gauss-Newton steps of the component means with the arm's kinematics, as a last layer; see
                 `ik_mdn.model.kinematic.step_means`. 0 is the network alone.
 
@@ -60,8 +61,9 @@ class PoseModel(ConditionalNetwork):
             Mixture with batch shape (B,), event shape (n,), float64; turning joints circular with period 2π.
 
         Raises:
-            ShapeError: Steps for an arm with more joints than the task has constraints.
+            ShapeError, PoseError: Steps for an arm with more joints than the task has constraints, or the targets make no sense.
         """
+        T_base_tip = checked_targets(self.task, T_base_tip, steps=steps)
         return within_limits(self.uncut(T_base_tip, steps).mixture, self.arm, self._wound)
 
     def log_prob(self, T_base_tip: Tensor, q: Tensor, *, steps: int = 0, noise: Tensor | float = 0.0) -> Tensor:
@@ -74,6 +76,8 @@ class PoseModel(ConditionalNetwork):
             noise: Added to every joint where its density is asked, as in training. (Joints drawn first by a `ChainModel`
                 condition the others as they are: with the noise on them others would be right.)
         """
+        T_base_tip = checked_targets(self.task, T_base_tip, steps=steps)
+        q = torch.as_tensor(q, dtype=T_base_tip.dtype, device=T_base_tip.device)
         mixture = self.uncut(T_base_tip, steps).mixture  # what arrived of it stands in `log_uncut` and in `mass`
         log_p = mixture.log_prob(q + noise) + kept(q + noise, self.arm, self._wound).log()
         return log_p - mass_in_limits(mixture, self.arm, wound=self._wound).clamp_min(1e-9).log()
@@ -181,8 +185,9 @@ class PoseModel(ConditionalNetwork):
             generator: Source of randomness; None is torch's own.
 
         Raises:
-            ShapeError: The model is a regressor.
+            ShapeError, PoseError: The model is a regressor, or the targets or numbers make no sense.
         """
+        T_base_tip = checked_targets(self.task, T_base_tip, count=count, steps=steps)
         with torch.no_grad():
             whole = self.uncut(T_base_tip, steps).mixture
 
@@ -203,6 +208,7 @@ class PoseModel(ConditionalNetwork):
         Returns:
             Shape (B, n), float64 [rad, m].
         """
+        T_base_tip = checked_targets(self.task, T_base_tip)
         if self.kind == "mse":
             return self.propose(T_base_tip).q[:, 0]
         with torch.no_grad():

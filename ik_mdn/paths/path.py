@@ -20,7 +20,7 @@ RATE = 100.0  # [Hz] that paths are sampled at
 SPEED = 0.25  # [m/s] of the tip: what ISO 10218-1 allows beside people
 TURN_SPEED = 1.0  # [rad/s] of the tip's orientation
 
-_MOST = 1_000_000  # samples of a path
+MOST_SAMPLES = 1_000_000  # of a path
 _SMALL = 1e-12  # [m, rad] a length or an angle below this is none
 _ANTIPODAL = 1e-6  # [rad] rotations this near to half a turn have no single shortest way
 
@@ -237,9 +237,9 @@ def _sample(
 
 
 def _check_duration(seconds: float, rate: float) -> None:
-    if seconds * rate > _MOST:
+    if seconds * rate > MOST_SAMPLES:
         raise ShapeError(
-            f"the path would take {seconds:.3g} s, more than {_MOST:,} samples at {rate:g} Hz; raise speed and turn_speed, or "
+            f"the path would take {seconds:.3g} s, more than {MOST_SAMPLES:,} samples at {rate:g} Hz; raise speed and turn_speed, or "
             "lower rate"
         )
 

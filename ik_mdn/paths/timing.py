@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ik_mdn.paths.continuation import TOLERANCE, Course, Stop, is_outside
-from ik_mdn.paths.path import CartesianPath
+from ik_mdn.paths.path import MOST_SAMPLES, CartesianPath
 from ik_mdn.solver import refine
 from sim.arm import Arm
 from sim.arrays import FloatArray
+from sim.errors import ShapeError
 from sim.task import Task
 from sim.world import RISE_TIME, speed_limits
 
@@ -60,10 +61,18 @@ def schedule(arm: Arm, task: Task, path: CartesianPath, course: Course, *, speed
 
     Returns:
         Samples `path.dt` apart (only the last may follow sooner), each refined on the path.
+
+    Raises:
+        ShapeError: They would be more than a million.
     """
     most = speed_limits(arm) * speed * path.dt  # per tick
     t = _plan(course, most * _MARGIN, path.dt)
     for _ in range(_PASSES):
+        if t[-1] > MOST_SAMPLES:
+            raise ShapeError(
+                f"no joint faster than it may be, the path takes {t[-1] * path.dt:.3g} s, more than {MOST_SAMPLES:,} samples at "
+                f"{1 / path.dt:g} Hz; lower rate"
+            )
         ticks = np.minimum(np.arange(int(np.ceil(t[-1] - _ON_TIME)) + 1), t[-1])
         u = _at(ticks, t, course.u)
         seeds = np.stack([np.interp(ticks, t, joint) for joint in course.q.T], axis=-1)

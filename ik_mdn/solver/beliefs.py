@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ik_mdn.solver.options import own_targets
 from ik_mdn.solver.probabilities import LEAST, count_windings, normalise
 from ik_mdn.solver.solutions import SolutionBatch
 from sim.arrays import FloatArray
 from sim.errors import ShapeError
+from sim.task import as_batch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,7 +49,7 @@ def network_weights(model: ArmModel, T_base_tip: ArrayLike | Tensor, found: Solu
 
     if not isinstance(model, PoseModel):
         return normalise(found.offsets, np.log(np.maximum(found.proposal_weight, LEAST)))
-    T = own_targets(model.task, T_base_tip)
+    T = as_batch(model.task, T_base_tip)
     if len(T) != len(found):
         raise ShapeError(f"got {len(T)} poses and solutions of {len(found)}; give the poses that were solved for")
     arm, log_weight = model.arm, np.log(count_windings(model.arm, found.q)) - _log_of_seen(model, found.q)

@@ -13,7 +13,6 @@ from sim.arm import Arm
 from sim.arrays import FloatArray
 from sim.errors import ShapeError, UnknownNameError
 from sim.inputs import as_numbers, check_counts, check_flags, check_sizes
-from sim.task import Task, as_targets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +24,7 @@ RANKS = ("weight", "distance", "margin", "manipulability")
 
 SEEDS = 32  # per target in the first round
 _KEPT = 256  # options of calls that are not read again
+_LEAST_TOLERANCE = 1e-12  # [m, rad], about what rounding leaves
 _MOST_SEEDS = 2**24  # of one target in its last round; bounds the memory
 
 
@@ -138,8 +138,12 @@ def check_numbers(
     check_counts(1, seeds=seeds, max_solutions=1 if max_solutions is None else max_solutions)
     check_seeds(seeds, restarts)
     check_sizes(tolerance=tolerance)
+    if tolerance < _LEAST_TOLERANCE:
+        raise ShapeError(
+            f"got tolerance={tolerance:g}; rounding alone costs more, give at least {_LEAST_TOLERANCE:g} (m, rad)"
+        )
     for name, size in (("max_jump", max_jump), ("timeout", timeout)):
-        if size is not None and size != math.inf:
+        if size is not None and not (isinstance(size, float) and size == math.inf):
             check_sizes(**{name: size})
 
 
@@ -178,18 +182,6 @@ def plain_targets(T_base_tip: Any) -> FloatArray | None:
         writable = T_base_tip if T_base_tip.flags.writeable else T_base_tip.copy()  # another kind to compiled code
         return np.ascontiguousarray(writable, np.float64).reshape(-1, 4, 4)
     return None
-
-
-def own_targets(task: Task, T_base_tip: Any) -> FloatArray:
-    """Checked targets (B, 4, 4), the solver's own.
-
-    Raises:
-        ShapeError, PoseError: They make no sense.
-    """
-    checked = as_targets(task, T_base_tip)
-    if checked.ndim > 3:
-        raise ShapeError(f"targets have shape {tuple(checked.shape)}; give one (4, 4) or a batch (B, 4, 4) of them")
-    return np.array(checked.reshape(-1, 4, 4), order="C")
 
 
 def checked_seed(arm: Arm, q_seed: Tensor | NDArray[np.floating], count: int) -> FloatArray:

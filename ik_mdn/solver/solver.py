@@ -24,7 +24,6 @@ from ik_mdn.solver.options import (
     Order,
     Rank,
     checked_seed,
-    own_targets,
     plain_targets,
     read_options,
 )
@@ -37,7 +36,7 @@ from sim.arrays import is_tensor
 from sim.errors import CheckpointError, ShapeError, shown
 from sim.inputs import check_counts, check_kinds
 from sim.kinematics import forward_kinematics
-from sim.task import Task, load_task
+from sim.task import Task, as_batch, load_task
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -282,7 +281,7 @@ class IKSolver:
         # with a deadline, targets that are late would be looked at by nobody
         odd = timeout is not None and T is not None and not np.isfinite(T).all()
         if T is None or slow or odd or device != "cpu" or not self._engines.compiled:
-            T = own_targets(self.task, T_base_tip)
+            T = as_batch(self.task, T_base_tip)
         near = None if q_seed is None else checked_seed(self.arm, q_seed, len(T))
         problem = Problem(self.arm, self.task, T, near, tolerance, math.inf if timeout is None else began + timeout)
         with FREE if self.threads is None else at_most(self.threads):
@@ -296,7 +295,7 @@ class IKSolver:
                     return self._answered(problem, effort, order)
                 return joined(self._answered(part, effort, order) for part in problem.parts(_PART))
             except NoPoseError:
-                problem = problem._replace(T=own_targets(self.task, T_base_tip))  # which says what is wrong
+                problem = problem._replace(T=as_batch(self.task, T_base_tip))  # which says what is wrong
                 return self._search(problem, effort, order, refine=True)
 
     def _device_for(self, T_base_tip: Any) -> str:

@@ -88,8 +88,8 @@ LESSONS = (
     Lesson(
         "label_switching",
         "The same answers under other names",
-        "Every run finds the same three answers and numbers them differently; ordering the components by their means "
-        "gives one name to each.",
+        "Every run finds the same three answers, in an order left to chance; ordering the components by their means gives "
+        "one name to each.",
         draw_label_switching,
     ),
     Lesson(
@@ -109,7 +109,7 @@ LESSONS = (
     Lesson(
         "bias_variance",
         "How many components",
-        "More components lower the training loss for ever and the validation loss only at first; the one-standard-error "
+        "More components lower the training loss as far as they go and the validation loss only at first; the one-standard-error "
         "rule picks the smallest K that is as good as the best within the noise.",
         draw_bias_variance,
     ),

@@ -75,7 +75,7 @@ def draw_shared_mode(out: Path, effort: float) -> None:
 
 
 def draw_label_switching(out: Path, effort: float) -> None:
-    """The same three answers under other names in every run, and under one name after reordering."""
+    """The same three answers in an order left to chance, and under one name after reordering."""
     toy = three_answers()
     seeds = (0, 1, 2, 3)
     grid = torch.linspace(-1, 1, 101)[:, None]

@@ -20,6 +20,7 @@ from sim.arrays import FloatArray
 from sim.dataset import read_batches, read_info
 from sim.errors import DatasetError
 from sim.remote import as_place
+from sim.words import counted
 
 ENOUGH = 50_000  # rows from which on a network is trained on them; fewer are learned by heart
 
@@ -133,7 +134,7 @@ def read_configurations(
     kept = np.delete(rows, left, axis=0)
     if len(kept) < LEAST_ROWS:
         raise DatasetError(
-            f"{len(rows)} joint vectors say too little of how {arm.name!r} is held: {len(rows) - len(kept)} are kept for "
+            f"{counted(len(rows), 'joint vector')} cannot say how {arm.name!r} is held: {len(rows) - len(kept)} are kept for "
             f"scoring, and of the others at least {LEAST_ROWS} are needed; give more"
         )
     left = left[np.linspace(0, len(left) - 1, min(len(left), _MOST_HELD)).astype(np.int64)]

@@ -15,6 +15,7 @@ from ik_mdn.training.scores import MixtureCandidate, ModelSelection, Score, one_
 from sim.arm import Arm
 from sim.arrays import FloatArray, IntArray
 from sim.errors import DatasetError
+from sim.words import counted
 
 COMPONENTS = (1, 2, 4, 8, 16, 32)  # what is tried, each with as few rows per component as `_ROWS_EACH`
 LEAST_ROWS = 20
@@ -71,7 +72,7 @@ def learn_postures(arm: Arm, q: FloatArray, *, seed: int = 0) -> LearnedPostures
     """
     if len(q) < LEAST_ROWS:
         raise DatasetError(
-            f"{len(q)} joint vectors say too little of how {arm.name!r} is held; give at least {LEAST_ROWS}"
+            f"{counted(len(q), 'joint vector')} cannot say how {arm.name!r} is held; give at least {LEAST_ROWS}"
         )
     rows = _thinned(q, _MOST_COMPARED)
     fold = torch.from_numpy(deal_blocks(len(rows), FOLDS))

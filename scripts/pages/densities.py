@@ -72,9 +72,11 @@ def learned_page(found: Mapping[str, Any]) -> str:
     arms = " ".join(arm["arm"] for arm in measured)
     return page(
         "Learned densities side by side",
-        "Trained from the same stream of samples, each as long on one core, at settings that were not tuned for any of them; 50 "
-        "draws of each of 200 held-out poses, nothing refined or trimmed. This is what a short training gives, not what "
-        "a method can come to.",
+        "Trained on poses of the same stream, each as long on one core; 50 draws of each of 200 held-out poses, nothing refined "
+        "or trimmed. Ours trains as `ik-mdn train` does: where an arm has as many joints as the task has constraints, on every "
+        "branch of a pose, found by solving, the others on the configuration that made it; and its defaults were chosen on "
+        "such arms, theirs are as their authors have them. So this is what a short training gives, not what a method can "
+        "come to.",
         to_markdown(header, rows),
         "Published for the Panda arm, on other hardware and for other poses:",
         to_markdown(["method", "position [mm]", "rotation [°]", "source"], published),

@@ -23,7 +23,7 @@ def model_pages() -> dict[str, str]:
     toc = "\n".join(["```{toctree}", ":hidden:", "", *names, "```"])
     index = page(
         "Shipped models",
-        "Each file carries the report card that was measured on held-out poses right after training; these pages show it. "
+        "Each file carries the report card that was measured on held-out poses, after training or anew since; these pages show it. "
         "`IKSolver.load(name).model.report` is the same in Python, and `ik-mdn evaluate ARM` measures more.",
         words(["model", "arm", "task", "kind", "raw error, best answer, median"], rows),
         toc,

@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from sim.task.choosing import default_task as default_task
     from sim.task.choosing import load_task as load_task
     from sim.task.motions import ROUNDING as ROUNDING
+    from sim.task.targets import FARTHEST as FARTHEST
     from sim.task.targets import ROTATION_TOLERANCE as ROTATION_TOLERANCE
+    from sim.task.targets import as_batch as as_batch
     from sim.task.targets import as_targets as as_targets
     from sim.task.task import TASKS as TASKS
     from sim.task.task import Task as Task

@@ -13,6 +13,7 @@ from sim.inputs import as_numbers
 from sim.rotations import nearest_rotation
 from sim.task.task import Task
 
+FARTHEST = 1e9  # [m] of a position; what is further is no target, and its square may be no number
 ROTATION_TOLERANCE = 1e-5  # entries of R^T R - 1 and det R - 1 that a float32 pose still meets
 ROUNDED = 1e-3  # the same for a rotation written with four decimals: taken as the nearest one
 
@@ -33,7 +34,7 @@ def as_targets(task: Task, target: Any) -> FloatArray:
 
     Raises:
         ShapeError: The shape is neither, or the numbers are complex, masked, text or objects.
-        PoseError: A number is not finite, the rotation part is no rotation, or the last row is not 0 0 0 1.
+        PoseError: A number is not finite, a position further than `FARTHEST`, the rotation part is no rotation, or the last row is not 0 0 0 1.
     """
     T = as_numbers(target.as_matrix() if hasattr(target, "as_matrix") else target, "target")
     size = task.point_size
@@ -51,11 +52,28 @@ def as_targets(task: Task, target: Any) -> FloatArray:
     return _check_poses(T)
 
 
+def as_batch(task: Task, target: Any) -> FloatArray:
+    """One target or a batch of them as checked matrices (B, 4, 4), the caller's own; see `as_targets`.
+
+    Raises:
+        ShapeError, PoseError: As there, or there are more dimensions.
+    """
+    T = as_targets(task, target)
+    if T.ndim > 3:
+        raise ShapeError(f"targets have shape {T.shape}; give one (4, 4) or a batch (B, 4, 4) of them")
+    return np.array(T.reshape(-1, 4, 4), order="C")
+
+
 def _check_poses(T: FloatArray) -> FloatArray:
     """Poses whose rotation parts are exact enough, or made so; see `as_targets`."""
     finite = np.isfinite(T).all(axis=(-2, -1))
     if not finite.all():
         raise PoseError(f"{(~finite).sum()} of {finite.size} targets hold NaN or infinity; a pose needs finite numbers")
+    away = np.abs(T[..., :3, 3]).max(axis=-1)
+    if (away > FARTHEST).any():
+        raise PoseError(
+            f"a target lies at {away.max():.3g} m; positions are in metres, up to {FARTHEST:g} on each axis"
+        )
     R = T[..., :3, :3]
     off = np.abs(R.swapaxes(-2, -1) @ R - np.eye(3)).max(axis=(-2, -1))
     off = np.maximum(off, np.abs(np.linalg.det(R) - 1.0))

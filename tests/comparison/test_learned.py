@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import count
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import sim
 from ik_mdn.cli import main
-from ik_mdn.comparison.learned import DRAWS, POSES, PUBLISHED, LearnedResult, compare_learned
-from ik_mdn.training import TrainConfig
+from ik_mdn.comparison.learned import DRAWS, POSES, PUBLISHED, LearnedResult, _Density, _trained, compare_learned
+from ik_mdn.evaluation import held_out
+from ik_mdn.model import PoseModel
+from ik_mdn.training import PoseStream, TrainConfig
 from sim.errors import IKError, ShapeError, TrainingError
 from sim.task import default_task
 
@@ -73,6 +78,39 @@ def test_ours_is_trained_for_all_of_the_seconds(name: str, monkeypatch: pytest.M
     with pytest.raises(TrainingError, match="enough seen"):
         next(compare_learned(arm, default_task(arm), 90.0))
     assert sum(minutes) == pytest.approx(1.5)
+
+
+def test_the_others_learn_targets_blurred_by_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One joint vector again and again is what they are given: all that differs between their targets is the blur."""
+    arm, q = sim.load_arm("planar2"), torch.tensor([0.5, -3.1], dtype=torch.float64)
+
+    class Fixed(PoseStream):
+        def draw(self, count: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+            return super().draw(count, generator)[0], q.expand(count, 2)
+
+    seen: list[torch.Tensor] = []
+
+    def make(x: torch.Tensor, y: torch.Tensor) -> _Density:
+        def loss(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            seen.append(y)
+            return net(x).mean()
+
+        net = torch.nn.Linear(x.shape[1], 1)
+        seen.append(y)
+        return _Density(net, loss, lambda count, x: torch.zeros(count, len(x), 2))
+
+    monkeypatch.setattr("ik_mdn.comparison.learned.PoseStream", Fixed)
+    clock = SimpleNamespace(monotonic=count().__next__, perf_counter=count().__next__)
+    monkeypatch.setattr("ik_mdn.comparison.learned.time", clock)
+    model = PoseModel(arm, default_task(arm))
+    _trained("any", model, make, held_out(arm, 5)[1], 4.0, TrainConfig(floor=0.1), 0)
+    assert len(seen) == 4  # once to be built by, then at each of three steps before the time is over
+    for y in seen:
+        assert y.abs().max() <= math.pi
+        blur = torch.remainder(y - q + math.pi, 2 * math.pi) - math.pi
+        torch.testing.assert_close(blur.std(0), torch.full((2,), 0.1).double(), rtol=0.15, atol=0)
+        torch.testing.assert_close(blur.mean(0), torch.zeros(2).double(), rtol=0, atol=0.02)
+    assert not torch.equal(seen[1], seen[2])
 
 
 def test_what_cannot_be_compared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ import torch
 from ik_mdn.evaluation.diversity import measure_diversity, mmd2
 from ik_mdn.evaluation.poses import held_out
 from ik_mdn.solver.solver import IKSolver
+from sim.arm import planar_arm
 
 CIRCLE = torch.tensor([2 * np.pi, np.inf], dtype=torch.float64)
 
@@ -45,6 +46,37 @@ def test_by_the_definition() -> None:
     yy = np.mean([kernel(points[1][i], points[1][j]) for i in range(9) for j in range(9) if i != j])
     xy = np.mean([kernel(a, b) for a in points[0] for b in points[1]])
     assert mmd2(x, y, CIRCLE) == pytest.approx(xx + yy - 2 * xy, abs=1e-12)
+
+
+class ByHand:
+    """Draws for links of 1, 0.8 and 0.5 m whose tip is where it is: the heading of the last decides, but for the elbow.
+
+    Uniform joint vectors have given the tip the density 1 / |d(wrist)/d(q₁, q₂)|, which is ∝ 1 / |sin q₂|, over headings.
+    """
+
+    postures = None
+
+    def sample(self, T: torch.Tensor, count: int, *, generator: torch.Generator) -> torch.Tensor:
+        heading = torch.linspace(-np.pi, np.pi, 20_001, dtype=torch.float64)[:-1]
+        x, y = (T[:, axis, 3, None] - 0.5 * way for axis, way in enumerate((heading.cos(), heading.sin())))
+        bend = ((x.square() + y.square() - 1.64) / 1.6).acos()  # (B, headings)
+        q2 = torch.cat([bend, -bend], dim=1)
+        q1 = torch.atan2(y, x).repeat(1, 2) - torch.atan2(0.8 * q2.sin(), 1 + 0.8 * q2.cos())
+        rows = (1 / q2.sin().abs()).multinomial(count, replacement=True, generator=generator)
+        q = torch.stack([q1, q2, heading.repeat(2) - q1 - q2], dim=-1)
+        return torch.remainder(q + np.pi, 2 * np.pi).sub(np.pi).take_along_dim(rows[..., None], dim=1)
+
+
+def test_draws_of_the_law_derived_by_hand_are_alike_with_the_exact_ones() -> None:
+    solver = IKSolver(planar_arm([1.0, 0.8, 0.5]), task="planar_position")
+    vars(solver._engines)["network"] = ByHand()
+    T = torch.eye(4, dtype=torch.float64).repeat(4, 1, 1)
+    T[:, 0, 3], T[:, 1, 3] = 1.29 * torch.tensor(
+        [[1.0, 0.0, -1.0, 0.0], [0.0, 1.0, 0.0, -1.0]]
+    )  # within reach, whatever the heading
+    found = measure_diversity(solver, T, draws=200)
+    assert max(abs(found.raw), abs(found.exact)) < 0.005  # even draws along the curves are 0.026 away
+    assert found.restarts > 0.05
 
 
 @pytest.mark.slow

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ik_mdn.mixture.circular import wrapped_square
 from ik_mdn.mixture.mixture import GaussianMixture
@@ -117,6 +119,30 @@ def test_the_first_mode_is_where_crossing_components_add_up() -> None:
     assert torch.equal(mixture.mode, modes.loc[0])
     assert int(modes.valid.sum()) == 3
     assert modes.weight.tolist() == [0.0, 0.5, 0.5]
+
+
+class _Largest(TorchDispatchMode):
+    """The most numbers of any tensor that is made within it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = func(*args, **(kwargs or {}))
+        for each in made if isinstance(made, tuple | list) else (made,):
+            self.numel = max(self.numel, each.numel() if isinstance(each, Tensor) else 0)
+        return made
+
+
+def test_modes_of_many_components_take_memory_by_pairs() -> None:
+    K, D = 150, 3
+    loc = torch.rand(K, D, generator=generator(), dtype=torch.float64) * 6 - 3
+    mixture = GaussianMixture(torch.zeros(K), loc, scale=torch.full((K, D), 0.05), period=[2 * math.pi] * D)
+    with _Largest() as largest:
+        modes = find_modes(mixture)
+    assert K // 2 < int(modes.valid.sum()) <= 2 * K
+    assert largest.numel <= 2 * K**2 * D**2
 
 
 def test_mode_of_a_batch_is_the_highest_of_each() -> None:

@@ -182,7 +182,7 @@ def test_runs_name_the_same_answers_differently_until_they_are_reordered() -> No
 
 
 @pytest.mark.slow
-def test_the_ordering_penalty_gives_every_run_the_same_names_at_no_cost() -> None:
+def test_with_the_ordering_penalty_these_runs_name_the_answers_in_order_at_no_cost() -> None:
     toy = three_answers()
     x, y = toy.draw(10_000, generator(7))
     for seed in range(2):

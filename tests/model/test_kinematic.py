@@ -42,6 +42,17 @@ def test_a_component_far_from_everything_loses_its_weight_and_one_that_arrives_i
     assert float(stepped.weights[0, 0]) > 0.9 * (1 - KEPT)
 
 
+def test_a_hundredth_of_the_networks_own_density_is_left_where_the_steps_lead_away() -> None:
+    model = load_model("planar2")
+    _, T = held_out(model.arm, 20)
+    with torch.no_grad():
+        alone = model.posterior(T)
+        stepped = step_means(alone, model.arm, model.task, T, steps=2).mixture
+        q = alone.sample((200,), torch.Generator().manual_seed(0))
+        left = stepped.log_prob(q) - alone.log_prob(q)
+    assert float(left.min()) == pytest.approx(math.log(0.01), abs=1e-6)
+
+
 def test_a_redundant_arm_without_a_chain_is_refused() -> None:
     with pytest.raises(ShapeError, match="7 joints for the 6 constraints"):
         PoseModel(sim.load_arm("panda")).posterior(torch.eye(4, dtype=torch.float64)[None], steps=1)

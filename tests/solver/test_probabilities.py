@@ -181,6 +181,20 @@ def test_joint_vectors_lie_along_their_self_motion_as_densely_as_said(name: str,
     assert abs(np.mean(surplus)) < 4 * np.std(surplus) / np.sqrt(len(surplus)), np.mean(surplus)
 
 
+def test_few_samples_of_long_and_short_curves_count_by_the_length_they_stand_for() -> None:
+    """Of 20 samples even a short curve has one; 1,000 integrate `ds / sqrt(det J Jᵀ)` over each curve, by lengths alone."""
+    arm = load_arm("panda")
+    T = forward_kinematics(arm, uniform(arm, 20, seed=11))
+    off = []
+    for few, many in zip(self_motion(arm, T, 20), self_motion(arm, T, 1000), strict=True):
+        np.testing.assert_allclose(few.length, many.length)
+        spacing = many.length / np.bincount(many.curve)
+        integral = np.bincount(many.curve, spacing[many.curve] * np.exp(-log_volume(arm, many.q)))
+        off.append(np.abs(few.share - integral / integral.sum()).max())
+        assert np.ptp(np.log(few.density) + log_volume(arm, few.q)) < 1e-9  # one constant for all curves
+    assert np.mean(off) < 0.02  # measured: 0.012; samples that count alike are 0.048 off
+
+
 def log_volume(arm: Arm, q: FloatArray) -> FloatArray:
     """log sqrt(det J Jᵀ) of the tip in the plane, or of its pose."""
     J = jacobian(arm, q)[:, : 2 if arm.is_planar else 6]

@@ -147,7 +147,7 @@ def test_few_rows_are_replaced_by_draws_and_many_are_not(
     assert {tuple(row) for row in many.draw(50, torch.Generator().manual_seed(0)).numpy()} <= rows
     assert many.digest != own.digest
     np.save(tmp_path / "log.npy", elbow_down(20))
-    with pytest.raises(DatasetError, match=r"20 joint vectors say too little.*of the others at least 20 are needed"):
+    with pytest.raises(DatasetError, match=r"20 joint vectors cannot say.*of the others at least 20 are needed"):
         read_configurations(arm, tmp_path / "log.npy")
 
 

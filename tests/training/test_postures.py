@@ -87,7 +87,5 @@ def test_one_seed_gives_one_fit() -> None:
 
 
 def test_too_few_rows_are_refused() -> None:
-    with pytest.raises(
-        DatasetError, match="19 joint vectors say too little of how 'planar3' is held; give at least 20"
-    ):
+    with pytest.raises(DatasetError, match="19 joint vectors cannot say how 'planar3' is held; give at least 20"):
         learn_postures(ARM, two_postures(LEAST_ROWS - 1))

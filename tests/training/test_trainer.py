@@ -252,6 +252,26 @@ def test_every_step_is_the_scheduled_share_of_a_whole_one(
     assert float(moved[1].abs().max()) > 1e-3
 
 
+def test_the_final_weights_are_the_running_average_of_those_at_every_step(
+    arm: sim.Arm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tenth of the average stays at the first step, and ever more, up to the configured share."""
+    monkeypatch.setattr("ik_mdn.training.trainer._TELL_EVERY_S", 0.0)  # every step is told of
+    trainer, seen = _trainer(arm, replace(TINY, steps=12, learning_rate=0.1, average=0.5)), []
+    average = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+
+    def look(at: Progress) -> None:
+        seen.append(at.step)
+        stays = min(0.5, at.step / (9 + at.step))  # the first step's is 1/10
+        for name, value in trainer.model.state_dict().items():
+            average[name] = stays * average[name] + (1 - stays) * value
+
+    trainer.run(look)
+    assert seen == list(range(1, 13))
+    for name, value in trainer.model.state_dict().items():
+        torch.testing.assert_close(value, average[name], rtol=1e-4, atol=1e-6)
+
+
 def test_gradients_longer_than_the_clip_are_cut_to_it(arm: sim.Arm) -> None:
     lengths = {}
     for clip in (1e-3, 1e6):

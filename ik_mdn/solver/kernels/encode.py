@@ -11,6 +11,7 @@ from ik_mdn.model import ON_AXIS
 from ik_mdn.solver.kernels.compilation import part, piece
 from ik_mdn.solver.kernels.pointers import Doubles, Singles, ahead
 from sim.arrays import FloatArray
+from sim.task import FARTHEST
 
 
 class Frames(NamedTuple):
@@ -76,7 +77,7 @@ def encode(T: Doubles, count: int, frames: Frames, size: int, x: Singles, shift:
 
 @part
 def is_pose(T: Doubles, tolerance: float) -> bool:
-    """Whether a matrix (4, 4) is a pose: finite, its rotation a rotation to within the tolerance."""
+    """Whether a matrix (4, 4) is a pose: its position near enough, its rotation a rotation to within the tolerance."""
     off = 0.0
     for i in range(3):
         for j in range(i, 3):
@@ -85,7 +86,7 @@ def is_pose(T: Doubles, tolerance: float) -> bool:
         off = max(off, abs(T[12 + i]))
     x, y, z = T[4] * T[9] - T[8] * T[5], T[8] * T[1] - T[0] * T[9], T[0] * T[5] - T[4] * T[1]
     off = max(off, abs(x * T[2] + y * T[6] + z * T[10] - 1.0), abs(T[15] - 1.0))
-    return off <= tolerance and abs(T[3]) + abs(T[7]) + abs(T[11]) < np.inf
+    return off <= tolerance and max(abs(T[3]), abs(T[7]), abs(T[11])) <= FARTHEST
 
 
 @part
