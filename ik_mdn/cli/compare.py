@@ -83,8 +83,8 @@ def run(
         model: Mixture to use, with one arm; without it, the shipped one.
         mse: Regressor to use, with one arm; without it, the shipped one.
         k1: Mixture of one component to use, with one arm; without it, the shipped one.
-        learned: Also train a spline flow (zuko) and sbi's mixture for so many seconds each, beside ours as long on the same
-            samples, and compare their draws as they are (extra flows).
+        learned: Also train a spline flow (zuko) and sbi's mixture for so many seconds each, beside ours as long on poses of the
+            same stream, and compare their draws as they are (extra flows).
         meshes: Load the arms' meshes; without them there is nothing to see or to collide with.
     """
     from sim.errors import ShapeError
@@ -105,6 +105,12 @@ def run(
             for one in loaded:
                 check_learned(one, learned)
         contestants = [load_contestants(arm, model=model, mse=mse, k1=k1, device=device) for arm in loaded]
+    for contestant in contestants:
+        if contestant.solver.postures is not None:
+            report_note(
+                f"{contestant.solver.arm.name}: the mixture was trained on configurations of one's own, and the poses here are of joints "
+                "uniform in limits; its report card says how good it is on its own"
+            )
     surveys = [survey(each, count=count, targets=targets, seed=seed, meshes=meshes) for each in contestants]
     trained = [_train_learned(each, learned, seed) for each in contestants] if learned is not None else []
     if json:

@@ -196,6 +196,11 @@ def _mixture_rows(report: dict[str, Any], components: int) -> list[list[str]]:
         ["negative log-likelihood", f"{report['nll']:.3f} nats"],
         ["effective components", f"{report['effective_components']:.1f} of {components}"],
         *_rows_of_draws(report["draws"]),
+        *(
+            [["draws that come near their target, unrefined", f"{100 * report['near']:.2f} %"]]
+            if "near" in report
+            else []
+        ),
         _row_of_coverage(report),
         *([["weights of solutions", Law(report["law"]).about]] if "law" in report else []),
         ["poses solved in limits", f"{100 * report['solved']:.2f} %"],
@@ -257,4 +262,5 @@ def _branch_rows(report: dict[str, Any]) -> list[list[str]]:
             f"log score of weights: {report.get('law', 'exact')}, network, uniform",
             " ".join(f"{score[name]:.3f}" for name in ("exact", "network", "uniform")) + " nats",
         ],
+        ["network's weights above these, expected", f"{score['excess']:.3f} ± {score['excess_error']:.3f} nats"],
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,8 @@ from ik_mdn.training.runs import Progress, RunFolder
 from ik_mdn.training.streams import Stream
 from sim.errors import TrainingError
 from sim.files import parse_json
+
+_log = logging.getLogger(__name__)
 
 _PREPARE_SAMPLES = 16_384
 _LOG_EVERY = 50  # steps between rows of the metrics file, and between looks at whether a GPU's numbers are finite
@@ -293,6 +296,12 @@ class Trainer:
                 self.generator.manual_seed(self.processes.seed(self.config.seed))
             return
         tensors, self.step, self.seconds = found
+        if 0 < self.config.steps < self.step:
+            _log.warning(
+                "the run has had %d steps already, more than the %d asked for: it stays as it is; for a shorter one take "
+                "another run folder",
+                *(self.step, self.config.steps),
+            )
         try:
             self._set_generator(tensors["generator"])
             self.model.load_state_dict(group_of(tensors, "model."))
