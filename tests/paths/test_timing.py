@@ -11,6 +11,7 @@ from ik_mdn.paths.path import CartesianPath, line_path
 from ik_mdn.paths.timing import schedule, shortest_time
 from sim.arm import Arm
 from sim.arrays import FloatArray
+from sim.errors import ShapeError
 from sim.kinematics import forward_kinematics
 from sim.task import load_task
 from sim.world import speed_limits
@@ -54,6 +55,14 @@ def test_no_joint_is_faster_than_it_may_be(arm: Arm, pace: float, speed: float) 
     assert (np.diff(timed.late) > -1e-9).all()
     expected = forward_kinematics(arm, timed.q)[:, :2, 3]
     np.testing.assert_allclose(expected, path.pose_at(timed.u)[:, :2, 3], atol=1e-8)
+
+
+def test_a_path_that_joints_make_too_long_for_its_rate_is_refused(arm: Arm) -> None:
+    start, end = np.eye(4), np.eye(4)
+    start[:2, 3], end[:2, 3] = (1.0, 0.35), (-1.0, 0.35)
+    path = line_path(start, end, speed=1e6, rate=1e7)  # at its own pace a few samples
+    with pytest.raises(ShapeError, match=r"more than 1,000,000 samples at 1e\+07 Hz; lower rate"):
+        schedule(arm, load_task(arm, "planar_position"), path, along(path, 800))
 
 
 def test_what_no_joint_is_too_slow_for_is_passed_at_the_path_s_own_times(arm: Arm) -> None:

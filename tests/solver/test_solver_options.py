@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from ik_mdn.solver.approach import closest_approach
 from ik_mdn.solver.solutions import Status
@@ -182,13 +183,26 @@ def test_targets_with_solutions_have_no_closest_approach() -> None:
         ({"rank": "distance"}, "give q_seed"),
         ({"timeout": 0.0}, "timeout must be positive"),
         ({"max_jump": -1.0, "q_seed": np.zeros(6)}, "max_jump must be positive"),
+        ({"max_jump": np.full(6, 0.1), "q_seed": np.zeros(6)}, "max_jump must be positive"),
         ({"draws": -1}, "draws >= 0"),
+        ({"tolerance": 1e-14}, "rounding alone costs more, give at least 1e-12"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], message: str) -> None:
     solver, _, T = poses("xarm6", 1)
     with pytest.raises(ShapeError, match=message):
         solver.solve(T, **options)
+
+
+@pytest.mark.parametrize("closest", [False, True])
+def test_a_target_so_far_away_that_squares_overflow_is_refused(closest: bool) -> None:
+    solver, _, T = poses("xarm6", 3)
+    T[1, 0, 3] = 1e160
+    for targets in (T, torch.from_numpy(T)):
+        with pytest.raises(PoseError, match=r"a target lies at 1e\+160 m; positions are in metres, up to 1e\+09"):
+            solver.solve(targets, closest=closest)
+    T[1, 0, 3] = 1e9
+    assert solver.solve(T, closest=closest).solved.tolist() == [True, False, True]
 
 
 def test_an_unknown_rank_is_refused() -> None:

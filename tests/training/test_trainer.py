@@ -100,6 +100,17 @@ def test_a_stopped_run_resumes_to_the_same_weights(arm: sim.Arm, tmp_path: Path)
         assert [int(row["step"]) for row in csv.DictReader(file)] == [50, 100, 120]
 
 
+def test_a_run_that_has_had_more_steps_than_it_is_asked_for_says_so(
+    arm: sim.Arm, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = replace(TINY, steps=40)
+    whole = _trained(arm, config, run_folder=tmp_path)
+    assert not caplog.records
+    again = _trained(arm, replace(config, steps=15), run_folder=tmp_path)
+    assert "has had 40 steps already, more than the 15 asked for" in caplog.text
+    assert _same(whole, again)
+
+
 @pytest.fixture
 def ctrl_c_is_heard() -> Iterator[None]:
     """Whatever started the tests: a shell's background ignores SIGINT."""
