@@ -11,10 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ik_mdn.mixture import GaussianMixture
+from ik_mdn.mixture import GaussianMixture, nearest_image
+from ik_mdn.mixture.triangular import lower_factor
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig, first_config
 from ik_mdn.model.features import features_for
+from ik_mdn.model.kinematic import heaviest
 from ik_mdn.model.limits import condition_on_limits, draw_inside, kept, mass_in_limits, partly_wound
 from ik_mdn.model.pose_model import PoseModel
 from ik_mdn.model.postures import Postures
@@ -31,6 +33,8 @@ from sim.task import Task, load_task
 STRATA = 32  # values of the first joint that stand for its density where a mixture over all joints is wanted
 _INNER_STRATA = 4  # the same of every next joint drawn before the others, in means over such values
 _ROUNDS = 12  # of drawing the first joint again where the others leave the limits, or do not arrive
+_SECANT = 0.02  # [rad] to either side, over which it is seen how the others move with the first joint
+_SWEEP = 0.3  # [rad, m] that they move over a deviation of it at most; more is a singularity
 _AT_ONCE = 1 << 23  # densities that are looked up in one go; bounds the memory
 
 
@@ -176,9 +180,9 @@ class ChainModel(nn.Module):
     def posterior(self, T_base_tip: Tensor, *, steps: int = 0, strata: int = STRATA) -> GaussianMixture:
         """p(q | T) as one mixture: of `strata` values of the first joint, each with the components that follow from it.
 
-        For moments, modes and pictures: between those values it is constant in the other joints, where the density itself follows
-        the curve of solutions. So its own draws miss by centimetres and its `log_prob` is tens of nats lower; draw by `sample` and
-        score by `log_prob` of the model. Every value of the first joint stands for the same share of the density.
+        For moments, modes and pictures: a component reaches from the middle of a stretch to both of its ends, and its means of the
+        other joints follow the first joint along a straight line, where the density itself follows the curve of solutions. `sample`
+        and `log_prob` of the model are the density's own. Every value of the first joint stands for the same share of it.
 
         Args:
             T_base_tip: Targets, (B, 4, 4), float64.
@@ -200,6 +204,11 @@ class ChainModel(nn.Module):
         rest = [j for j in range(self.arm.n_joints) if j != e]
         factor[..., torch.tensor(rest)[:, None], torch.tensor(rest)] = inner.precision_tril
         factor[..., e, e] = 1 / width.reshape(-1, 1)
+        if not steps or isinstance(self.rest, PoseModel):  # stepped ones of another chain stay where they are
+            slope = self._slopes(T_base_tip, drawn, width, steps)
+            factor[..., torch.tensor(rest), e] = -(inner.precision_tril @ slope[..., None])[..., 0]
+            if e:  # lower triangular again
+                factor = lower_factor(factor.mT.flip(-2)).mT.flip(-1, -2)
         return GaussianMixture(
             logits=(inner.log_weights + reached[:, None]).reshape(B, strata * K),
             loc=loc.reshape(B, strata * K, loc.shape[-1]),
@@ -207,6 +216,32 @@ class ChainModel(nn.Module):
             period=self.period,
             validate_args=False,
         )
+
+    def _slopes(self, T_base_tip: Tensor, drawn: Tensor, width: Tensor, steps: int) -> Tensor:
+        """How fast the means of the others' components move with the first joint, by secants of the network's own.
+
+        Args:
+            T_base_tip: Targets, (B, 4, 4).
+            drawn: Values of the first joint, (B, strata).
+            width: Their deviations, (B, strata).
+            steps: Of the kinematic head.
+
+        Returns:
+            (B strata, K, n - 1), in the order of `posterior` of the others.
+        """
+        half, width = width.clamp(max=_SECANT), width.reshape(-1, 1, 1)
+        before, after = (
+            self.rest.posterior(self.split.shorten(self.arm, T_base_tip[:, None], drawn + side).flatten(0, 1)).loc
+            for side in (-half, half)
+        )
+        slope = nearest_image(after - before, self.rest.period) / (2 * half.reshape(-1, 1, 1))
+        slope = slope * (_SWEEP / (slope.abs().amax(-1, keepdim=True) * width).clamp_min(_SWEEP))
+        if steps:  # stepped components, of the heaviest, come first
+            assert isinstance(self.rest, PoseModel)
+            T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
+            best = heaviest(self.rest.uncut(T).mixture).indices[..., None]
+            slope = torch.cat([slope.gather(1, best.expand(-1, -1, slope.shape[-1])), slope], dim=1)
+        return slope
 
     def components(self, T_base_tip: Tensor, q: Tensor) -> GaussianMixture:
         """The mixture of the joints drawn last, given the values that q (B, n) has for those drawn first."""

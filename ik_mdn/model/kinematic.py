@@ -56,8 +56,8 @@ def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tenso
             f"{task.n_constraints} constraints of {task.name!r}: train it with its spare joints drawn first (drawn_first=(-1,)), or take steps=0"
         )
     target, units = T_base_tip[:, None], mixture.loc.new_tensor(arm.joint_units)
-    heaviest = mixture.logits.topk(min(_MOST, mixture.n_components), dim=-1)
-    q = mixture.loc.gather(-2, heaviest.indices[..., None].expand(-1, -1, arm.n_joints))
+    best = heaviest(mixture)
+    q = mixture.loc.gather(-2, best.indices[..., None].expand(-1, -1, arm.n_joints))
     T, J = scaled_task_jacobian(arm, task, q)
     error = scaled_task_error(arm, task, T, target)
     for _ in range(steps):
@@ -65,7 +65,7 @@ def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tenso
     ahead = _step(J, error) * units
     spread = ahead[..., :, None] * ahead[..., None, :] + torch.diag((SHARPEST * units) ** 2)
     missed = error.square().sum(-1) / _MISS**2
-    kept = heaviest.values - torch.log1p(missed)
+    kept = best.values - torch.log1p(missed)
     stepped = GaussianMixture(
         logits=torch.cat([kept.log_softmax(-1) + math.log1p(-KEPT), mixture.log_weights + math.log(KEPT)], dim=-1),
         loc=torch.cat([q, mixture.loc], dim=-2),
@@ -73,7 +73,12 @@ def step_means(mixture: GaussianMixture, arm: Arm, task: Task, T_base_tip: Tenso
         period=mixture.period,
         validate_args=False,
     )
-    return Stepped(stepped, (kept.logsumexp(-1) - heaviest.values.logsumexp(-1)).exp())
+    return Stepped(stepped, (kept.logsumexp(-1) - best.values.logsumexp(-1)).exp())
+
+
+def heaviest(mixture: GaussianMixture) -> torch.return_types.topk:
+    """Logits and numbers of the components that are stepped, the heaviest, (B, 12) or all K."""
+    return mixture.logits.topk(min(_MOST, mixture.n_components), dim=-1)
 
 
 def _advance(

@@ -14,7 +14,9 @@ from torch import Tensor
 
 import ik_mdn
 import sim
+from ik_mdn.evaluation import draw_errors
 from ik_mdn.evaluation.report import held_out, measure_report
+from ik_mdn.mixture import GaussianMixture
 from ik_mdn.model import (
     ChainModel,
     ConditionalNetwork,
@@ -183,6 +185,38 @@ def test_draws_lie_in_limits_and_the_composed_mixture_has_their_moments() -> Non
         mixture = model.posterior(T, strata=64)
     composed = (mixture.weights[..., None] * torch.cos(mixture.loc)).sum(1)[:, e]
     torch.testing.assert_close(composed, torch.cos(q[..., e]).mean(1), atol=0.12, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["iiwa", "panda"])
+def test_the_composed_mixture_follows_the_curve_of_solutions_as_the_density_does(name: str) -> None:
+    """Its components lean along the curve: its own likelihood and draws are nearly the density's."""
+    model = load_model(name)
+    q, T = held_out(model.arm, 30)
+    generator = torch.Generator().manual_seed(0)
+    for steps, near in ((0, 1.5), (2, 20.0)):  # [nats] stepped components are narrower than curves bend
+        with torch.no_grad():
+            mixture = model.posterior(T, steps=steps)
+            behind = model.log_prob(T, q, steps=steps) - mixture.log_prob(q)
+        assert abs(float(behind.median())) < near
+        drawn = mixture.sample((50,), generator=generator).transpose(0, 1)
+        own = draw_errors(model.arm, model.task, model.sample(T, 50, steps=steps, generator=generator), T)
+        missed = draw_errors(model.arm, model.task, drawn, T)
+        assert missed["pos_median"] < 2.5 * own["pos_median"]
+        assert missed["pos_mean"] < 0.004
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "task"), [("planar:1,0.8,0.6,0.4", "planar_position"), ("planar:1,0.8,0.6,0.5,0.4", "planar_position")]
+)
+def test_the_composed_mixture_of_several_spare_joints_is_one(name: str, task: str, steps: int) -> None:
+    model = _chain(name, task)
+    _, T = held_out(model.arm, 2)
+    with torch.no_grad():
+        mixture = model.posterior(T, steps=steps, strata=4)
+    again = GaussianMixture(mixture.logits, mixture.loc, precision_tril=mixture.precision_tril, period=mixture.period)
+    assert torch.isfinite(again.sample((3,))).all()
+    assert torch.isfinite(again.log_prob(mixture.loc[:, 0])).all()
 
 
 @pytest.mark.parametrize("name", ["iiwa", "panda"])
