@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ik_mdn.comparison import Contestants, ExecutedResult, LearnedResult, MethodResult, Survey
+    from ik_mdn.solver import IKSolver
 
 ArmNames = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="ARM [ARM ...]", **OPTIONAL)]
 ModelFile = Annotated[str | None, tyro.conf.arg(metavar="MODEL", **OPTIONAL)]
@@ -105,12 +106,7 @@ def run(
             for one in loaded:
                 check_learned(one, learned)
         contestants = [load_contestants(arm, model=model, mse=mse, k1=k1, device=device) for arm in loaded]
-    for contestant in contestants:
-        if contestant.solver.postures is not None:
-            report_note(
-                f"{contestant.solver.arm.name}: the mixture was trained on configurations of one's own, and the poses here are of joints "
-                "uniform in limits; its report card says how good it is on its own"
-            )
+    _tell_of_own([each.solver for each in contestants])
     surveys = [survey(each, count=count, targets=targets, seed=seed, meshes=meshes) for each in contestants]
     trained = [_train_learned(each, learned, seed) for each in contestants] if learned is not None else []
     if json:
@@ -235,6 +231,16 @@ def executed_row_of(result: ExecutedResult) -> list[str]:
     success = result.errors.success
     shares = (success["1cm"], success["1mm"], result.clamped, result.touched, result.reached)
     return [executed_names()[result.name], " / ".join(map(millimetres, result.errors.pos)), *map(percent, shares)]
+
+
+def _tell_of_own(solvers: list[IKSolver]) -> None:
+    """Say whose poses these are not."""
+    for solver in solvers:
+        if solver.postures is not None:
+            report_note(
+                f"{solver.arm.name}: the mixture was trained on configurations of one's own, and the poses here are of joints "
+                "uniform in limits; its report card says how good it is on its own"
+            )
 
 
 def _check_numbers(count: int, seed: int, targets: int) -> None:

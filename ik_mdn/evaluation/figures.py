@@ -53,8 +53,8 @@ def draw_pit(evaluation: Evaluation, arm: Arm, out: Path) -> None:
     rows = (("truth blurred\nby the floor", evaluation.blurred, BLUE), ("exact truth", evaluation.exact, ORANGE))
     for row, (name, calibration, colour) in zip(axes, rows, strict=True):
         for d, panel in enumerate(row):
-            panel.hist(calibration.pit[:, d].numpy(), bins=_BINS, range=(0, 1), density=True, color=colour, alpha=0.75)
-            panel.axhspan(1 - band, 1 + band, color="black", alpha=0.15, linewidth=0)
+            panel.hist(calibration.pit[:, d].numpy(), bins=_BINS, range=(0, 1), density=True, color=colour)
+            panel.axhspan(1 - band, 1 + band, color="black", alpha=0.15, linewidth=0, zorder=0)
             panel.axhline(1.0, color="black", linewidth=1, linestyle="--")
             panel.set_xlim(0, 1)
             panel.set_ylim(0, max(2.0, panel.get_ylim()[1]))
@@ -115,6 +115,7 @@ def draw_variance(evaluation: Evaluation, arm: Arm, out: Path) -> None:
         x, y = np.hypot(position[:, 0], position[:, 1]), position[:, 2]
         names = ("distance from the base axis [m]", "height [m]")
     figure, axes = new_figure(1, 2, figsize=(10.5 if arm.is_planar else 8.5, 4.6), sharey=True)
+    figure.set_layout_engine("compressed")  # panels of equal scales leave room, which goes outside
     parts = (("within components", evaluation.within, True), ("between components", evaluation.between, False))
     for panel, (name, variance, logarithmic) in zip(axes, parts, strict=True):
         degrees = np.rad2deg(variance[:, turns].mean(1).sqrt().numpy())
@@ -133,6 +134,7 @@ def _draw_map(axes: Axes, x: FloatArray, y: FloatArray, values: FloatArray, *, l
     painted = axes.hexbin(
         x, y, C=values, gridsize=gridsize, cmap="viridis", bins="log" if logarithmic else None, linewidths=0.2
     )
+    axes.margins(0.6 / across, 0.5 / gridsize[1])  # half a hexagon lies outside
     bar = axes.figure.colorbar(painted, ax=axes, shrink=0.9)
     bar.set_label("standard deviation [°]")
     if logarithmic:
