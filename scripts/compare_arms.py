@@ -20,7 +20,7 @@ from results import DATA, in_order, run_script, ships_by_default
 from ik_mdn.cli.options import Address, EngineName
 from sim.executor import Engine
 
-ARMS = ("planar2", "planar3", "ur5e", "xarm6", "panda", "iiwa")
+ARMS = ("planar2", "planar3", "puma560", "ur5e", "xarm6", "panda", "iiwa")
 
 
 @ships_by_default("report", "engine", "address")
@@ -99,7 +99,7 @@ def draw_all_errors(surveys: Sequence[Any], out: Path) -> bool:
     from ik_mdn.comparison import draw_errors, png
     from sim.rendering import new_figure
 
-    wide = min(3, len(surveys))
+    wide = min(4 if len(surveys) > 6 else 3, len(surveys))
     tall = -(-len(surveys) // wide)
     figure, grid = new_figure(tall, wide, figsize=(4.6 * wide, 3.6 * tall + 1.0), squeeze=False)
     for axes in grid.flat:
