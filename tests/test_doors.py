@@ -12,7 +12,7 @@ import torch
 import ik_mdn
 import sim
 from ik_mdn.paths import CartesianPath, circle_path, line_path, track
-from sim.errors import IKError
+from sim.errors import IKError, PoseError
 
 Q6 = np.array([0.3, -0.4, -1.2, 0.5, 0.8, 0.1])
 Q3 = np.array([0.2, 0.3, 0.1])
@@ -120,13 +120,16 @@ def test_motions_without_end_are_refused_with_the_joint() -> None:
             body.drive(np.array([0.5, 1.0]), speed=1e-4)
 
 
-def test_raw_modes_of_a_target_beyond_all_numbers_are_none() -> None:
+def test_raw_modes_of_the_furthest_target_are_finite_and_beyond_it_there_is_none() -> None:
     solver = ik_mdn.IKSolver.load("planar2")
     T = np.tile(np.eye(4), (2, 1, 1))
-    T[:, 0, 3] = 1.0, 1e150
+    T[:, 0, 3] = 1.0, 1e9
     found = solver.solve(T, refine=False)
     assert np.isfinite(found.q).all()
     assert len(found[0]) > 0
+    T[1, 0, 3] = 1e150
+    with pytest.raises(PoseError, match="positions are in metres"):
+        solver.solve(T, refine=False)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ik_mdn.mixture.modes import Modes as Modes
     from ik_mdn.mixture.modes import find_modes as find_modes
     from ik_mdn.mixture.parameters import checks_kept as checks_kept
+    from ik_mdn.mixture.triangular import lower_factor as lower_factor
     from ik_mdn.mixture.triangular import substitute as substitute
     from ik_mdn.mixture.triangular import substitute_transposed as substitute_transposed
     from ik_mdn.mixture.triangular import triangular_inverse as triangular_inverse

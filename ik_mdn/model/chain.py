@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ik_mdn.mixture import GaussianMixture, nearest_image
-from ik_mdn.mixture.triangular import lower_factor
+from ik_mdn.mixture import GaussianMixture, lower_factor, nearest_image
 from ik_mdn.model.conditional import ConditionalNetwork
 from ik_mdn.model.config import AUTOMATIC, Kind, ModelConfig, first_config
 from ik_mdn.model.features import features_for

@@ -7,7 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,9 +15,6 @@ from numba import njit
 from torch import Tensor
 
 from ik_mdn.model import LOG_SCALE_RANGE, MixtureShape
-
-if TYPE_CHECKING:
-    from ik_mdn.training.likelihood import Answers
 
 _ROWS_PER_THREAD = 64  # fewer are not worth a thread
 _LEAST = np.float32(-40.0)  # exp of less is nothing beside 1; left in, it makes the products behind it, denormal, slow
@@ -34,7 +31,7 @@ def on_cpu(
     turn: Tensor,
     y: Tensor,
     floor: float,
-    answers: Answers | None,
+    answers: tuple[Tensor, Tensor] | None,
     numbers: Tensor,
     gradient: Tensor,
     loss: Tensor,

@@ -74,8 +74,9 @@ def test_compiled_code_proposes_what_the_model_in_torch_does(arm: Any, task: str
 def test_a_joint_drawn_first_goes_where_its_density_has_equal_shares() -> None:
     model = chain_of("panda", None)
     with torch.no_grad():  # wide against the cells of the grid, narrow against a turn
-        model.first.head._split(model.first.head.out.bias[None]).log_scale.fill_(-0.7)
-        model.first.head._split(model.first.head.out.weight.T).log_scale.zero_()
+        head = model.first.head
+        for each, value in ((head.out.bias[None], -0.7), (head.out.weight.T, 0.0)):
+            head._split(each.unflatten(-1, (head.shape.components, -1))).log_scale.fill_(value)
     T = targets(model, 20)
     problem = Problem(model.arm, model.task, T, None, 1e-8)
     seeds = CompiledEngine(problem, CompiledModel(model, halves=False)).propose(np.arange(20), 400)
