@@ -54,7 +54,7 @@ def compiled_nll(
         answers: Which targets belong to which mixture, where there are several, on the CPU only.
     """
     dims, turn = y.shape[-1], torch.where(head.period.isinf(), torch.zeros_like(head.period), head.period)
-    y, fill = y.float().contiguous(), None
+    y = y.float().contiguous()
     if numbers.device.type == "cpu":
         from ik_mdn.training.likelihood_numba import on_cpu
 
