@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from sim.arm import Arm
 
 _ANSWERS = {"likely": "most likely component", "best": "best component by FK", "refined": "refined"}
-
-
 _RANKED = 500  # poses of ranks at most: of chains of networks they take minutes
 
 

@@ -204,7 +204,7 @@ class ChainModel(nn.Module):
         factor[..., torch.tensor(rest)[:, None], torch.tensor(rest)] = inner.precision_tril
         factor[..., e, e] = 1 / width.reshape(-1, 1)
         if not steps or isinstance(self.rest, PoseModel):  # stepped ones of another chain stay where they are
-            slope = self._slopes(T_base_tip, drawn, width, steps)
+            slope = self._slopes(T_base_tip, drawn, width, T if steps else None)
             factor[..., torch.tensor(rest), e] = -(inner.precision_tril @ slope[..., None])[..., 0]
             if e:  # lower triangular again
                 factor = lower_factor(factor.mT.flip(-2)).mT.flip(-1, -2)
@@ -216,14 +216,14 @@ class ChainModel(nn.Module):
             validate_args=False,
         )
 
-    def _slopes(self, T_base_tip: Tensor, drawn: Tensor, width: Tensor, steps: int) -> Tensor:
+    def _slopes(self, T_base_tip: Tensor, drawn: Tensor, width: Tensor, stepped: Tensor | None) -> Tensor:
         """How fast the means of the others' components move with the first joint, by secants of the network's own.
 
         Args:
             T_base_tip: Targets, (B, 4, 4).
             drawn: Values of the first joint, (B, strata).
             width: Their deviations, (B, strata).
-            steps: Of the kinematic head.
+            stepped: Where components are stepped, the others' targets, (B strata, 4, 4).
 
         Returns:
             (B strata, K, n - 1), in the order of `posterior` of the others.
@@ -235,10 +235,9 @@ class ChainModel(nn.Module):
         )
         slope = nearest_image(after - before, self.rest.period) / (2 * half.reshape(-1, 1, 1))
         slope = slope * (_SWEEP / (slope.abs().amax(-1, keepdim=True) * width).clamp_min(_SWEEP))
-        if steps:  # stepped components, of the heaviest, come first
+        if stepped is not None:  # stepped components, of the heaviest, come first
             assert isinstance(self.rest, PoseModel)
-            T = self.split.shorten(self.arm, T_base_tip[:, None], drawn).flatten(0, 1)
-            best = heaviest(self.rest.uncut(T).mixture).indices[..., None]
+            best = heaviest(self.rest.uncut(stepped).mixture).indices[..., None]
             slope = torch.cat([slope.gather(1, best.expand(-1, -1, slope.shape[-1])), slope], dim=1)
         return slope
 
